@@ -1,0 +1,110 @@
+import type { Readable } from 'node:stream';
+
+/**
+ * The object store as the archive needs it. Keys are relative to the archive's prefix. Every method fails with an
+ * `EverlogError`: `store_unavailable` (retry) for passing trouble, `store_refused` (give up) where the store says no.
+ */
+export interface ObjectStore {
+  /** Where it is, for people: `s3://bucket/prefix` or `file:/path`. Holds no credentials. */
+  readonly location: string;
+
+  /**
+   * Stores a whole object unless the key has one. Atomic: readers see nothing or all of it. Answers `exists` and changes nothing
+   * when the key already has an object. The caller MUST NOT conclude from an error that nothing was stored.
+   */
+  putIfAbsent(key: string, body: PutBody, options: PutOptions): Promise<PutResult>;
+
+  /** What is known about the newest version of an object without its bytes; null when there is none. */
+  head(key: string): Promise<ObjectHead | null>;
+
+  /** Opens an object for reading; null when there is none. The caller MUST consume or destroy `body`. */
+  read(key: string, versionId?: string): Promise<{ head: ObjectHead; body: Readable } | null>;
+
+  /** Objects whose key starts with `prefix`, in ascending order of the key's UTF-8 bytes, after `startAfter`. */
+  list(prefix: string, startAfter?: string): AsyncIterable<ListedObject>;
+
+  /** Every version and delete marker below `prefix`, newest first within a key; stores without versions list objects. */
+  listVersions(prefix: string): AsyncIterable<ListedVersion>;
+
+  /** Finds out, by trying where need be, what this store can do. Cached; the service calls it at start. */
+  abilities(): Promise<StoreAbilities>;
+
+  /** Throws unless the store answers now. Cheap, writes nothing. */
+  ping(): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+/** The bytes of an object, of known length and hash, which can be opened again for another try. */
+export interface PutBody {
+  readonly bytes: number;
+  /** SHA-256 of the bytes, lower-case hex. */
+  readonly sha256: string;
+  /** Bytes in memory, or a new stream from the first byte. */
+  open(): Uint8Array | Readable;
+}
+
+export interface PutOptions {
+  readonly contentType: string;
+  /** Kept where the store has user metadata; lower-case names, ASCII values. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** A log may go to its own storage class; records never do. */
+  readonly kind: 'log' | 'record' | 'other';
+}
+
+export type PutResult =
+  { readonly outcome: 'created'; readonly versionId: string | null } | { readonly outcome: 'exists' };
+
+export interface ObjectHead {
+  readonly key: string;
+  readonly bytes: number;
+  readonly versionId: string | null;
+  readonly lastModified: Date;
+  /** User metadata; empty where the store has none. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** SHA-256 of the stored bytes by the store's own account, lower-case hex; null where it gives none. */
+  readonly sha256: string | null;
+}
+
+export interface ListedObject {
+  readonly key: string;
+  readonly bytes: number;
+  readonly lastModified: Date;
+}
+
+export interface ListedVersion extends ListedObject {
+  readonly versionId: string | null;
+  readonly isLatest: boolean;
+  readonly isDeleteMarker: boolean;
+}
+
+export interface StoreAbilities {
+  /** `atomic`: the store itself refuses a second object; `checked`: looked up before writing, so two writers can race. */
+  readonly createOnly: 'atomic' | 'checked';
+  /** Whether objects keep versions. */
+  readonly versions: boolean;
+}
+
+/** Largest object that is read into memory whole: records are a few KB, a job with hundreds of steps stays under 1 MiB. */
+const WHOLE_OBJECT_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * Reads a small object whole; null when there is none.
+ * @throws Error when it is larger than 16 MiB: nothing Everlog reads whole is.
+ */
+export async function readWhole(
+  store: ObjectStore,
+  key: string,
+): Promise<{ head: ObjectHead; bytes: Buffer } | null> {
+  const found = await store.read(key);
+  if (found === null) return null;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of found.body) {
+    if (!(chunk instanceof Uint8Array)) throw new Error(`object ${key} was not read as bytes`);
+    bytes += chunk.byteLength;
+    if (bytes > WHOLE_OBJECT_BYTES_MAX) throw new Error(`object ${key} is too large to be read whole`);
+    chunks.push(Buffer.from(chunk));
+  }
+  return { head: found.head, bytes: Buffer.concat(chunks) };
+}

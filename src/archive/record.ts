@@ -1,0 +1,139 @@
+import { z } from 'zod';
+
+/**
+ * The record of a job, `everlog.job/v1` (CONTRACT §5): how the job ended, and where its log is or why there is none.
+ * Readers take fields they know and pass the others through; unknown enum values pass through as well.
+ */
+
+/** How a job ended in the archive. */
+export const OUTCOMES = [
+  'archived',
+  'not_produced',
+  'not_a_job',
+  'carried_over',
+  'unavailable',
+  'expired',
+  'forbidden',
+  'too_large',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Absences that a later look may still overturn. */
+const PROVISIONAL: readonly string[] = ['unavailable', 'forbidden'] satisfies Outcome[];
+
+/** Whether a record of this outcome may be superseded by a later look. */
+export function isProvisional(outcome: string): boolean {
+  return PROVISIONAL.includes(outcome);
+}
+
+/** How Everlog came to know of a job. */
+export const SOURCES = ['webhook', 'redelivery', 'sweep', 'reconcile', 'backfill', 'adopted'] as const;
+export type Source = (typeof SOURCES)[number];
+
+export const DETAILS_SOURCES = ['api', 'list', 'webhook'] as const;
+export type DetailsSource = (typeof DETAILS_SOURCES)[number];
+
+const nullableString = z.string().nullable();
+
+const logSchema = z.looseObject({
+  key: z.string(),
+  version_id: nullableString,
+  sha256: z.string(),
+  bytes: z.number(),
+  lines: z.number(),
+  stored_sha256: z.string(),
+  stored_bytes: z.number(),
+  encoding: z.string(),
+});
+
+const fetchSchema = z.looseObject({
+  source: z.string(),
+  delivery_ids: z.array(z.string()),
+  attempts: z.number(),
+  log_host: nullableString,
+  http_status: z.number().nullable(),
+  etag: nullableString,
+  content_md5: nullableString,
+  request_id: nullableString,
+  possibly_truncated: z.boolean(),
+  requested_at: nullableString,
+  finished_at: nullableString,
+});
+
+const absenceSchema = z.looseObject({
+  reason: z.string(),
+  api_status: z.number().nullable(),
+  log_status: z.number().nullable(),
+  tries: z.number(),
+  first_tried_at: nullableString,
+  last_tried_at: nullableString,
+});
+
+const recordSchema = z.looseObject({
+  schema: z.literal('everlog.job/v1'),
+  outcome: z.string(),
+  revision: z.number(),
+  supersedes: nullableString,
+  host: z.string(),
+  owner: z.string(),
+  repo: z.string(),
+  repository_id: z.number().nullable(),
+  installation_id: z.number().nullable(),
+  run_id: z.number(),
+  run_attempt: z.number().nullable(),
+  job_id: z.number(),
+  job_name: nullableString,
+  workflow_name: nullableString,
+  head_branch: nullableString,
+  head_sha: nullableString,
+  conclusion: nullableString,
+  runner_name: nullableString,
+  labels: z.array(z.string()),
+  sender: nullableString,
+  deployment: z.unknown(),
+  created_at: nullableString,
+  started_at: nullableString,
+  completed_at: nullableString,
+  job: z.record(z.string(), z.unknown()),
+  details_source: z.string(),
+  job_sha256: nullableString,
+  log: logSchema.nullable(),
+  fetch: fetchSchema,
+  absence: absenceSchema.nullable(),
+  recorded_at: z.string(),
+  archiver: z.looseObject({ name: z.string(), version: z.string() }),
+});
+
+export type RecordedLog = z.infer<typeof logSchema>;
+export type RecordedFetch = z.infer<typeof fetchSchema>;
+export type RecordedAbsence = z.infer<typeof absenceSchema>;
+/** A record as it stands in the archive. */
+export type JobRecord = z.infer<typeof recordSchema>;
+
+/** What is read of a record that stands in the archive. */
+export type ParsedRecord =
+  { readonly ok: true; readonly record: JobRecord } | { readonly ok: false; readonly problem: string };
+
+/** Reads a record's bytes; says what is wrong with them instead of throwing, as anybody may have written them. */
+export function parseRecord(bytes: Uint8Array): ParsedRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return { ok: false, problem: 'not UTF-8 JSON' };
+  }
+  const parsed = recordSchema.safeParse(value);
+  if (parsed.success) return { ok: true, record: parsed.data };
+  const [issue] = parsed.error.issues;
+  return { ok: false, problem: `${issue?.path.join('.') ?? 'record'}: ${issue?.message ?? 'not a record'}` };
+}
+
+/** The bytes of a record: one JSON document, one line, ended by a line feed. */
+export function serializeRecord(record: JobRecord): Buffer {
+  return Buffer.from(`${JSON.stringify(record)}\n`);
+}
+
+/** The moment a job belongs to: its end, else the best time known of it. ISO 8601. */
+export function momentOf(record: JobRecord): string {
+  return record.completed_at ?? record.started_at ?? record.created_at ?? record.recorded_at;
+}

@@ -1,0 +1,80 @@
+/**
+ * Coded errors. An error says what happened (`code`) and what a queue or a caller is to do about it (`remedy`);
+ * both are set where the failure arises and never guessed from a message later.
+ */
+
+/** What is to be done after a failure. */
+export type Remedy =
+  /** Passing trouble: try again with backoff; counts as an attempt. */
+  | { readonly kind: 'retry' }
+  /** Nothing to be done before `until`: put off without counting an attempt. */
+  | { readonly kind: 'wait'; readonly until: Date }
+  /** Trying again changes nothing until somebody changes something. */
+  | { readonly kind: 'give_up' };
+
+/** Every failure Everlog raises itself. */
+export type ErrorCode =
+  | 'usage'
+  | 'config_invalid'
+  | 'not_found'
+  | 'unauthorised'
+  | 'queue_unavailable'
+  | 'queue_unsafe'
+  | 'queue_locked'
+  | 'store_unavailable'
+  | 'store_refused'
+  | 'store_unsuitable'
+  | 'object_corrupt'
+  | 'github_unavailable'
+  | 'github_refused'
+  | 'github_rate_limited'
+  | 'github_unexpected'
+  | 'installation_suspended'
+  | 'installation_gone'
+  | 'address_refused'
+  | 'log_host_refused'
+  | 'log_link_expired'
+  | 'log_host_unavailable'
+  | 'log_cut'
+  | 'spool_full'
+  | 'spool_unavailable'
+  | 'host_looks_broken'
+  | 'job_not_finished'
+  | 'log_not_yet'
+  | 'job_data_invalid';
+
+const RETRY: Remedy = { kind: 'retry' };
+const GIVE_UP: Remedy = { kind: 'give_up' };
+
+/** The one error class. `message` is written for the operator and never holds a secret, token or signed link. */
+export class EverlogError extends Error {
+  readonly code: ErrorCode;
+  readonly remedy: Remedy;
+
+  constructor(code: ErrorCode, remedy: Remedy, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'EverlogError';
+    this.code = code;
+    this.remedy = remedy;
+  }
+}
+
+/** Passing trouble. */
+export function retryable(code: ErrorCode, message: string, cause?: unknown): EverlogError {
+  return new EverlogError(code, RETRY, message, cause);
+}
+
+/** Nothing to do before `until`. */
+export function waitUntil(code: ErrorCode, until: Date, message: string, cause?: unknown): EverlogError {
+  return new EverlogError(code, { kind: 'wait', until }, message, cause);
+}
+
+/** Final until somebody changes something. */
+export function giveUp(code: ErrorCode, message: string, cause?: unknown): EverlogError {
+  return new EverlogError(code, GIVE_UP, message, cause);
+}
+
+/** The text of anything thrown, for messages and logs. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
