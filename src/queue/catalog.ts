@@ -1,0 +1,150 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { z } from 'zod';
+import { isNameForKeys } from '../archive/keys.ts';
+import { SOURCES } from '../archive/record.ts';
+
+/**
+ * The job catalog: what may be queued, under which id, with which data, and how often it is tried. Receivers and
+ * schedules add jobs by it, workers read them by it.
+ */
+
+/** A queue is what one role of worker consumes (`everlog work --only`). */
+export const QUEUE_NAMES = ['archive', 'upkeep', 'seal'] as const;
+export type QueueName = (typeof QUEUE_NAMES)[number];
+
+const id = z.int().positive();
+const name = z.string().refine(isNameForKeys, 'not a GitHub owner or repository name');
+const instant = z.iso.datetime({ offset: true });
+
+const archiveJobSchema = z.object({
+  host: z.string().min(1),
+  owner: name,
+  repo: name,
+  repository_id: id.nullable(),
+  installation_id: id.nullable(),
+  run_id: id,
+  run_attempt: id.nullable(),
+  job_id: id,
+  sender: z.string().nullable(),
+  delivery_ids: z.array(z.string()),
+  source: z.enum(SOURCES),
+  /** When Everlog first heard of the job: the last resort for the day in the log's key. */
+  received_at: instant,
+  /** The delivery's `workflow_job` (and `deployment`), packed; null when the job was found by listing. */
+  delivered: z.string().nullable(),
+  /** Looks at a log that should exist and did not. */
+  looks: z.object({ count: z.int().min(0), first_at: instant, last_at: instant }).nullable(),
+  /** Spool space, in bytes, that an earlier try found to be needed. */
+  spool_bytes: z.int().positive().nullable(),
+});
+
+const sweepRunSchema = z.object({
+  host: z.string().min(1),
+  owner: name,
+  repo: name,
+  repository_id: id.nullable(),
+  installation_id: id.nullable(),
+  run_id: id,
+  run_attempt: id,
+  /** Sweeps done so far that found the attempt unfinished. */
+  rounds: z.int().min(0),
+  requested_at: instant,
+});
+
+const installationChangedSchema = z.object({
+  host: z.string().min(1),
+  installation_id: id,
+  action: z.enum(['unsuspend', 'deleted']),
+  received_at: instant,
+});
+
+export type ArchiveJob = z.infer<typeof archiveJobSchema>;
+export type SweepRun = z.infer<typeof sweepRunSchema>;
+export type InstallationChanged = z.infer<typeof installationChangedSchema>;
+
+/** A job to be queued: its name and data as the catalog knows them. */
+export type NewJob =
+  | { readonly name: 'archive-job'; readonly data: ArchiveJob }
+  | { readonly name: 'sweep-run'; readonly data: SweepRun }
+  | { readonly name: 'installation-changed'; readonly data: InstallationChanged };
+export type JobName = NewJob['name'];
+/** The data of one kind of job. */
+export type JobData<N extends JobName> = Extract<NewJob, { name: N }>['data'];
+
+interface CatalogEntry<N extends JobName> {
+  readonly queue: QueueName;
+  readonly schema: z.ZodType<JobData<N>>;
+  /** Same id, same job: BullMQ refuses ids that hold `:` or are all digits. */
+  readonly id: (data: JobData<N>) => string;
+  /** Counted tries before the job is left in `failed`. At the capped pace (five minutes, full jitter) 200 are about eight hours. */
+  readonly attempts: number;
+}
+
+export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
+  'archive-job': {
+    queue: 'archive',
+    schema: archiveJobSchema,
+    id: (data) => `job-${idPart(data.host)}-${data.job_id}`,
+    attempts: 200,
+  },
+  'sweep-run': {
+    queue: 'upkeep',
+    schema: sweepRunSchema,
+    id: (data) => `run-${idPart(data.host)}-${data.run_id}-${data.run_attempt}`,
+    attempts: 200,
+  },
+  'installation-changed': {
+    queue: 'upkeep',
+    schema: installationChangedSchema,
+    id: (data) => `installation-${idPart(data.host)}-${data.installation_id}-${data.action}`,
+    attempts: 20,
+  },
+};
+
+/** The queue id of a new job. */
+export function queueIdOf(job: NewJob): string {
+  switch (job.name) {
+    case 'archive-job':
+      return CATALOG['archive-job'].id(job.data);
+    case 'sweep-run':
+      return CATALOG['sweep-run'].id(job.data);
+    case 'installation-changed':
+      return CATALOG['installation-changed'].id(job.data);
+  }
+}
+
+/** An IPv6 host holds colons, which BullMQ does not allow in ids. */
+function idPart(host: string): string {
+  return host.replaceAll(':', '_');
+}
+
+/** What a delivery said about its job beyond the ids. */
+export interface Delivered {
+  /** The delivery's `workflow_job` object. */
+  readonly workflow_job: Record<string, unknown>;
+  /** The delivery's `deployment` object, for jobs with an environment. */
+  readonly deployment: unknown;
+}
+
+/** A packed delivery larger than this when unpacked was not packed by Everlog: deliveries are 25 MiB at most. */
+const DELIVERED_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Packs what a delivery said (deflate, base64): about 650 bytes for a job of 30 steps. */
+export function packDelivered(delivered: Delivered): string {
+  return deflateRawSync(JSON.stringify(delivered)).toString('base64');
+}
+
+const deliveredSchema = z.object({
+  workflow_job: z.record(z.string(), z.unknown()),
+  deployment: z.unknown().optional(),
+});
+
+/**
+ * Unpacks what a delivery said.
+ * @throws Error when the text was not packed by `packDelivered`.
+ */
+export function unpackDelivered(packed: string): Delivered {
+  const json = inflateRawSync(Buffer.from(packed, 'base64'), { maxOutputLength: DELIVERED_BYTES_MAX });
+  const { workflow_job, deployment } = deliveredSchema.parse(JSON.parse(json.toString('utf8')));
+  return { workflow_job, deployment: deployment ?? null };
+}
