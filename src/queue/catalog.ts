@@ -96,7 +96,8 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
   'installation-changed': {
     queue: 'upkeep',
     schema: installationChangedSchema,
-    id: (data) => `installation-${idPart(data.host)}-${data.installation_id}-${data.action}`,
+    id: (data) =>
+      `installation-${idPart(data.host)}-${data.installation_id}-${data.action}-${Date.parse(data.received_at)}`,
     attempts: 20,
   },
 };
