@@ -1,0 +1,73 @@
+#!/bin/sh
+# Installs the real servers the tests use, from Debian's own packages, where they are missing.
+#
+#   install-services.sh [redis] [ceph]      both when none is named
+#
+# Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
+# running or enabled by it: the tests start their own private processes. Progress and errors go to stderr.
+set -eu
+
+say() { echo "test services: $*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+missing=''
+installs_redis=no
+[ "$#" -gt 0 ] || set -- redis ceph
+for service in "$@"; do
+  case "$service" in
+    redis)
+      have redis-server || { missing="$missing redis-server" installs_redis=yes; }
+      ;;
+    ceph)
+      have ceph-mon || missing="$missing ceph-mon"
+      have ceph-osd || missing="$missing ceph-osd"
+      have radosgw || missing="$missing radosgw"
+      { have ceph && have radosgw-admin && have ceph-authtool && have monmaptool; } || missing="$missing ceph-common"
+      have uuidgen || missing="$missing uuid-runtime"
+      ;;
+    *)
+      say "unknown service '$service'; known: redis ceph"
+      exit 2
+      ;;
+  esac
+done
+if [ -z "$missing" ]; then exit 0; fi
+
+fail() {
+  say "$1"
+  say "the tests need these packages:$missing"
+  say "on Debian or Ubuntu: sudo apt-get install --no-install-recommends$missing"
+  exit 1
+}
+
+have apt-get || fail 'this machine has no apt-get'
+if [ "$(id -u)" -eq 0 ]; then
+  as_root=''
+elif have sudo && sudo -n true 2>/dev/null; then
+  as_root='sudo -n'
+else
+  fail 'installing packages needs root, or sudo without a password'
+fi
+
+# A package's start script asks this file first; 101 means "do not start". One that is there already is respected.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap '$as_root rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM
+  printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+  $as_root chmod 755 "$policy"
+fi
+
+say "installing$missing"
+# Output goes to stderr so that a caller's stdout stays its own.
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || fail 'apt-get update failed'
+# shellcheck disable=SC2086 # the list is split into words on purpose
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >&2 ||
+  fail 'apt-get install failed'
+
+# Only a redis-server that this script brought is stopped and kept from starting at the next boot.
+if [ "$installs_redis" = yes ]; then
+  if have systemctl; then $as_root systemctl disable --now redis-server >/dev/null 2>&1 || true; fi
+  if have service; then $as_root service redis-server stop >/dev/null 2>&1 || true; fi
+fi
+say "installed$missing"
