@@ -65,10 +65,17 @@ let exitHookSet = false;
 function cleanUpAtExit(): void {
   if (exitHookSet) return;
   exitHookSet = true;
-  process.on('exit', () => {
-    for (const pid of livePids) sendSignal(pid, 'SIGKILL');
-    for (const folder of liveFolders) removeFolder(folder);
+  process.on('exit', killAndRemoveAll);
+  // A test worker is ended by SIGTERM, which skips the exit hook unless someone listens.
+  process.once('SIGTERM', () => {
+    killAndRemoveAll();
+    if (process.listenerCount('SIGTERM') === 0) process.kill(process.pid, 'SIGTERM');
   });
+}
+
+function killAndRemoveAll(): void {
+  for (const pid of livePids) sendSignal(pid, 'SIGKILL');
+  for (const folder of liveFolders) removeFolder(folder);
 }
 
 function removeFolder(folder: string): void {

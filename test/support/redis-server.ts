@@ -53,7 +53,9 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     } catch (error) {
       await server.kill('SIGKILL');
       const clash = server.stdout().includes('Address already in use');
-      if (!clash || options.port !== undefined || attempt === PORT_ATTEMPTS_MAX) throw error;
+      if (clash && options.port === undefined && attempt < PORT_ATTEMPTS_MAX) continue;
+      if (options.dir === undefined) removeTemporaryFolder(dir);
+      throw error;
     }
   }
 }
