@@ -1,0 +1,179 @@
+import { request, type Dispatcher } from 'undici';
+import { giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
+import { codedCause, type Connections } from './connections.ts';
+import type { InstallationToken, RepositoryRef, Tokens } from './credentials.ts';
+import type { GitHubHost } from './host.ts';
+import { checkLiteralAddress } from './log-hosts.ts';
+import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
+
+/**
+ * GitHub's REST API as Everlog uses it: authenticated GET requests whose answers are kept as bytes. Bodies are bounded,
+ * redirects (a renamed repository answers 301) are followed on the same origin only.
+ */
+
+/** An answer that is the caller's to judge: any status but those that are the same for every call. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: Buffer;
+  /** The path that answered in the end, after redirects. */
+  readonly path: string;
+}
+
+export interface GitHubApi {
+  readonly host: GitHubHost;
+  /**
+   * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410 and 422.
+   * @throws EverlogError `github_rate_limited` (wait), `github_unavailable`, `unauthorised` (retry), `github_refused` (give up).
+   */
+  get(path: string, repository: RepositoryRef): Promise<ApiAnswer>;
+  /** The newest rate state seen for the installation that a repository belongs to; null where none is known. */
+  rateState(repository: RepositoryRef): Promise<RateState | null>;
+}
+
+/** Answers of GitHub's API are a few hundred KB at most (a list of 100 jobs with many steps); more is not GitHub. */
+const API_BODY_BYTES_MAX = 32 * 1024 * 1024;
+/** A call is over within seconds; GitHub itself ends its calls after ten. */
+const API_TIMEOUT_MS = 30_000;
+/** One rename answers one redirect; three allow for a chain. */
+const REDIRECTS_MAX = 3;
+/** Newest first: the first that the host offers is used. */
+const API_VERSIONS = ['2026-03-10', '2022-11-28'] as const;
+const USER_AGENT = 'everlog';
+
+/** Opens the API of one host. */
+export function openApi(
+  host: GitHubHost,
+  connections: Connections,
+  tokens: Tokens,
+  now: () => Date,
+): GitHubApi {
+  const rates = new Map<string, RateState>();
+  let version: Promise<string | null> | null = null;
+
+  function knownVersion(): Promise<string | null> {
+    version ??= probeVersion(host, connections).catch((error: unknown) => {
+      version = null;
+      throw error;
+    });
+    return version;
+  }
+
+  async function once(url: URL, token: InstallationToken): Promise<Omit<ApiAnswer, 'path'>> {
+    const apiVersion = await knownVersion();
+    const answer = await send(url, connections, host, {
+      accept: 'application/vnd.github+json',
+      authorization: `Bearer ${token.token}`,
+      ...(apiVersion === null ? {} : { 'x-github-api-version': apiVersion }),
+    });
+    const state = rateStateOf(answer.headers);
+    if (state !== null) rates.set(token.budget, state);
+    return answer;
+  }
+
+  async function get(path: string, repository: RepositoryRef): Promise<ApiAnswer> {
+    const base = new URL(host.apiUrl);
+    let url = new URL(host.apiUrl + path);
+    let token = await tokens.tokenFor(repository);
+    let renewed = false;
+    for (let redirects = 0; redirects <= REDIRECTS_MAX;) {
+      const answer = await once(url, token);
+      if (answer.status === 401 && !renewed) {
+        renewed = true;
+        token = await tokens.tokenFor(repository, { rejected: token.token });
+        continue;
+      }
+      if (!isRename(answer.status)) return judged({ ...answer, path: url.pathname }, host, now());
+      url = sameOrigin(headerText(answer.headers, 'location'), url, base, host);
+      redirects += 1;
+    }
+    throw retryable('github_unexpected', `${host.name}: more than ${REDIRECTS_MAX} redirects for ${path}`);
+  }
+
+  return {
+    host,
+    get,
+    async rateState(repository) {
+      return rates.get((await tokens.tokenFor(repository)).budget) ?? null;
+    },
+  };
+}
+
+/** 302 is the log link's own answer and the caller's to follow. */
+function isRename(status: number): boolean {
+  return status === 301 || status === 307 || status === 308;
+}
+
+function sameOrigin(location: string | null, from: URL, base: URL, host: GitHubHost): URL {
+  const target = location !== null && URL.canParse(location, from.href) ? new URL(location, from.href) : null;
+  if (target !== null && target.origin === base.origin && target.username === '') return target;
+  throw giveUp(
+    'github_refused',
+    `${host.name}: the API redirects to another origin, which would be given the token`,
+  );
+}
+
+/** Statuses that mean the same for every call become errors here. */
+function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
+  const { status, headers, bytes, path } = answer;
+  const body = bytes.toString('utf8', 0, 2048);
+  const pause = pauseAskedFor(status, headers, body, now);
+  if (pause !== null) throw waitUntil('github_rate_limited', pause, `${host.name}: rate limited (${status})`);
+  if (status === 401) throw retryable('unauthorised', `${host.name}: GitHub refuses the token for ${path}`);
+  if (status >= 500 || status === 408) {
+    throw retryable('github_unavailable', `${host.name}: ${status} for ${path}`);
+  }
+  if (status === 400) throw giveUp('github_refused', `${host.name}: GitHub calls ${path} a bad request`);
+  return answer;
+}
+
+async function send(
+  url: URL,
+  connections: Connections,
+  host: GitHubHost,
+  headers: Record<string, string>,
+): Promise<Omit<ApiAnswer, 'path'>> {
+  checkLiteralAddress(url, connections.addresses, host);
+  try {
+    const answer = await request(url, {
+      dispatcher: connections.dispatcher,
+      headers: { 'user-agent': USER_AGENT, ...headers },
+      signal: AbortSignal.timeout(API_TIMEOUT_MS),
+    });
+    return { status: answer.statusCode, headers: answer.headers, bytes: await boundedBody(answer.body) };
+  } catch (error) {
+    throw (
+      codedCause(error) ??
+      retryable('github_unavailable', `${host.name}: no answer from the API: ${messageOf(error)}`, error)
+    );
+  }
+}
+
+async function boundedBody(body: Dispatcher.ResponseData['body']): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    if (!Buffer.isBuffer(chunk)) throw new Error('the HTTP client gave text for bytes');
+    bytes += chunk.byteLength;
+    if (bytes > API_BODY_BYTES_MAX) throw new Error(`an API answer over ${API_BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The API version to ask for; null for a host that knows none (GHES before 3.9). */
+async function probeVersion(host: GitHubHost, connections: Connections): Promise<string | null> {
+  const answer = await send(new URL(`${host.apiUrl}/versions`), connections, host, {
+    accept: 'application/json',
+  });
+  if (answer.status >= 500)
+    throw retryable('github_unavailable', `${host.name}: ${answer.status} for /versions`);
+  if (answer.status !== 200) return null;
+  let offered: unknown;
+  try {
+    offered = JSON.parse(answer.bytes.toString('utf8'));
+  } catch {
+    return null;
+  }
+  return API_VERSIONS.find((known) => Array.isArray(offered) && offered.includes(known)) ?? null;
+}

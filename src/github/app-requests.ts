@@ -1,0 +1,101 @@
+import { App } from '@octokit/app';
+import { Octokit } from '@octokit/core';
+import { fetch, type Dispatcher } from 'undici';
+import { z } from 'zod';
+import { giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
+import { codedCause } from './connections.ts';
+import type { Credentials } from './credentials.ts';
+import type { GitHubHost } from './host.ts';
+import { pauseAskedFor, type Headers } from './rate-limit.ts';
+
+/**
+ * Calls that are made as the App itself, signed with its private key. `@octokit/app` makes the JWT and allows for clock
+ * skew. Its own installation tokens are not used: `@octokit/auth-app` 8.3 shares pending ones between hosts whose
+ * installation ids are equal.
+ */
+export type AppRequest = (
+  route: string,
+  parameters: Readonly<Record<string, unknown>>,
+  about: string,
+) => Promise<unknown>;
+
+/** A suspended installation is looked at again this often, beside the event that ends its suspension. */
+const SUSPENDED_RECHECK_MS = 60 * 60_000;
+/** An App call answers in well under a second; GitHub gives up after ten. */
+const APP_REQUEST_TIMEOUT_MS = 30_000;
+
+const requestErrorSchema = z.object({
+  status: z.int(),
+  message: z.string(),
+  response: z.object({ headers: z.record(z.string(), z.unknown()) }).optional(),
+});
+
+/** Opens the App calls of one host. Failures are coded as `Tokens.tokenFor` says. */
+export function openAppRequests(
+  host: GitHubHost,
+  credentials: Extract<Credentials, { kind: 'app' }>,
+  dispatcher: Dispatcher,
+  now: () => Date,
+): AppRequest {
+  const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const fetchHere = (url: string, options: Parameters<typeof fetch>[1]) =>
+    fetch(url, { ...options, dispatcher, signal: AbortSignal.timeout(APP_REQUEST_TIMEOUT_MS) });
+  const app = new App({
+    appId: credentials.appId,
+    privateKey: credentials.privateKey,
+    log: silent,
+    Octokit: Octokit.defaults({ baseUrl: host.apiUrl, log: silent, request: { fetch: fetchHere } }),
+  });
+  return async (route, parameters, about) => {
+    try {
+      const { data }: { data: unknown } = await app.octokit.request(route, { ...parameters });
+      return data;
+    } catch (error) {
+      throw appRequestError(error, host, about, now());
+    }
+  };
+}
+
+function appRequestError(error: unknown, host: GitHubHost, about: string, now: Date): Error {
+  const coded = codedCause(error);
+  if (coded !== null) return coded;
+  const parsed = requestErrorSchema.safeParse(error);
+  if (!parsed.success)
+    return giveUp('unauthorised', `${host.name}: the App key cannot sign: ${messageOf(error)}`, error);
+  const { status, message, response } = parsed.data;
+  const pause = pauseAskedFor(status, textHeaders(response?.headers ?? {}), message, now);
+  if (pause !== null) return waitUntil('github_rate_limited', pause, `${host.name}: rate limit for the App`);
+  if (response === undefined || status >= 500) {
+    return retryable('github_unavailable', `${host.name}: no answer for ${about}: ${status} ${message}`);
+  }
+  switch (status) {
+    case 401:
+      return retryable('unauthorised', `${host.name}: GitHub refuses the App's key or id: ${message}`);
+    case 403:
+      return /suspended/i.test(message)
+        ? waitUntil(
+            'installation_suspended',
+            new Date(now.getTime() + SUSPENDED_RECHECK_MS),
+            `${host.name}: ${about} is suspended`,
+          )
+        : giveUp('installation_gone', `${host.name}: GitHub refuses ${about}: ${message}`);
+    case 404:
+      return giveUp('installation_gone', `${host.name}: the App is not installed for ${about}`);
+    case 422:
+      return retryable(
+        'unauthorised',
+        `${host.name}: ${about} has not granted the App "actions: read" and "metadata: read": ${message}`,
+      );
+    default:
+      return retryable(
+        'github_unexpected',
+        `${host.name}: unexpected answer ${status} for ${about}: ${message}`,
+      );
+  }
+}
+
+function textHeaders(headers: Readonly<Record<string, unknown>>): Headers {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : undefined]),
+  );
+}

@@ -1,0 +1,107 @@
+import { lookup, type LookupAddress } from 'node:dns';
+import { isIP } from 'node:net';
+import { Agent, buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { EverlogError } from '../errors.ts';
+import { addressRule, type AddressRule } from './addresses.ts';
+import type { GitHubHost } from './host.ts';
+import { addressRefused } from './log-hosts.ts';
+
+/**
+ * Connections to one GitHub host and its log hosts. Direct connections go only to addresses that were judged when the
+ * name was resolved. Behind a proxy the proxy resolves, so names are all that can be judged there.
+ */
+
+/** Proxies as the environment names them. */
+export interface ProxySettings {
+  readonly httpProxy: string | null;
+  readonly httpsProxy: string | null;
+  readonly noProxy: string | null;
+}
+
+/** A TCP and TLS handshake takes a second at most; ten leave room for a bad network. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** An answer's headers; GitHub itself gives up after ten seconds. */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** Silence within a body, after which the connection is taken for dead. */
+export const BODY_IDLE_TIMEOUT_MS = 30_000;
+/** Idle connections are kept this long: new TLS connections cost 26 times a kept one (measured). */
+const KEEP_ALIVE_MS = 30_000;
+
+export interface Connections {
+  readonly dispatcher: Dispatcher;
+  readonly addresses: AddressRule;
+  close(): Promise<void>;
+}
+
+/** Opens a pool of judged connections for one host. */
+export function openConnections(host: GitHubHost, proxies: ProxySettings): Connections {
+  const addresses = addressRule(host.privateCidrs);
+  const options = {
+    connect: judgedConnector(host, addresses),
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    bodyTimeout: BODY_IDLE_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connections: host.maxConcurrency,
+    pipelining: 1,
+  };
+  const { httpProxy, httpsProxy, noProxy } = proxies;
+  const dispatcher =
+    httpProxy === null && httpsProxy === null
+      ? new Agent(options)
+      : new EnvHttpProxyAgent({
+          ...options,
+          httpProxy: httpProxy ?? '',
+          httpsProxy: httpsProxy ?? '',
+          noProxy: noProxy ?? '',
+        });
+  return { dispatcher, addresses, close: () => dispatcher.destroy() };
+}
+
+function judgedConnector(host: GitHubHost, addresses: AddressRule): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: CONNECT_TIMEOUT_MS,
+    lookup: (hostname, options, callback) => {
+      lookup(hostname, { ...options, all: true }, (error, found) => {
+        if (error !== null) {
+          callback(error, []);
+          return;
+        }
+        const refused = firstRefused(hostname, found, host, addresses);
+        if (refused !== null) callback(refused, []);
+        else callback(null, found);
+      });
+    },
+  });
+  return (options, callback) => {
+    const literal = options.hostname.replace(/^\[|\]$/g, '');
+    const refused =
+      isIP(literal) === 0 ? null : firstRefused(literal, [{ address: literal, family: 4 }], host, addresses);
+    if (refused !== null) callback(refused, null);
+    else connect(options, callback);
+  };
+}
+
+/** One address that is not allowed is enough: a name that resolves to both is the shape of a rebinding attack. */
+function firstRefused(
+  name: string,
+  found: readonly LookupAddress[],
+  host: GitHubHost,
+  addresses: AddressRule,
+): Error | null {
+  for (const { address } of found) {
+    const verdict = addresses.judge(address);
+    if (verdict !== 'allowed') return addressRefused(name, address, verdict, host);
+  }
+  return null;
+}
+
+/** The coded error inside what a connection failed with, where there is one. */
+export function codedCause(error: unknown): EverlogError | null {
+  let current: unknown = error;
+  // A cause chain is a few links; the bound only guards against a cycle.
+  for (let depth = 0; depth < 8 && current instanceof Error; depth += 1) {
+    if (current instanceof EverlogError) return current;
+    current = current.cause;
+  }
+  return null;
+}
