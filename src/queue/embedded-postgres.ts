@@ -1,0 +1,194 @@
+import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { DEFAULT_SCHEMA, runMigrations, type PgPool } from 'bullmq';
+import { giveUp, messageOf, retryable } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { lockFolder, type FolderLock } from './folder-lock.ts';
+import { createPglitePool, NODE_POSTGRES_PARSERS, type PglitePool } from './pglite-pool.ts';
+
+/** BullMQ's storage in a folder, inside this process. */
+export interface EmbeddedPostgres {
+  /** To be given to BullMQ as `connection`, with `createPostgresBackend`. */
+  readonly pool: PgPool;
+  /** Resolves if another process may have taken the folder. By then the pool refuses every query: end the process. */
+  readonly lost: Promise<void>;
+  /**
+   * Hands jobs that were running when the last process died back to the head of their queues, at once. Safe only
+   * before the first worker starts. Each counts as a stall, so that a job which kills its process fails for good
+   * after `maxStalledCount` of them, as it would on a queue server. Returns how many were handed back.
+   */
+  recoverInterrupted(options: { maxStalledCount: number }): Promise<number>;
+  /** Finishes running queries, closes the database and frees the folder. Close queues and workers first. */
+  close(): Promise<void>;
+}
+
+/** The major version that PGlite's Postgres writes into a folder's PG_VERSION. */
+export const EMBEDDED_POSTGRES_MAJOR = '18';
+/** Below this much room Postgres dies in recovery, which looks like corruption and is not. A log segment is 16 MiB. */
+const FREE_SPACE_MIN_BYTES = 128 * 1024 * 1024;
+/** Folders set aside before somebody has to look: a machine that ruins its queue again and again needs a person. */
+const SET_ASIDE_MAX = 10;
+
+const DATA_FOLDER = 'postgres';
+/** Written when the folder has its schema: one without it never held an acknowledged job. */
+const COMPLETE_MARKER = 'everlog-queue';
+
+/**
+ * Opens the embedded queue in `folder` (made when missing, 0700), alone: a second process is refused.
+ *
+ * What was acknowledged survives the death of this process, not that of the machine: PGlite never calls fsync.
+ * A database of another Postgres major, or one that cannot be opened, is set aside beside it and a fresh one begun.
+ *
+ * Throws `queue_locked` and `queue_unavailable`.
+ */
+export async function openEmbeddedPostgres(options: { folder: string; log: Log }): Promise<EmbeddedPostgres> {
+  const folder = resolve(options.folder);
+  const lock = await lockFolder(folder);
+  try {
+    await requireRoom(folder);
+    const database = await openOrBegin(folder, options.log);
+    return embeddedPostgres(database, lock, options.log);
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+function embeddedPostgres(database: PGlite, lock: FolderLock, log: Log): EmbeddedPostgres {
+  const pool = createPglitePool(database);
+  const lost = refuseWhenLost(pool, lock, log);
+  let closing: Promise<void> | undefined;
+  return {
+    pool,
+    lost,
+    recoverInterrupted: async ({ maxStalledCount }) => recoverInterrupted(pool, maxStalledCount),
+    close: async () => {
+      closing ??= close(pool, database, lock);
+      await closing;
+    },
+  };
+}
+
+async function refuseWhenLost(pool: PglitePool, lock: FolderLock, log: Log): Promise<void> {
+  await lock.lost;
+  log.error({}, 'the lock on the queue folder was lost: the embedded queue stops');
+  pool.refuse(giveUp('queue_locked', 'The lock on the queue folder was lost.'));
+}
+
+async function close(pool: PglitePool, database: PGlite, lock: FolderLock): Promise<void> {
+  await pool.end();
+  await database.close();
+  await lock.release();
+}
+
+async function requireRoom(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize >= FREE_SPACE_MIN_BYTES) return;
+  throw retryable(
+    'queue_unavailable',
+    `The queue folder ${folder} has less than ${FREE_SPACE_MIN_BYTES} bytes of free space.`,
+  );
+}
+
+async function openOrBegin(folder: string, log: Log): Promise<PGlite> {
+  const data = join(folder, DATA_FOLDER);
+  const state = await inspect(data);
+  if (state === 'unfinished') await rm(data, { recursive: true, force: true });
+  if (state === 'complete') {
+    try {
+      return await openDatabase(data);
+    } catch (error) {
+      await setAside(folder, `it cannot be opened: ${messageOf(error)}`, log);
+    }
+  } else if (state !== 'unfinished') {
+    await setAside(folder, `it was made by Postgres ${state.major}, this is ${EMBEDDED_POSTGRES_MAJOR}`, log);
+  }
+  try {
+    await mkdir(data, { recursive: true, mode: 0o700 });
+    const database = await openDatabase(data);
+    await writeFile(join(data, COMPLETE_MARKER), '');
+    return database;
+  } catch (error) {
+    throw retryable(
+      'queue_unavailable',
+      `The queue in ${folder} cannot be begun: ${messageOf(error)}.`,
+      error,
+    );
+  }
+}
+
+/** Says whether the folder holds a finished database, one whose making was interrupted, or another major's. */
+async function inspect(data: string): Promise<'complete' | 'unfinished' | { major: string }> {
+  const names = new Set(await readdir(data).catch(() => []));
+  if (!names.has(COMPLETE_MARKER)) return 'unfinished';
+  const major = (await readFile(join(data, 'PG_VERSION'), 'utf8').catch(() => '(unknown)')).trim();
+  return major === EMBEDDED_POSTGRES_MAJOR ? 'complete' : { major };
+}
+
+async function setAside(folder: string, reason: string, log: Log): Promise<void> {
+  const earlier = (await readdir(folder)).filter((name) => name.startsWith(`${DATA_FOLDER}.set-aside-`));
+  if (earlier.length >= SET_ASIDE_MAX) {
+    throw giveUp(
+      'queue_unavailable',
+      `The queue in ${folder} has to be set aside (${reason}), but ${earlier.length} earlier ones lie there. Find out why, then remove them.`,
+    );
+  }
+  const stamp = new Date().toISOString().replaceAll(/[-:.]/g, '');
+  const target = join(folder, `${DATA_FOLDER}.set-aside-${stamp}`);
+  await rename(join(folder, DATA_FOLDER), target);
+  log.error(
+    { folder, set_aside: target, reason },
+    'the embedded queue could not be used and was set aside: an empty one begins, and reconcile finds again what it held',
+  );
+}
+
+async function openDatabase(data: string): Promise<PGlite> {
+  const database = await PGlite.create(data, {
+    relaxedDurability: true,
+    parsers: NODE_POSTGRES_PARSERS,
+  });
+  try {
+    const pool = createPglitePool(database);
+    const client = await pool.connect();
+    await runMigrations(client);
+    client.release();
+    // BullMQ's statements name no schema; a pool that is handed to it must select it.
+    await pool.query(`SET search_path TO ${DEFAULT_SCHEMA}`);
+    await pool.end();
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/**
+ * Lets BullMQ's own stalled check do the moving and counting: the locks are declared expired, which the lock on the
+ * folder proves, and its two-pass caution is skipped for the same reason. BullMQ moves to the tail; the head is right.
+ */
+async function recoverInterrupted(pool: PgPool, maxStalledCount: number): Promise<number> {
+  const client = await pool.connect();
+  try {
+    await client.query('BEGIN');
+    const { rows } = await client.query<{ queue: string; id: string; priority: number }>(
+      `UPDATE job SET locked_until_ms = 0, stalled_marked = true WHERE state = 'active' RETURNING queue, id, priority`,
+    );
+    for (const queue of new Set(rows.map((row) => row.queue))) {
+      await client.query(`DELETE FROM meta WHERE queue = $1 AND field = 'stalled-check'`, [queue]);
+      await client.query('SELECT move_stalled_jobs_to_wait($1, $2, $3, $4)', [
+        queue,
+        maxStalledCount,
+        Date.now(),
+        0,
+      ]);
+    }
+    for (const { queue, id, priority } of rows) {
+      await client.query('SELECT change_priority($1, $2, $3, true)', [queue, id, priority]);
+    }
+    await client.query('COMMIT');
+    return rows.length;
+  } finally {
+    client.release();
+  }
+}

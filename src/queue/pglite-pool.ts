@@ -1,0 +1,188 @@
+import { EventEmitter } from 'node:events';
+import { types, type PGlite, type Results } from '@electric-sql/pglite';
+import type { PgNotification, PgPool, PgPoolClient, PgQueryResult } from 'bullmq';
+import { retryable, type EverlogError } from '../errors.ts';
+
+/**
+ * Queries that may wait for the one connection. At about a millisecond each this is ten seconds of work: beyond it
+ * refusing is kinder than growing.
+ */
+const WAITING_QUERIES_MAX = 10_000;
+
+/** How PGlite is to read values so that BullMQ sees what node-postgres gives: 64-bit integers arrive as text. */
+export const NODE_POSTGRES_PARSERS = { [types.INT8]: (text: string): string => text };
+
+/** Matches what BullMQ sends: comments, then one LISTEN or UNLISTEN of a plain name. */
+const LISTEN_STATEMENT = /^(?:\s*--[^\n]*\n)*\s*(LISTEN|UNLISTEN)\s+(\w+)\s*;?\s*$/i;
+
+/** A `pg.Pool` of any number of clients over one PGlite connection, as BullMQ's Postgres backend needs it. */
+export interface PglitePool extends PgPool {
+  /** Refuses every further query with `reason` and tells the listeners of 'error'. Queries already running finish. */
+  refuse(reason: EverlogError): void;
+}
+
+/**
+ * Makes one PGlite connection look like a pool. Statements run one after the other; a client that has begun a
+ * transaction keeps everybody else waiting until it commits, rolls back or is released. Notifications reach the
+ * clients that LISTEN. `end` waits for running queries and leaves the database open: its owner closes it.
+ */
+export function createPglitePool(database: PGlite): PglitePool {
+  return new SingleConnectionPool(database);
+}
+
+/** Who may use the connection now: one at a time, in the order of asking. */
+class Turn {
+  #taken = false;
+  readonly #waiting: (() => void)[] = [];
+
+  async take(): Promise<void> {
+    if (!this.#taken) {
+      this.#taken = true;
+      return;
+    }
+    if (this.#waiting.length >= WAITING_QUERIES_MAX) {
+      throw retryable('queue_unavailable', `The embedded queue has ${WAITING_QUERIES_MAX} queries waiting.`);
+    }
+    await new Promise<void>((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#taken = false;
+    else next();
+  }
+}
+
+class SingleConnectionPool extends EventEmitter implements PglitePool {
+  readonly #database: PGlite;
+  readonly #turn = new Turn();
+  #refusal: Error | undefined;
+
+  constructor(database: PGlite) {
+    super();
+    // Every queue and worker adds its listeners to the one pool.
+    this.setMaxListeners(0);
+    this.#database = database;
+  }
+
+  async query<R>(text: string, params?: readonly unknown[]): Promise<PgQueryResult<R>> {
+    await this.#turn.take();
+    try {
+      return await this.#run<R>(text, params);
+    } finally {
+      this.#turn.give();
+    }
+  }
+
+  // eslint-disable-next-line typescript/require-await -- the interface is asynchronous, a client here needs no dialling
+  async connect(): Promise<PgPoolClient> {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    const client = new PooledClient(this.#database, this.#turn, async (text, params) =>
+      this.#run(text, params),
+    );
+    this.emit('connect', client);
+    return client;
+  }
+
+  async end(): Promise<void> {
+    this.#refusal ??= new Error('Cannot use a pool after calling end on the pool');
+    await this.#turn.take();
+    this.#turn.give();
+  }
+
+  refuse(reason: EverlogError): void {
+    this.#refusal = reason;
+    if (this.listenerCount('error') > 0) this.emit('error', reason);
+  }
+
+  async #run<R>(text: string, params: readonly unknown[] | undefined): Promise<PgQueryResult<R>> {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    if (params !== undefined && params.length > 0) {
+      return toPgResult(await this.#database.query<R>(text, [...params]));
+    }
+    // Without parameters node-postgres uses the simple protocol, which alone takes several statements (migrations).
+    const results = await this.#database.exec(text);
+    const last = results.at(-1);
+    // The caller names the row type, as with node-postgres.
+    // eslint-disable-next-line typescript/no-unsafe-type-assertion
+    return last === undefined ? { rows: [], rowCount: 0 } : toPgResult(last as Results<R>);
+  }
+}
+
+function toPgResult<R>(result: Results<R>): PgQueryResult<R> {
+  const { rows } = result;
+  return { rows, rowCount: rows.length > 0 ? rows.length : (result.affectedRows ?? 0) };
+}
+
+type RunQuery = <R>(text: string, params: readonly unknown[] | undefined) => Promise<PgQueryResult<R>>;
+
+class PooledClient extends EventEmitter implements PgPoolClient {
+  readonly #database: PGlite;
+  readonly #turn: Turn;
+  readonly #run: RunQuery;
+  readonly #subscriptions = new Map<string, () => Promise<void>>();
+  #inTransaction = false;
+  #released = false;
+
+  constructor(database: PGlite, turn: Turn, run: RunQuery) {
+    super();
+    this.#database = database;
+    this.#turn = turn;
+    this.#run = run;
+  }
+
+  async query<R>(text: string, params?: readonly unknown[]): Promise<PgQueryResult<R>> {
+    if (this.#released) throw new Error('Client has been released and cannot be used anymore');
+    if (!this.#inTransaction) await this.#turn.take();
+    try {
+      const listen = LISTEN_STATEMENT.exec(text);
+      return listen === null ? await this.#run<R>(text, params) : await this.#listen(listen);
+    } finally {
+      this.#inTransaction = this.#database.isInTransaction();
+      if (!this.#inTransaction) this.#turn.give();
+    }
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    void this.#leave();
+  }
+
+  /** Ends what the borrower left behind: an open transaction and its subscriptions. */
+  async #leave(): Promise<void> {
+    if (!this.#inTransaction) await this.#turn.take();
+    try {
+      if (this.#inTransaction) await this.#run('ROLLBACK', undefined);
+      for (const unsubscribe of this.#subscriptions.values()) await unsubscribe();
+    } catch {
+      // The pool refuses queries by now: whoever closes the database ends both.
+    } finally {
+      this.#inTransaction = false;
+      this.#turn.give();
+    }
+  }
+
+  async #listen(statement: RegExpExecArray): Promise<{ rows: never[]; rowCount: number }> {
+    const [, verb = '', channel = ''] = statement;
+    const subscribed = this.#subscriptions.get(channel);
+    if (verb.toUpperCase() === 'LISTEN' && subscribed === undefined) {
+      const unsubscribe = await this.#database.listen(channel, (payload) =>
+        this.#notify({ channel, payload }),
+      );
+      this.#subscriptions.set(channel, async () => unsubscribe());
+    }
+    if (verb.toUpperCase() === 'UNLISTEN' && subscribed !== undefined) {
+      this.#subscriptions.delete(channel);
+      await subscribed();
+    }
+    return { rows: [], rowCount: 0 };
+  }
+
+  /** Told apart from the query whose answer carried it: a listener must not run inside the database. */
+  #notify(notification: PgNotification): void {
+    queueMicrotask(() => this.emit('notification', notification));
+  }
+}
