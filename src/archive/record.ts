@@ -35,7 +35,7 @@ export type DetailsSource = (typeof DETAILS_SOURCES)[number];
 
 const nullableString = z.string().nullable();
 
-const logSchema = z.looseObject({
+const logFields = z.object({
   key: z.string(),
   version_id: nullableString,
   sha256: z.string(),
@@ -46,7 +46,7 @@ const logSchema = z.looseObject({
   encoding: z.string(),
 });
 
-const fetchSchema = z.looseObject({
+const fetchFields = z.object({
   source: z.string(),
   delivery_ids: z.array(z.string()),
   attempts: z.number(),
@@ -60,7 +60,7 @@ const fetchSchema = z.looseObject({
   finished_at: nullableString,
 });
 
-const absenceSchema = z.looseObject({
+const absenceFields = z.object({
   reason: z.string(),
   api_status: z.number().nullable(),
   log_status: z.number().nullable(),
@@ -69,7 +69,7 @@ const absenceSchema = z.looseObject({
   last_tried_at: nullableString,
 });
 
-const recordSchema = z.looseObject({
+const recordFields = z.object({
   schema: z.literal('everlog.job/v1'),
   outcome: z.string(),
   revision: z.number(),
@@ -97,18 +97,27 @@ const recordSchema = z.looseObject({
   job: z.record(z.string(), z.unknown()),
   details_source: z.string(),
   job_sha256: nullableString,
-  log: logSchema.nullable(),
-  fetch: fetchSchema,
-  absence: absenceSchema.nullable(),
+  log: logFields.nullable(),
+  fetch: fetchFields,
+  absence: absenceFields.nullable(),
   recorded_at: z.string(),
-  archiver: z.looseObject({ name: z.string(), version: z.string() }),
+  archiver: z.object({ name: z.string(), version: z.string() }),
 });
 
-export type RecordedLog = z.infer<typeof logSchema>;
-export type RecordedFetch = z.infer<typeof fetchSchema>;
-export type RecordedAbsence = z.infer<typeof absenceSchema>;
+/** For reading: members of a later version pass through. */
+const recordSchema = recordFields
+  .extend({
+    log: logFields.loose().nullable(),
+    fetch: fetchFields.loose(),
+    absence: absenceFields.loose().nullable(),
+  })
+  .loose();
+
+export type RecordedLog = z.infer<typeof logFields>;
+export type RecordedFetch = z.infer<typeof fetchFields>;
+export type RecordedAbsence = z.infer<typeof absenceFields>;
 /** A record as it stands in the archive. */
-export type JobRecord = z.infer<typeof recordSchema>;
+export type JobRecord = z.infer<typeof recordFields>;
 
 /** What is read of a record that stands in the archive. */
 export type ParsedRecord =

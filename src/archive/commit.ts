@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { giveUp } from '../errors.ts';
+import { logKey, parseKey, recordKey, recordsPrefix, type JobAddress } from './keys.ts';
+import type { KnownNames, NamedRepository } from './known-names.ts';
+import { readWhole, type ObjectStore, type PutBody } from './object-store.ts';
+import { bytesBody } from './put-body.ts';
+import { parseRecord, serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
+
+/**
+ * The commit protocol (DESIGN decision 4): the log first, the record last, both create-only. Every step can be repeated:
+ * what is there already and says the same is success, what says something else makes ours the next revision.
+ */
+
+/** A record that stands in the archive. */
+export interface StoredRecord {
+  readonly key: string;
+  readonly address: JobAddress;
+  readonly revision: number;
+  readonly record: JobRecord;
+}
+
+/** A record without what the commit decides. */
+export type RecordDraft = Omit<JobRecord, 'revision' | 'supersedes' | 'log'>;
+
+/** A log that is ready to be stored. */
+export interface ReadyLog {
+  readonly body: PutBody;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly lines: number;
+}
+
+export interface Commit {
+  /** Where the job stands: the address of the first copy seen, and the day in its log's key. */
+  readonly address: JobAddress;
+  readonly dt: string;
+  readonly draft: RecordDraft;
+  /** The record that this one follows, if any. */
+  readonly prior: StoredRecord | null;
+}
+
+export interface Committed {
+  readonly key: string;
+  readonly record: JobRecord;
+  /** False when the archive already said the same. */
+  readonly written: boolean;
+}
+
+/** More revisions of one job than this mean that something writes without end. */
+const REVISIONS_MAX = 100;
+
+/** The newest record of a job: under its run in any attempt, and under any name its repository has borne. */
+export async function findRecord(
+  store: ObjectStore,
+  names: KnownNames,
+  repository: NamedRepository,
+  runId: number,
+  jobId: number,
+): Promise<StoredRecord | null> {
+  let newest: { key: string; address: JobAddress; revision: number } | null = null;
+  for (const name of await names.namesOf(repository)) {
+    for await (const { key } of store.list(recordsPrefix({ host: repository.host, ...name, runId }))) {
+      const parsed = parseKey(key);
+      if (parsed?.type !== 'record' || parsed.address.jobId !== jobId) continue;
+      if (newest === null || parsed.revision > newest.revision) {
+        newest = { key, address: parsed.address, revision: parsed.revision };
+      }
+    }
+  }
+  return newest === null ? null : { ...newest, record: await readRecord(store, newest.key) };
+}
+
+/** Stores a log and commits its record. */
+export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLog): Promise<Committed> {
+  for (let revision = 1; revision <= REVISIONS_MAX; revision += 1) {
+    const key = logKey(commit.address, commit.dt, revision);
+    const put = await store.putIfAbsent(key, log.body, {
+      contentType: 'application/gzip',
+      metadata: { sha256: log.sha256, bytes: String(log.bytes) },
+      kind: 'log',
+    });
+    if (put.outcome === 'created') return commitRecord(store, commit, recorded(key, put.versionId, log));
+    const standing = await adoptableLog(store, key);
+    if (standing === null) throw new Error(`the store has and has not ${key}`);
+    if (standing.sha256 === log.sha256) return commitRecord(store, commit, standing);
+    if (commit.prior === null && revision === 1) {
+      // A log without a record, left by a crash, that GitHub no longer serves in these bytes: it is evidence too.
+      const adopted = await commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
+      const address = commit.address;
+      const prior = { key: adopted.key, address, revision: adopted.record.revision, record: adopted.record };
+      return commitLog(store, { ...commit, prior }, log);
+    }
+  }
+  throw new Error(`more than ${REVISIONS_MAX} logs of job ${commit.address.jobId}`);
+}
+
+/** Commits a record that has no log. */
+export async function commitAbsence(store: ObjectStore, commit: Commit): Promise<Committed> {
+  return commitRecord(store, commit, null);
+}
+
+/**
+ * Commits the record of a log that a crash left without one; null when there is no such log. The hash is computed from
+ * the stored bytes.
+ */
+export async function adoptLog(store: ObjectStore, commit: Commit): Promise<Committed | null> {
+  const standing = await adoptableLog(store, logKey(commit.address, commit.dt, 1));
+  if (standing === null) return null;
+  return commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
+}
+
+async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog | null): Promise<Committed> {
+  let prior = commit.prior;
+  for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
+    const revision = (prior?.revision ?? 0) + 1;
+    const key = recordKey(commit.address, revision);
+    const record = ordered(commit.draft, revision, prior?.key ?? null, log);
+    const put = await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
+      contentType: 'application/json',
+      kind: 'record',
+    });
+    if (put.outcome === 'created') return { key, record, written: true };
+    const standing = await readRecord(store, key);
+    if (saysTheSame(standing, record)) return { key, record: standing, written: false };
+    prior = { key, address: commit.address, revision, record: standing };
+  }
+  throw new Error(`more than ${REVISIONS_MAX} records of job ${commit.address.jobId}`);
+}
+
+/** An archived record is not followed by an absence, and a same finding is not written twice. */
+function saysTheSame(standing: JobRecord, ours: JobRecord): boolean {
+  if (ours.log === null) return standing.log !== null || standing.outcome === ours.outcome;
+  return standing.log?.sha256 === ours.log.sha256;
+}
+
+/** Members in the contract's order, so that a person finds the outcome first. */
+function ordered(
+  draft: RecordDraft,
+  revision: number,
+  supersedes: string | null,
+  log: RecordedLog | null,
+): JobRecord {
+  const { schema, outcome, fetch, absence, recorded_at, archiver, ...identity } = draft;
+  return {
+    schema,
+    outcome,
+    revision,
+    supersedes,
+    ...identity,
+    log,
+    fetch,
+    absence,
+    recorded_at,
+    archiver,
+  };
+}
+
+function adoptedDraft(draft: RecordDraft): RecordDraft {
+  return { ...draft, outcome: 'archived', absence: null, fetch: { ...draft.fetch, source: 'adopted' } };
+}
+
+function recorded(key: string, versionId: string | null, log: ReadyLog): RecordedLog {
+  return {
+    key,
+    version_id: versionId,
+    sha256: log.sha256,
+    bytes: log.bytes,
+    lines: log.lines,
+    stored_sha256: log.body.sha256,
+    stored_bytes: log.body.bytes,
+    encoding: 'gzip',
+  };
+}
+
+async function readRecord(store: ObjectStore, key: string): Promise<JobRecord> {
+  const found = await readWhole(store, key);
+  if (found === null) throw giveUp('object_corrupt', `record ${key} was listed and is not there`);
+  const parsed = parseRecord(found.bytes);
+  if (!parsed.ok) throw giveUp('object_corrupt', `record ${key} cannot be read: ${parsed.problem}`);
+  return parsed.record;
+}
+
+/** What a record says of a log that stands in the store, computed from its bytes. */
+async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLog | null> {
+  const found = await store.read(key);
+  if (found === null) return null;
+  const stored = createHash('sha256');
+  const served = createHash('sha256');
+  let storedBytes = 0;
+  let bytes = 0;
+  let lines = 0;
+  let last: number | undefined;
+  async function* counted(): AsyncGenerator<Buffer> {
+    for await (const chunk of found?.body ?? []) {
+      if (!Buffer.isBuffer(chunk)) throw new Error(`object ${key} was not read as bytes`);
+      stored.update(chunk);
+      storedBytes += chunk.byteLength;
+      yield chunk;
+    }
+  }
+  const gunzip = createGunzip();
+  // The error reaches the loop below through the stream itself.
+  pipeline(counted(), gunzip, () => undefined);
+  for await (const chunk of gunzip) {
+    if (!Buffer.isBuffer(chunk)) throw new Error('zlib gave text for bytes');
+    served.update(chunk);
+    bytes += chunk.byteLength;
+    for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) lines += 1;
+    last = chunk[chunk.byteLength - 1] ?? last;
+  }
+  return {
+    key,
+    version_id: found.head.versionId,
+    sha256: served.digest('hex'),
+    bytes,
+    lines: lines + (last !== undefined && last !== 0x0a ? 1 : 0),
+    stored_sha256: stored.digest('hex'),
+    stored_bytes: storedBytes,
+    encoding: 'gzip',
+  };
+}
