@@ -96,8 +96,10 @@ export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLo
   throw new Error(`more than ${REVISIONS_MAX} logs of job ${commit.address.jobId}`);
 }
 
-/** Commits a record that has no log. */
+/** Commits a record that has no log, unless the archive already says the same of the job. */
 export async function commitAbsence(store: ObjectStore, commit: Commit): Promise<Committed> {
+  const { prior, draft } = commit;
+  if (prior?.record.outcome === draft.outcome) return { key: prior.key, record: prior.record, written: false };
   return commitRecord(store, commit, null);
 }
 
