@@ -99,7 +99,8 @@ export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLo
 /** Commits a record that has no log, unless the archive already says the same of the job. */
 export async function commitAbsence(store: ObjectStore, commit: Commit): Promise<Committed> {
   const { prior, draft } = commit;
-  if (prior?.record.outcome === draft.outcome) return { key: prior.key, record: prior.record, written: false };
+  if (prior?.record.outcome === draft.outcome)
+    return { key: prior.key, record: prior.record, written: false };
   return commitRecord(store, commit, null);
 }
 
