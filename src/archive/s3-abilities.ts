@@ -1,0 +1,65 @@
+import { GetBucketVersioningCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import { EverlogError } from '../errors.ts';
+import type { PutResult, StoreAbilities } from './object-store.ts';
+import { bytesBody } from './put-body.ts';
+import { call, withTries } from './s3-context.ts';
+import type { S3Context } from './s3-context.ts';
+import { saysMissing } from './s3-errors.ts';
+import { putOnce, versionIdOf } from './s3-upload.ts';
+
+/** Written once per archive; not locked, and no part of the evidence. */
+const PROBE_KEY = 'probe/create-only';
+const PROBE_BODY = bytesBody(
+  Buffer.from('Everlog stores this to learn whether the store refuses a second object of the same name.\n'),
+);
+
+/** Tries out what the bucket does with a second object, and asks whether it keeps versions. */
+export async function probeAbilities(context: S3Context): Promise<StoreAbilities> {
+  const createOnly = await probeCreateOnly(context);
+  return { createOnly, versions: await keepsVersions(context) };
+}
+
+async function probeCreateOnly(context: S3Context): Promise<StoreAbilities['createOnly']> {
+  // Refused the first time: an earlier probe left the object. Stored twice: the condition is ignored.
+  for (let put = 1; put <= 2; put += 1) {
+    const { outcome } = await putProbe(context);
+    if (outcome === 'exists') return 'atomic';
+  }
+  return 'checked';
+}
+
+async function putProbe(context: S3Context): Promise<PutResult> {
+  return withTries(context, PROBE_KEY, async () =>
+    putOnce(context, PROBE_KEY, PROBE_BODY, { contentType: 'text/plain', kind: 'other' }),
+  );
+}
+
+/** Credentials may hold no right to ask; then the version of the probe object tells. */
+async function keepsVersions(context: S3Context): Promise<boolean> {
+  try {
+    const answer = await call(context, 'asking for versioning', (abortSignal) =>
+      context.client.send(new GetBucketVersioningCommand({ Bucket: context.bucket }), { abortSignal }),
+    );
+    return answer.Status === 'Enabled';
+  } catch (error) {
+    if (!(error instanceof EverlogError) || error.code !== 'store_refused') throw error;
+  }
+  const probe = await headObject(context, PROBE_KEY);
+  return versionIdOf(probe?.VersionId) !== null;
+}
+
+/** The newest version's headers with its checksum; null when there is no object. */
+export async function headObject(context: S3Context, key: string): Promise<HeadObjectCommandOutput | null> {
+  return call(context, key, async (abortSignal) => {
+    try {
+      return await context.client.send(
+        new HeadObjectCommand({ Bucket: context.bucket, Key: context.prefix + key, ChecksumMode: 'ENABLED' }),
+        { abortSignal },
+      );
+    } catch (error) {
+      if (saysMissing(error)) return null;
+      throw error;
+    }
+  });
+}

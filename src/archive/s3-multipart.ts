@@ -1,0 +1,182 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import type { CompletedPart } from '@aws-sdk/client-s3';
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream';
+import { giveUp, retryable } from '../errors.ts';
+import { asStream, checkingStream } from './object-body.ts';
+import type { PutBody, PutOptions, PutResult } from './object-store.ts';
+import { call, callWithin, toStoreError, withTries } from './s3-context.ts';
+import type { S3Context } from './s3-context.ts';
+import { saysExists, saysMissing } from './s3-errors.ts';
+import { classHeader, objectFields, setHeaders, uploadDeadlineMs, versionIdOf } from './s3-upload.ts';
+
+/** One part is held in memory, so that another try needs no second reading; 10,000 of these are 160 GiB. */
+const PART_BYTES = 16 * 1024 * 1024;
+/** S3's limits. */
+const PARTS_MAX = 10_000;
+const OBJECT_BYTES_MAX = 5 * 1024 ** 4;
+/** Putting thousands of parts together takes S3 minutes. */
+const COMPLETE_DEADLINE_MS = 10 * 60 * 1000;
+
+interface Upload {
+  readonly Bucket: string;
+  readonly Key: string;
+  readonly UploadId: string;
+}
+
+/**
+ * Stores an object too large for one PUT, in parts one after another. The object appears whole at the end, under
+ * `If-None-Match: *`. After a failure the parts are thrown away. `isThere` looks the key up for stores without create-only.
+ */
+export async function putInParts(
+  context: S3Context,
+  key: string,
+  body: PutBody,
+  options: PutOptions,
+  isThere: () => Promise<boolean>,
+): Promise<PutResult> {
+  if (body.bytes > OBJECT_BYTES_MAX) {
+    throw giveUp('store_refused', `${key} has ${body.bytes} bytes, more than S3 stores in one object`);
+  }
+  if (await isThere()) return { outcome: 'exists' };
+  const upload = await begin(context, key, body, options);
+  let result: PutResult | null = null;
+  try {
+    const parts = await sendParts(context, upload, key, body);
+    if (await isThere()) return { outcome: 'exists' };
+    result = await complete(context, upload, key, parts, isThere);
+    return result;
+  } finally {
+    if (result?.outcome !== 'created') await abandon(context, upload, key);
+  }
+}
+
+async function begin(context: S3Context, key: string, body: PutBody, options: PutOptions): Promise<Upload> {
+  const place = { Bucket: context.bucket, Key: context.prefix + key };
+  const command = new CreateMultipartUploadCommand({
+    ...objectFields(context, key, options),
+    ...place,
+    ChecksumAlgorithm: 'SHA256',
+  });
+  setHeaders(command, classHeader(context, body, options));
+  // One try: a second one after an answer that was lost would leave an upload that nobody can end.
+  const begun = await withTries(
+    context,
+    key,
+    () =>
+      callWithin(context, context.requestTimeoutMs, (abortSignal) =>
+        context.client.send(command, { abortSignal }),
+      ),
+    1,
+  );
+  if (begun.UploadId === undefined) throw retryable('store_unavailable', `${key}: the store named no upload`);
+  return { ...place, UploadId: begun.UploadId };
+}
+
+async function sendParts(
+  context: S3Context,
+  upload: Upload,
+  key: string,
+  body: PutBody,
+): Promise<CompletedPart[]> {
+  const partBytes = Math.max(PART_BYTES, Math.ceil(body.bytes / PARTS_MAX));
+  const buffer = Buffer.allocUnsafe(partBytes);
+  const parts: CompletedPart[] = [];
+  let filled = 0;
+  const flush = async (): Promise<void> => {
+    parts.push(await sendPart(context, upload, key, parts.length + 1, buffer.subarray(0, filled)));
+    filled = 0;
+  };
+  const checked = checkingStream(key, body, { hashed: true });
+  // A failure of either destroys the other with its error, which the loop below then throws.
+  pipeline(asStream(body.open()), checked, () => {});
+  try {
+    for await (const chunk of checked) {
+      if (!Buffer.isBuffer(chunk)) throw new Error(`body of ${key} was not read as bytes`);
+      for (let at = 0; at < chunk.byteLength;) {
+        const copied = chunk.copy(buffer, filled, at);
+        filled += copied;
+        at += copied;
+        if (filled === partBytes) await flush();
+      }
+    }
+    if (filled > 0) await flush();
+  } catch (error) {
+    throw toStoreError(context, key, error);
+  } finally {
+    checked.destroy();
+  }
+  return parts;
+}
+
+async function sendPart(
+  context: S3Context,
+  upload: Upload,
+  key: string,
+  PartNumber: number,
+  bytes: Buffer,
+): Promise<CompletedPart> {
+  const sha256 = createHash('sha256').update(bytes).digest();
+  const ChecksumSHA256 = sha256.toString('base64');
+  const sent = await withTries(context, key, () => {
+    const command = new UploadPartCommand({
+      ...upload,
+      PartNumber,
+      Body: bytes,
+      ContentLength: bytes.byteLength,
+      ChecksumSHA256,
+    });
+    setHeaders(command, { 'x-amz-content-sha256': sha256.toString('hex') });
+    context.onUploadBytes(bytes.byteLength);
+    return callWithin(context, uploadDeadlineMs(context, bytes.byteLength), (abortSignal) =>
+      context.client.send(command, { abortSignal }),
+    );
+  });
+  return {
+    PartNumber,
+    ETag: sent.ETag,
+    // Stores that do not know the checksum refuse to be told it again.
+    ...(sent.ChecksumSHA256 === undefined ? {} : { ChecksumSHA256: sent.ChecksumSHA256 }),
+  };
+}
+
+async function complete(
+  context: S3Context,
+  upload: Upload,
+  key: string,
+  Parts: CompletedPart[],
+  isThere: () => Promise<boolean>,
+): Promise<PutResult> {
+  return withTries(context, key, async () => {
+    try {
+      const stored = await callWithin(context, COMPLETE_DEADLINE_MS, (abortSignal) =>
+        context.client.send(
+          new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts }, IfNoneMatch: '*' }),
+          { abortSignal },
+        ),
+      );
+      return { outcome: 'created', versionId: versionIdOf(stored.VersionId) };
+    } catch (error) {
+      if (saysExists(error)) return { outcome: 'exists' };
+      // The upload is gone: an earlier try had ended it and its answer was lost.
+      if (saysMissing(error) && (await isThere())) return { outcome: 'exists' };
+      throw error;
+    }
+  });
+}
+
+/** A failure here must not hide the one before it; the bucket's rule for incomplete uploads removes what stays. */
+async function abandon(context: S3Context, upload: Upload, key: string): Promise<void> {
+  try {
+    await call(context, key, (abortSignal) =>
+      context.client.send(new AbortMultipartUploadCommand(upload), { abortSignal }),
+    );
+  } catch {
+    // An upload that a lost answer had already ended is gone, which is what is wanted.
+  }
+}
