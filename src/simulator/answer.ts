@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { pipeline, Readable } from 'node:stream';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import type { FaultEffect } from './faults.ts';
@@ -65,18 +65,15 @@ async function writeAll(response: ServerResponse, chunks: AsyncIterable<Uint8Arr
 }
 
 function gzipped(chunks: Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  const gzip = createGzip();
-  void (async () => {
-    for (const chunk of chunks) if (!gzip.write(chunk)) await once(gzip, 'drain');
-    gzip.end();
-  })();
-  return gzip;
+  // An error here means that the other side has gone, which the writer notices by itself.
+  return pipeline(Readable.from(chunks), createGzip(), () => undefined);
 }
 
 async function* upTo(chunks: AsyncIterable<Uint8Array>, limit: number): AsyncGenerator<Uint8Array> {
   let left = limit;
   for await (const chunk of chunks) {
-    if (left > 0) yield chunk.subarray(0, left);
+    if (left <= 0) return;
+    yield chunk.subarray(0, left);
     left -= chunk.length;
   }
 }

@@ -86,6 +86,8 @@ export interface Job {
   logState: LogState;
   /** False makes the log host present an append blob that was never sealed. */
   sealed: boolean;
+  /** True: the API still calls the job running, and there is no log yet, though its deliveries say otherwise. */
+  lagging: boolean;
   /** The two parts of the log's path on the log host. */
   blobPath: string;
   /** Members left out of the object, as older GitHub Enterprise Server versions do. */

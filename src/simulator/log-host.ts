@@ -75,7 +75,7 @@ function md5(log: LogSource): string {
 }
 
 function blobAnswer(job: Job | undefined): Answer {
-  if (job === undefined || job.log === null || job.facts.status !== 'completed') {
+  if (job === undefined || job.log === null || job.facts.status !== 'completed' || job.lagging) {
     return xmlError(404, 'BlobNotFound', 'The specified blob does not exist.');
   }
   const small = job.log.bytes <= BLOCK_BLOB_BYTES && job.sealed;

@@ -29,9 +29,14 @@ function runJson(request: RepositoryRequest, run: Run, facts: RunFacts): Record<
   return runObject(run, facts, repository, owner, hub.links);
 }
 
+function jobJson(request: RepositoryRequest, job: Job): Record<string, unknown> {
+  const object = jobObject(job, request.repository, request.hub.links);
+  return job.lagging ? { ...object, status: 'in_progress', conclusion: null, completed_at: null } : object;
+}
+
 function showJob(request: RepositoryRequest): Answer {
   const job = findJob(request);
-  return job === null ? notFound() : jsonAnswer(200, jobObject(job, request.repository, request.hub.links));
+  return job === null ? notFound() : jsonAnswer(200, jobJson(request, job));
 }
 
 function showLogs(request: RepositoryRequest): Answer {
@@ -64,7 +69,7 @@ function showAttempt(request: RepositoryRequest): Answer {
 
 function jobsAnswer(request: RepositoryRequest, jobs: readonly Job[]): Answer {
   const page = paginate(jobs, request.query, baseUrl(request));
-  const objects = page.items.map((job) => jobObject(job, request.repository, request.hub.links));
+  const objects = page.items.map((job) => jobJson(request, job));
   return jsonAnswer(200, { total_count: jobs.length, jobs: objects }, page.headers);
 }
 

@@ -85,11 +85,18 @@ async function stop(server: Server): Promise<void> {
 
 type Serve = (incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
 
+/** A mistake in the simulated world is shown to whoever asked, not mistaken for one of GitHub's failures. */
+function showFailure(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) response.destroy();
+  else
+    response.writeHead(500, { 'content-type': 'text/plain' }).end(`The simulator failed: ${String(error)}`);
+}
+
 /** A server whose handler is known only once its own address is. */
 function lateServer(): { server: Server; serveWith(serve: Serve): void } {
   let serve: Serve | null = null;
   const server = createServer((incoming, response) => {
-    serve?.(incoming, response).catch(() => response.destroy());
+    serve?.(incoming, response).catch((error: unknown) => showFailure(response, error));
   });
   return {
     server,

@@ -40,7 +40,8 @@ export class World {
   readonly jobs = new Map<number, Job>();
   /** Dates that `GET /versions` lists; null: the endpoint is not there, as on old GitHub Enterprise Server. */
   apiVersions: readonly string[] | null = ['2026-03-10', '2022-11-28'];
-  readonly #now: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   readonly #seed: number;
   readonly #names = new Map<string, number>();
   readonly #jobsByRun = new Map<number, number[]>();
@@ -48,7 +49,7 @@ export class World {
   #nextId = { installation: 1, account: 9_919, repository: 1_296_269, run: 29_679_449, job: 399_444_496 };
 
   constructor(now: () => number, seed: number) {
-    this.#now = now;
+    this.now = now;
     this.#seed = seed;
   }
 
@@ -65,7 +66,7 @@ export class World {
   /** Suspends, resumes or removes an installation. */
   setInstallation(id: number, state: 'active' | 'suspended' | 'deleted'): void {
     const installation = found(this.installations.get(id), `installation ${id}`);
-    installation.suspendedAt = state === 'suspended' ? instant(this.#now()) : null;
+    installation.suspendedAt = state === 'suspended' ? instant(this.now()) : null;
     installation.deleted = state === 'deleted';
   }
 
@@ -88,7 +89,7 @@ export class World {
       name: input.name,
       installationId: input.installationId,
       private: input.private ?? true,
-      createdAt: instant(this.#now() - 86_400_000),
+      createdAt: instant(this.now() - 86_400_000),
     };
     this.repositories.set(id, repository);
     this.#names.set(`${repository.owner}/${repository.name}`.toLowerCase(), id);
@@ -125,7 +126,7 @@ export class World {
     const repository = this.repository(repositoryId);
     const id = given.id ?? this.#nextId.run;
     this.#nextId.run = Math.max(this.#nextId.run, id) + 1;
-    const createdAt = given.created_at ?? instant(this.#now() - 300_000);
+    const createdAt = given.created_at ?? instant(this.now() - 300_000);
     const facts: RunFacts = {
       run_number: (id % 100_000) + 1,
       run_attempt: 1,
@@ -157,7 +158,7 @@ export class World {
   rerun(runId: number, changes: Partial<RunFacts> = {}): RunFacts {
     const run = found(this.runs.get(runId), `run ${runId}`);
     const current = this.run(run);
-    const startedAt = instant(this.#now());
+    const startedAt = instant(this.now());
     const run_attempt = current.run_attempt + 1;
     const next = { ...current, run_started_at: startedAt, updated_at: startedAt, run_attempt, ...changes };
     run.attempts.push(next);
@@ -179,19 +180,22 @@ export class World {
     const id = input.id ?? this.#nextId.job;
     this.#nextId.job = Math.max(this.#nextId.job, id) + 1;
     const attempt = run.attempts.find((each) => each.run_attempt === input.runAttempt) ?? this.run(run);
-    const facts = jobFacts(input, id, attempt, this.#now());
+    const facts = jobFacts(input, id, attempt, this.now());
     const job: Job = {
       repositoryId: run.repositoryId,
       facts,
       log: null,
       logState: input.logState ?? 'served',
       sealed: input.sealed ?? true,
+      lagging: false,
       blobPath: `${uuid(`run ${facts.run_id}`)}/workflow-job-run-${uuid(`job ${id}`)}`,
       omitted: input.omitted ?? [],
       extra: input.extra ?? {},
     };
     this.jobs.set(id, job);
-    this.#jobsByRun.set(facts.run_id, [...(this.#jobsByRun.get(facts.run_id) ?? []), id]);
+    const siblings = this.#jobsByRun.get(facts.run_id);
+    if (siblings === undefined) this.#jobsByRun.set(facts.run_id, [id]);
+    else siblings.push(id);
     this.#jobsByBlob.set(job.blobPath, id);
     const hasSteps = facts.steps.length > 0;
     if (input.log !== undefined || hasSteps)
@@ -217,6 +221,11 @@ export class World {
     }
   }
 
+  /** Lets the API and the log host say that a job still runs although its `completed` delivery may be out. */
+  setLag(jobId: number, lagging: boolean): void {
+    this.job(jobId).lagging = lagging;
+  }
+
   job(id: number): Job {
     return found(this.jobs.get(id), `job ${id}`);
   }
@@ -234,7 +243,7 @@ export class World {
   completeJob(jobId: number, conclusion = 'success'): Job {
     const job = this.job(jobId);
     if (job.facts.status === 'completed') return job;
-    endJob(job.facts, conclusion, this.#now());
+    endJob(job.facts, conclusion, this.now());
     if (job.log === null && job.facts.steps.length > 0) this.setLog(jobId, { sizeBytes: 0 });
     return job;
   }
@@ -242,7 +251,7 @@ export class World {
   completeRun(runId: number, conclusion = 'success'): RunFacts {
     const run = this.run(runId);
     if (run.status !== 'completed') {
-      Object.assign(run, { status: 'completed', conclusion, updated_at: instant(this.#now()) });
+      Object.assign(run, { status: 'completed', conclusion, updated_at: instant(this.now()) });
     }
     return run;
   }
