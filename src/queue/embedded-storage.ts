@@ -1,0 +1,58 @@
+import { createPostgresBackend, Queue, Worker, type IQueueBackend, type PgPool } from 'bullmq';
+import type { Log } from '../log.ts';
+import { openEmbeddedPostgres } from './embedded-postgres.ts';
+import type { QueueStorage } from './queue-storage.ts';
+
+/** BullMQ in a folder of this process. */
+export interface EmbeddedStorage extends QueueStorage {
+  /** Resolves if another process may have taken the folder: end the process. */
+  readonly lost: Promise<void>;
+}
+
+/** Opens the embedded queue; see `openEmbeddedPostgres` for what it promises and throws. */
+export async function openEmbeddedStorage(
+  folder: string,
+  stallsMax: number,
+  log: Log,
+): Promise<EmbeddedStorage> {
+  const postgres = await openEmbeddedPostgres({ folder, log });
+  const resumed = await postgres.recoverInterrupted({ maxStalledCount: stallsMax });
+  if (resumed > 0) log.info({ resumed }, 'jobs that were running when the last process ended will run again');
+  log.info({ folder }, 'the embedded queue survives the death of this process, not that of the machine');
+  return {
+    kind: 'embedded',
+    durability: 'embedded',
+    location: `embedded:${folder}`,
+    lost: postgres.lost,
+    createQueue(name) {
+      return new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend, PgPool>(
+        name,
+        { connection: postgres.pool },
+        createPostgresBackend,
+      );
+    },
+    createWorker(name, processor, settings) {
+      return new Worker<unknown, unknown, string, IQueueBackend, number, PgPool>(
+        name,
+        processor,
+        {
+          connection: postgres.pool,
+          autorun: false,
+          concurrency: settings.concurrency,
+          lockDuration: settings.lockDurationMs,
+          stalledInterval: settings.stalledIntervalMs,
+          maxStalledCount: settings.stallsMax,
+          settings: { backoffStrategy: settings.backoffMs },
+        },
+        createPostgresBackend,
+      );
+    },
+    async has(queue, id) {
+      return (await queue.getJob(id)) !== undefined;
+    },
+    async ping() {
+      await postgres.pool.query('SELECT 1');
+    },
+    close: () => postgres.close(),
+  };
+}

@@ -1,0 +1,64 @@
+import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
+
+/** BullMQ's classes without the type of the connection that a storage hides. */
+export type BullQueue = Pick<
+  Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend>,
+  | 'add'
+  | 'getJob'
+  | 'getJobs'
+  | 'getJobCounts'
+  | 'getJobState'
+  | 'getWaiting'
+  | 'toKey'
+  | 'close'
+  | 'promoteJobs'
+  | 'exportPrometheusMetrics'
+>;
+export type BullWorker = Pick<
+  Worker<unknown, unknown, string, IQueueBackend>,
+  'run' | 'close' | 'isRunning'
+> & {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'failed', listener: (job: BullJob | undefined, error: Error) => void): unknown;
+};
+export type BullJob = Job<unknown, unknown>;
+
+/** What a queue server promises of what it has acknowledged (`queue_durability` in digests). */
+export type QueueDurability =
+  /** Written to an append-only file, nothing evicted. */
+  | 'persistent'
+  /** Survives the death of the process, not of the machine. */
+  | 'embedded'
+  /** The server does not tell. */
+  | 'unknown'
+  /** It may lose jobs, and the operator allowed that. */
+  | 'unsafe';
+
+/** How a worker takes jobs. Times in milliseconds. */
+export interface WorkerSettings {
+  readonly concurrency: number;
+  readonly lockDurationMs: number;
+  readonly stalledIntervalMs: number;
+  readonly stallsMax: number;
+  /** Wait before a counted try, by the tries made so far. */
+  readonly backoffMs: (attemptsMade: number) => number;
+}
+
+/** Where BullMQ keeps its queues: a Redis or Valkey server, or a folder of this process. */
+export interface QueueStorage {
+  readonly kind: 'redis' | 'embedded';
+  readonly durability: QueueDurability;
+  /** For people, without credentials. */
+  readonly location: string;
+  createQueue(name: string): BullQueue;
+  createWorker(
+    name: string,
+    processor: (job: BullJob, token: string | undefined) => Promise<unknown>,
+    settings: WorkerSettings,
+  ): BullWorker;
+  /** Whether a job's id is taken, by the cheapest means. Sent at once, so that an `add` that follows comes after it. */
+  has(queue: BullQueue, id: string): Promise<boolean>;
+  /** Rejects unless the server answers. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,139 @@
+import { randomInt } from 'node:crypto';
+import { DelayedError, UnrecoverableError } from 'bullmq';
+import { EverlogError, giveUp, messageOf } from '../src/errors.ts';
+import type { Log } from '../src/log.ts';
+import { CATALOG, type JobData, type JobName, type QueueName } from '../src/queue/catalog.ts';
+import type { BullJob, BullWorker, QueueStorage, WorkerSettings } from '../src/queue/queue-storage.ts';
+import type { JobContext } from './job-context.ts';
+
+/**
+ * Catalog × handlers → BullMQ workers, and the one place where an error becomes the queue's answer: retry with backoff,
+ * put off, or give up.
+ */
+export type Handlers = {
+  readonly [N in JobName]: (data: JobData<N>, context: JobContext<JobData<N>>) => Promise<void>;
+};
+
+export interface WorkersDeps {
+  readonly storage: QueueStorage;
+  readonly handlers: Handlers;
+  readonly queues: readonly QueueName[];
+  readonly concurrency: number;
+  readonly log: Log;
+  readonly now: () => Date;
+  /** A number in [0, 1). */
+  readonly random?: () => number;
+  readonly onJob: (name: string, outcome: 'done' | 'put_off' | 'retried' | 'failed') => void;
+}
+
+export interface RunningWorkers {
+  /** Takes no more jobs and waits for the running ones; those not done within `drainMs` are left to be resumed. */
+  drain(drainMs: number): Promise<void>;
+}
+
+/** After a kill a job runs again within this and twice the next: under 30 s in all, with room for a slow server. */
+const LOCK_DURATION_MS = 10_000;
+const STALLED_INTERVAL_MS = 5_000;
+/** A stall is a process that died or hung, not the job's fault; the bound stops a job that kills every process. */
+export const STALLS_MAX = 50;
+const BACKOFF_FIRST_MS = 1_000;
+const BACKOFF_MS_MAX = 5 * 60_000;
+/** A job put off to a moment that has passed is put off this far, so that it cannot spin. */
+const PUT_OFF_MS_MIN = 10;
+
+/** Starts workers for the given queues. */
+export function runWorkers(deps: WorkersDeps): RunningWorkers {
+  const random = deps.random ?? (() => randomInt(2 ** 32) / 2 ** 32);
+  const settings: WorkerSettings = {
+    concurrency: deps.concurrency,
+    lockDurationMs: LOCK_DURATION_MS,
+    stalledIntervalMs: STALLED_INTERVAL_MS,
+    stallsMax: STALLS_MAX,
+    backoffMs: (attemptsMade) => backoffMs(attemptsMade, random),
+  };
+  const workers = deps.queues.map((name) => startWorker(name, deps, settings));
+  return {
+    async drain(drainMs) {
+      const drained = Promise.all(workers.map((worker) => worker.close()));
+      const late = new Promise<'late'>((resolve) => {
+        setTimeout(resolve, drainMs, 'late').unref();
+      });
+      if ((await Promise.race([drained, late])) === 'late') {
+        deps.log.warn(
+          { drain_ms: drainMs },
+          'jobs were still running at the end of the drain: they will run again',
+        );
+      }
+    },
+  };
+}
+
+/** Exponential from a second, at most five minutes apart, full jitter (CONTRACT §3). */
+export function backoffMs(attemptsMade: number, random: () => number): number {
+  const ceiling = Math.min(BACKOFF_FIRST_MS * 2 ** Math.min(attemptsMade - 1, 30), BACKOFF_MS_MAX);
+  return Math.max(1, Math.round(random() * ceiling));
+}
+
+function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettings): BullWorker {
+  const worker = deps.storage.createWorker(queue, (job, token) => process(job, token, deps), settings);
+  worker.on('error', (error) => deps.log.debug({ queue, error: error.message }, 'worker connection'));
+  worker.on('failed', (job, error) => {
+    // Stalled too often: no handler ran to say so.
+    if (job === undefined) deps.log.error({ queue, error: error.message }, 'a job failed without a trace');
+  });
+  worker.run().catch((error: unknown) => {
+    deps.log.error({ queue, error: messageOf(error) }, 'a worker stopped');
+  });
+  return worker;
+}
+
+async function process(job: BullJob, token: string | undefined, deps: WorkersDeps): Promise<void> {
+  const fields = { job: job.id, kind: job.name, attempt: job.attemptsStarted };
+  try {
+    await handle(job, deps.handlers);
+    deps.onJob(job.name, 'done');
+    deps.log.debug(fields, 'job done');
+  } catch (error) {
+    const known = error instanceof EverlogError ? error : null;
+    const details = { ...fields, code: known?.code ?? 'unexpected', error: messageOf(error) };
+    if (known?.remedy.kind === 'wait') {
+      const at = Math.max(known.remedy.until.getTime(), deps.now().getTime() + PUT_OFF_MS_MIN);
+      await job.moveToDelayed(at, token);
+      deps.onJob(job.name, 'put_off');
+      deps.log.info({ ...details, until: new Date(at).toISOString() }, 'job put off');
+      throw new DelayedError();
+    }
+    const last = known?.remedy.kind === 'give_up' || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    deps.onJob(job.name, last ? 'failed' : 'retried');
+    if (last) deps.log.error(details, 'job failed: it stays in the failed list');
+    else deps.log.warn(details, 'job will be tried again');
+    throw last ? new UnrecoverableError(messageOf(error)) : new Error(messageOf(error));
+  }
+}
+
+async function handle(job: BullJob, handlers: Handlers): Promise<void> {
+  switch (job.name) {
+    case 'archive-job':
+      return handlers['archive-job'](parsed('archive-job', job.data), contextOf(job));
+    case 'sweep-run':
+      return handlers['sweep-run'](parsed('sweep-run', job.data), contextOf(job));
+    case 'installation-changed':
+      return handlers['installation-changed'](parsed('installation-changed', job.data), contextOf(job));
+    default:
+      throw giveUp('job_data_invalid', `this version knows no job called ${job.name}`);
+  }
+}
+
+function parsed<N extends JobName>(name: N, data: unknown): JobData<N> {
+  const result = CATALOG[name].schema.safeParse(data);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw giveUp(
+    'job_data_invalid',
+    `${name}: ${issue?.path.join('.') ?? 'data'}: ${issue?.message ?? 'invalid'}`,
+  );
+}
+
+function contextOf<Data>(job: BullJob): JobContext<Data> {
+  return { attempts: job.attemptsStarted, update: (data) => job.updateData(data) };
+}
