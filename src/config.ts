@@ -1,0 +1,217 @@
+import { tmpdir } from 'node:os';
+import { hostFromVariables, hostsFromFile, type HostConfig } from './config/github-hosts.ts';
+import { Variables } from './config/variables.ts';
+import { giveUp } from './errors.ts';
+import type { ProxySettings } from './github/connections.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { parseQueueUrl, type QueueUrl } from './queue/queue-url.ts';
+
+/** The configuration (CONTRACT §2). This is the only place that reads the environment; everybody else is given values. */
+export interface Config {
+  readonly hosts: readonly HostConfig[];
+  readonly queue: QueueUrl;
+  readonly allowUnsafeQueue: boolean;
+  readonly archive: ArchiveUrl;
+  readonly s3: S3Settings;
+  readonly missingLogRetriesMs: readonly number[];
+  readonly jobDetails: 'auto' | 'always';
+  readonly jobLogBytesMax: number;
+  readonly spoolFolder: string;
+  readonly spoolBytesMax: number;
+  readonly logRetentionMs: number;
+  readonly concurrency: number;
+  readonly listen: ListenAddress | null;
+  readonly adminListen: ListenAddress | null;
+  readonly logLevel: LogLevel;
+  readonly proxies: ProxySettings;
+  /** Variables that begin with EVERLOG_ and mean nothing: likely misspelt. */
+  readonly unknownVariables: readonly string[];
+}
+
+export type ArchiveUrl =
+  | { readonly kind: 'folder'; readonly folder: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
+
+export interface S3Settings {
+  readonly forcePathStyle: boolean;
+  readonly lockMode: 'none' | 'GOVERNANCE' | 'COMPLIANCE' | 'bucket';
+  readonly retentionDays: number | null;
+  readonly kmsKeyId: string | null;
+  readonly logStorageClass: string | null;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a command cannot do without. */
+export interface Needs {
+  /** It receives webhooks. */
+  readonly receive?: boolean;
+  /** It calls GitHub. */
+  readonly github?: boolean;
+  /** It needs a queue server, as several processes share the queue. */
+  readonly queueServer?: boolean;
+}
+
+const GIB = 1024 ** 3;
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+const KNOWN = new Set(
+  `GITHUB_APP_ID GITHUB_PRIVATE_KEY GITHUB_TOKEN GITHUB_WEBHOOK_SECRET GITHUB_API_URL GITHUB_LOG_HOSTS GITHUB_PRIVATE_CIDRS CONFIG
+  QUEUE_URL ARCHIVE_URL S3_FORCE_PATH_STYLE LOCK_MODE RETENTION_DAYS KMS_KEY_ID LOG_STORAGE_CLASS SIGNING_KEY ANCHOR_URL TSA_URL
+  INDEX_URL SEAL_INTERVAL RECONCILE_INTERVAL RECONCILE_LOOKBACK RECONCILE_BUDGET_SHARE BACKFILL_BUDGET_SHARE MISSING_LOG_RETRIES
+  JOB_DETAILS JOB_LOG_MAX_BYTES SPOOL_DIR SPOOL_MAX_BYTES CONCURRENCY LISTEN ADMIN_LISTEN GITHUB_LOG_RETENTION ALLOW_UNSAFE_QUEUE
+  LOG_LEVEL`.split(/\s+/),
+);
+
+/**
+ * Reads the configuration.
+ * @throws EverlogError `config_invalid` that lists every problem, each with its variable and the cure.
+ */
+export function loadConfig(
+  needs: Needs,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
+  const variables = new Variables(env);
+  const config = readConfig(variables, env);
+  checkNeeds(config, needs, variables);
+  if (variables.problems.length === 0) return Object.freeze(config);
+  const problems = variables.problems.map((problem) => `  - ${problem}`).join('\n');
+  throw giveUp('config_invalid', `the configuration has ${count(variables.problems.length)}:\n${problems}`);
+}
+
+function readConfig(variables: Variables, env: Readonly<Record<string, string | undefined>>): Config {
+  const file = variables.text('EVERLOG_CONFIG');
+  return {
+    hosts: file === null ? [hostFromVariables(variables)] : hostsFromFile(file, variables),
+    queue: readQueueUrl(variables),
+    allowUnsafeQueue: variables.flag('EVERLOG_ALLOW_UNSAFE_QUEUE'),
+    archive: readArchiveUrl(variables),
+    s3: readS3(variables),
+    missingLogRetriesMs: variables.durations('EVERLOG_MISSING_LOG_RETRIES', [
+      10 * SECOND_MS,
+      MINUTE_MS,
+      5 * MINUTE_MS,
+      30 * MINUTE_MS,
+      6 * HOUR_MS,
+    ]),
+    jobDetails: variables.choice('EVERLOG_JOB_DETAILS', ['auto', 'always'], 'auto'),
+    jobLogBytesMax: variables.size('EVERLOG_JOB_LOG_MAX_BYTES', 10 * GIB),
+    spoolFolder: variables.text('EVERLOG_SPOOL_DIR') ?? tmpdir(),
+    spoolBytesMax: variables.size('EVERLOG_SPOOL_MAX_BYTES', 4 * GIB),
+    logRetentionMs: variables.duration('EVERLOG_GITHUB_LOG_RETENTION', 90 * DAY_MS),
+    concurrency: variables.whole('EVERLOG_CONCURRENCY', 50, { min: 1, max: 1_000 }),
+    listen: readListen(variables, 'EVERLOG_LISTEN', { host: '127.0.0.1', port: 3000 }),
+    adminListen: readListen(variables, 'EVERLOG_ADMIN_LISTEN', { host: '127.0.0.1', port: 9464 }),
+    logLevel: variables.choice('EVERLOG_LOG_LEVEL', LOG_LEVELS, 'info'),
+    proxies: {
+      httpProxy: variables.text('http_proxy') ?? variables.text('HTTP_PROXY'),
+      httpsProxy: variables.text('https_proxy') ?? variables.text('HTTPS_PROXY'),
+      // What listens on this machine is never meant to be reached by way of a proxy.
+      noProxy: [variables.text('no_proxy') ?? variables.text('NO_PROXY'), 'localhost,127.0.0.1,::1']
+        .filter(Boolean)
+        .join(','),
+    },
+    unknownVariables: Object.keys(env).filter(isUnknown),
+  };
+}
+
+function readQueueUrl(variables: Variables): QueueUrl {
+  const text = variables.secret('EVERLOG_QUEUE_URL') ?? 'embedded:./data/queue';
+  const parsed = parseQueueUrl(text.trim());
+  if (parsed.ok) return parsed.url;
+  variables.problem('EVERLOG_QUEUE_URL', parsed.problem);
+  return { kind: 'embedded', folder: './data/queue' };
+}
+
+function readArchiveUrl(variables: Variables): ArchiveUrl {
+  const fallback: ArchiveUrl = { kind: 'folder', folder: './data/archive' };
+  const form = 's3://BUCKET/PREFIX, file:FOLDER or a folder';
+  return variables.parsed('EVERLOG_ARCHIVE_URL', fallback, parseArchiveUrl, form);
+}
+
+/** Parses an archive's address; null when it is none. */
+export function parseArchiveUrl(text: string): ArchiveUrl | null {
+  const [, bucket, prefix = ''] = /^s3:\/\/([a-z0-9][a-z0-9._-]{1,254})(?:\/(.*))?$/i.exec(text) ?? [];
+  if (bucket !== undefined) return { kind: 's3', bucket, prefix: prefix.replace(/^\/+|\/+$/g, '') };
+  if (text.startsWith('s3:')) return null;
+  if (text.startsWith('file://'))
+    return URL.canParse(text) ? { kind: 'folder', folder: decodeURIComponent(new URL(text).pathname) } : null;
+  const folder = text.startsWith('file:') ? text.slice('file:'.length) : text;
+  return folder === '' || /^[a-z][a-z0-9+.-]+:/i.test(folder) ? null : { kind: 'folder', folder };
+}
+
+function readS3(variables: Variables): S3Settings {
+  const lockMode = variables.choice(
+    'EVERLOG_LOCK_MODE',
+    ['none', 'GOVERNANCE', 'COMPLIANCE', 'bucket'],
+    'none',
+  );
+  const days = variables.whole('EVERLOG_RETENTION_DAYS', 0, { min: 1, max: 36_500 });
+  if ((lockMode === 'GOVERNANCE' || lockMode === 'COMPLIANCE') && days === 0) {
+    variables.problem('EVERLOG_RETENTION_DAYS', `is missing: EVERLOG_LOCK_MODE=${lockMode} needs it`);
+  }
+  return {
+    forcePathStyle: variables.flag('EVERLOG_S3_FORCE_PATH_STYLE'),
+    lockMode,
+    retentionDays: days === 0 ? null : days,
+    kmsKeyId: variables.text('EVERLOG_KMS_KEY_ID'),
+    logStorageClass: variables.text('EVERLOG_LOG_STORAGE_CLASS'),
+  };
+}
+
+function readListen(variables: Variables, name: string, fallback: ListenAddress): ListenAddress | null {
+  if (variables.text(name)?.trim() === 'off') return null;
+  return variables.parsed(name, fallback, parseListen, 'HOST:PORT, PORT or off');
+}
+
+function parseListen(text: string): ListenAddress | null {
+  const [, host = '', digits = ''] = /^(?:(.*):)?(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === '' || port > 65_535) return null;
+  return { host: host === '' ? '127.0.0.1' : host.replace(/^\[|\]$/g, ''), port };
+}
+
+function checkNeeds(config: Config, needs: Needs, variables: Variables): void {
+  if (needs.queueServer === true && config.queue.kind === 'embedded') {
+    variables.problem(
+      'EVERLOG_QUEUE_URL',
+      'is an embedded queue, which one process owns: set a redis:// URL, or run `everlog up` for everything in one process',
+    );
+  }
+  for (const host of config.hosts) {
+    const where = config.hosts.length > 1 ? ` for host ${host.github.name}` : '';
+    if (needs.receive === true && host.webhookSecrets.length === 0) {
+      variables.problem(
+        'EVERLOG_GITHUB_WEBHOOK_SECRET',
+        `is missing${where}: it is the secret set in the App’s webhook`,
+      );
+    }
+    if (
+      needs.github === true &&
+      host.credentials === null &&
+      variables.problems.every((it) => !/GITHUB_(APP|PRIV|TOKEN)/.test(it))
+    ) {
+      const what =
+        'is missing' +
+        where +
+        ': set it with EVERLOG_GITHUB_PRIVATE_KEY, or set EVERLOG_GITHUB_TOKEN instead';
+      variables.problem('EVERLOG_GITHUB_APP_ID', what);
+    }
+  }
+}
+
+function isUnknown(name: string): boolean {
+  if (!name.startsWith('EVERLOG_')) return false;
+  const bare = name.slice('EVERLOG_'.length);
+  return !KNOWN.has(bare) && !KNOWN.has(bare.replace(/_FILE$/, ''));
+}
+
+function count(problems: number): string {
+  return problems === 1 ? 'a problem' : `${problems} problems`;
+}
