@@ -11,7 +11,10 @@ import { createPglitePool, NODE_POSTGRES_PARSERS, type PglitePool } from './pgli
 export interface EmbeddedPostgres {
   /** To be given to BullMQ as `connection`, with `createPostgresBackend`. */
   readonly pool: PgPool;
-  /** Resolves if another process may have taken the folder. By then the pool refuses every query: end the process. */
+  /**
+   * Resolves when the queue has ended by itself: another process may have taken the folder, or the database died
+   * (a full disk does that). By then the pool refuses every query, and only a new process can go on: end this one.
+   */
   readonly lost: Promise<void>;
   /**
    * Hands jobs that were running when the last process died back to the head of their queues, at once. Safe only
@@ -29,6 +32,28 @@ export const EMBEDDED_POSTGRES_MAJOR = '18';
 const FREE_SPACE_MIN_BYTES = 128 * 1024 * 1024;
 /** Folders set aside before somebody has to look: a machine that ruins its queue again and again needs a person. */
 const SET_ASIDE_MAX = 10;
+
+/**
+ * Nobody else tidies: PGlite has no background processes. After this many statements (some seconds of full load)
+ * dead rows are swept and the write-ahead log is cut, both in tens of milliseconds; left alone, both grow for ever.
+ */
+const STATEMENTS_PER_UPKEEP = 5000;
+/** How often the count is looked at. */
+const UPKEEP_CHECK_INTERVAL_MS = 5000;
+/** Tables with fewer dead rows are left alone. */
+const DEAD_ROWS_WORTH_A_SWEEP = 500;
+
+/**
+ * Settings for one connection and small tables. The library's 128 MB of shared buffers buy nothing here, and a queue's
+ * tables swing between empty and full, so that a plan made for the empty one must not scan the full one.
+ */
+const POSTGRES_SETTINGS = [
+  'shared_buffers=16MB',
+  'max_wal_size=48MB',
+  'min_wal_size=32MB',
+  'enable_seqscan=off',
+  'jit=off',
+];
 
 const DATA_FOLDER = 'postgres';
 /** Written when the folder has its schema: one without it never held an acknowledged job. */
@@ -57,29 +82,75 @@ export async function openEmbeddedPostgres(options: { folder: string; log: Log }
 
 function embeddedPostgres(database: PGlite, lock: FolderLock, log: Log): EmbeddedPostgres {
   const pool = createPglitePool(database);
-  const lost = refuseWhenLost(pool, lock, log);
+  const lost = new Promise<void>((resolve) => {
+    pool.on('error', (error) => {
+      log.error({ reason: error.message }, 'the embedded queue stopped');
+      resolve();
+    });
+  });
+  void refuseWhenLost(pool, lock);
+  const upkeep = startUpkeep(pool, log);
   let closing: Promise<void> | undefined;
   return {
     pool,
     lost,
     recoverInterrupted: async ({ maxStalledCount }) => recoverInterrupted(pool, maxStalledCount),
     close: async () => {
+      upkeep.stop();
       closing ??= close(pool, database, lock);
       await closing;
     },
   };
 }
 
-async function refuseWhenLost(pool: PglitePool, lock: FolderLock, log: Log): Promise<void> {
+async function refuseWhenLost(pool: PglitePool, lock: FolderLock): Promise<void> {
   await lock.lost;
-  log.error({}, 'the lock on the queue folder was lost: the embedded queue stops');
-  pool.refuse(giveUp('queue_locked', 'The lock on the queue folder was lost.'));
+  pool.refuse(giveUp('queue_locked', 'The lock on the queue folder was lost: its holder was ended.'));
 }
 
+/** Frees the folder even when the database is past closing, because only then another process can recover it. */
 async function close(pool: PglitePool, database: PGlite, lock: FolderLock): Promise<void> {
-  await pool.end();
-  await database.close();
-  await lock.release();
+  try {
+    await pool.end();
+    await database.close();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Sweeps dead rows and cuts the write-ahead log when enough was written. Never more than one round at a time. */
+function startUpkeep(pool: PglitePool, log: Log): { stop(): void } {
+  let doneAtStatement = 0;
+  let running = false;
+  let stopped = false;
+  const round = async (): Promise<void> => {
+    if (running || pool.statements - doneAtStatement < STATEMENTS_PER_UPKEEP) return;
+    running = true;
+    doneAtStatement = pool.statements;
+    try {
+      await sweep(pool);
+    } catch (error) {
+      if (!stopped) log.warn({ reason: messageOf(error) }, 'the embedded queue could not be tidied');
+    } finally {
+      running = false;
+    }
+  };
+  const timer = setInterval(() => void round(), UPKEEP_CHECK_INTERVAL_MS).unref();
+  return {
+    stop: () => {
+      stopped = true;
+      clearInterval(timer);
+    },
+  };
+}
+
+async function sweep(pool: PgPool): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT format('%I.%I', schemaname, relname) AS name FROM pg_stat_user_tables WHERE n_dead_tup >= $1`,
+    [DEAD_ROWS_WORTH_A_SWEEP],
+  );
+  for (const { name } of rows) await pool.query(`VACUUM ${name}`);
+  await pool.query('CHECKPOINT');
 }
 
 async function requireRoom(folder: string): Promise<void> {
@@ -146,6 +217,7 @@ async function setAside(folder: string, reason: string, log: Log): Promise<void>
 async function openDatabase(data: string): Promise<PGlite> {
   const database = await PGlite.create(data, {
     relaxedDurability: true,
+    startParams: [...PGlite.defaultStartParams, ...POSTGRES_SETTINGS.flatMap((setting) => ['-c', setting])],
     parsers: NODE_POSTGRES_PARSERS,
   });
   try {

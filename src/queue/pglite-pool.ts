@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { types, type PGlite, type Results } from '@electric-sql/pglite';
 import type { PgNotification, PgPool, PgPoolClient, PgQueryResult } from 'bullmq';
-import { retryable, type EverlogError } from '../errors.ts';
+import { giveUp, messageOf, retryable, type EverlogError } from '../errors.ts';
 
 /**
  * Queries that may wait for the one connection. At about a millisecond each this is ten seconds of work: beyond it
@@ -9,14 +9,33 @@ import { retryable, type EverlogError } from '../errors.ts';
  */
 const WAITING_QUERIES_MAX = 10_000;
 
+/**
+ * How long queries may follow one another before timers and sockets get a turn. PGlite computes on this thread and
+ * answers without ever returning to the event loop: unbroken, a busy queue would stop webhooks for seconds.
+ */
+const EVENT_LOOP_HELD_MAX_MS = 10;
+
 /** How PGlite is to read values so that BullMQ sees what node-postgres gives: 64-bit integers arrive as text. */
 export const NODE_POSTGRES_PARSERS = { [types.INT8]: (text: string): string => text };
+
+/**
+ * JSON escapes that Postgres refuses to store and a queue server would take: NUL, and halves of surrogate pairs
+ * (JSON.stringify escapes none but the lone ones). The backslash must not itself be escaped.
+ */
+const UNSTORABLE_JSON_ESCAPES = /(?<!\\)((?:\\\\)*)\\u(?:0000|d[89a-f][0-9a-f]{2})/g;
+const JSON_DOCUMENT_START = /^["{[]/;
+
+/** What ends the database for good, as opposed to refusing one statement. */
+const FATAL_ERROR_NAMES = new Set(['RuntimeError', 'ExitStatus']);
+const FATAL_SEVERITIES = new Set(['FATAL', 'PANIC']);
 
 /** Matches what BullMQ sends: comments, then one LISTEN or UNLISTEN of a plain name. */
 const LISTEN_STATEMENT = /^(?:\s*--[^\n]*\n)*\s*(LISTEN|UNLISTEN)\s+(\w+)\s*;?\s*$/i;
 
 /** A `pg.Pool` of any number of clients over one PGlite connection, as BullMQ's Postgres backend needs it. */
 export interface PglitePool extends PgPool {
+  /** Statements run so far. */
+  readonly statements: number;
   /** Refuses every further query with `reason` and tells the listeners of 'error'. Queries already running finish. */
   refuse(reason: EverlogError): void;
 }
@@ -33,6 +52,7 @@ export function createPglitePool(database: PGlite): PglitePool {
 /** Who may use the connection now: one at a time, in the order of asking. */
 class Turn {
   #taken = false;
+  #eventLoopSeenAtMs = performance.now();
   readonly #waiting: (() => void)[] = [];
 
   async take(): Promise<void> {
@@ -49,6 +69,17 @@ class Turn {
   }
 
   give(): void {
+    if (performance.now() - this.#eventLoopSeenAtMs < EVENT_LOOP_HELD_MAX_MS) {
+      this.#passOn();
+      return;
+    }
+    setImmediate(() => {
+      this.#eventLoopSeenAtMs = performance.now();
+      this.#passOn();
+    });
+  }
+
+  #passOn(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#taken = false;
     else next();
@@ -59,12 +90,17 @@ class SingleConnectionPool extends EventEmitter implements PglitePool {
   readonly #database: PGlite;
   readonly #turn = new Turn();
   #refusal: Error | undefined;
+  #statements = 0;
 
   constructor(database: PGlite) {
     super();
     // Every queue and worker adds its listeners to the one pool.
     this.setMaxListeners(0);
     this.#database = database;
+  }
+
+  get statements(): number {
+    return this.#statements;
   }
 
   async query<R>(text: string, params?: readonly unknown[]): Promise<PgQueryResult<R>> {
@@ -93,27 +129,67 @@ class SingleConnectionPool extends EventEmitter implements PglitePool {
   }
 
   refuse(reason: EverlogError): void {
+    if (this.#refusal !== undefined) return;
     this.#refusal = reason;
     if (this.listenerCount('error') > 0) this.emit('error', reason);
   }
 
   async #run<R>(text: string, params: readonly unknown[] | undefined): Promise<PgQueryResult<R>> {
     if (this.#refusal !== undefined) throw this.#refusal;
-    if (params !== undefined && params.length > 0) {
-      return toPgResult(await this.#database.query<R>(text, [...params]));
+    this.#statements += 1;
+    try {
+      return await runStatement<R>(this.#database, text, params);
+    } catch (error) {
+      if (isFatal(error)) {
+        const message = `The embedded queue's database stopped: ${messageOf(error)}. Restart Everlog.`;
+        this.refuse(giveUp('queue_unavailable', message, error));
+      }
+      throw error;
     }
-    // Without parameters node-postgres uses the simple protocol, which alone takes several statements (migrations).
-    const results = await this.#database.exec(text);
-    const last = results.at(-1);
-    // The caller names the row type, as with node-postgres.
-    // eslint-disable-next-line typescript/no-unsafe-type-assertion
-    return last === undefined ? { rows: [], rowCount: 0 } : toPgResult(last as Results<R>);
   }
+}
+
+async function runStatement<R>(
+  database: PGlite,
+  text: string,
+  params: readonly unknown[] | undefined,
+): Promise<PgQueryResult<R>> {
+  if (params !== undefined && params.length > 0) {
+    return toPgResult(await database.query<R>(text, params.map(storable)));
+  }
+  // Without parameters node-postgres uses the simple protocol, which alone takes several statements (migrations).
+  const results = await database.exec(text);
+  const last = results.at(-1);
+  // The caller names the row type, as with node-postgres.
+  // eslint-disable-next-line typescript/no-unsafe-type-assertion
+  return last === undefined ? { rows: [], rowCount: 0 } : toPgResult(last as Results<R>);
+}
+
+/** Replaces what Postgres cannot store in text: an error message that quotes a NUL must not block the job's failure. */
+function storable(param: unknown): unknown {
+  if (typeof param !== 'string') return param;
+  const text = param.replaceAll('\0', '\uFFFD');
+  return JSON_DOCUMENT_START.test(text) ? text.replace(UNSTORABLE_JSON_ESCAPES, String.raw`$1\ufffd`) : text;
+}
+
+function isFatal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (FATAL_ERROR_NAMES.has(error.name)) return true;
+  return 'severity' in error && typeof error.severity === 'string' && FATAL_SEVERITIES.has(error.severity);
 }
 
 function toPgResult<R>(result: Results<R>): PgQueryResult<R> {
   const { rows } = result;
   return { rows, rowCount: rows.length > 0 ? rows.length : (result.affectedRows ?? 0) };
+}
+
+/** A database that has died is in no transaction, and cannot be asked. */
+function isInTransaction(database: PGlite): boolean {
+  try {
+    return database.isInTransaction();
+  } catch {
+    return false;
+  }
 }
 
 type RunQuery = <R>(text: string, params: readonly unknown[] | undefined) => Promise<PgQueryResult<R>>;
@@ -140,7 +216,7 @@ class PooledClient extends EventEmitter implements PgPoolClient {
       const listen = LISTEN_STATEMENT.exec(text);
       return listen === null ? await this.#run<R>(text, params) : await this.#listen(listen);
     } finally {
-      this.#inTransaction = this.#database.isInTransaction();
+      this.#inTransaction = isInTransaction(this.#database);
       if (!this.#inTransaction) this.#turn.give();
     }
   }
