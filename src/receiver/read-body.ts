@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-/** What became of a body. All but `body` have left nothing in memory. */
+/** What became of a body. Only `body` leaves bytes in memory. */
 export type BodyRead =
   | { readonly kind: 'body'; readonly bytes: Buffer }
   /** More than `bodyBytesMax`, declared or sent. */
@@ -81,7 +81,6 @@ export function readBody(
       incoming.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut);
       incoming.pause();
       chunks = [];
-      if (read.kind !== 'body') share.release();
       resolve(read);
     }
     function onData(chunk: Buffer): void {
