@@ -72,7 +72,9 @@ export async function withTries<T>(
       return await attempt();
     } catch (error) {
       const failure = toStoreError(context, what, error);
-      if (failure.remedy.kind !== 'retry' || tries >= triesMax) throw failure;
+      // Bytes that are not those announced will not be the second time either.
+      const isFinal = failure.remedy.kind !== 'retry' || failure.code === 'object_corrupt';
+      if (isFinal || tries >= triesMax) throw failure;
       const backoffMs = BACKOFF_BASE_MS * 2 ** (tries - 1);
       await sleep(backoffMs / 2 + context.random() * (backoffMs / 2));
     }

@@ -31,7 +31,8 @@ interface Upload {
 
 /**
  * Stores an object too large for one PUT, in parts one after another. The object appears whole at the end, under
- * `If-None-Match: *`. After a failure the parts are thrown away. `isThere` looks the key up for stores without create-only.
+ * `If-None-Match: *`. After a failure the parts are thrown away. `isThere` looks the key up: before the bytes are sent, and
+ * once more before the end, because some stores honour the condition for a PUT and ignore it there.
  */
 export async function putInParts(
   context: S3Context,

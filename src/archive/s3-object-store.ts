@@ -33,6 +33,8 @@ const SINGLE_PUT_BYTES_MAX = 5 * 1024 ** 3;
 /** Above any concurrency set: a request that waits for a connection would count as one that cannot connect. */
 const CONNECTIONS_MAX = 512;
 
+const SILENT = { trace: noWord, debug: noWord, info: noWord, warn: noWord, error: noWord };
+
 export interface S3StoreOptions {
   readonly bucket: string;
   /** Where the archive begins in the bucket, with or without slashes around it; empty for all of it. */
@@ -91,10 +93,10 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
     putIfAbsent: async (key, body, putOptions) => {
       checkObjectKey(key);
       const { createOnly } = await abilities();
-      const isThere = async (): Promise<boolean> =>
-        createOnly === 'checked' && (await headObject(context, key)) !== null;
+      const isThere = async (): Promise<boolean> => (await headObject(context, key)) !== null;
       if (body.bytes > singlePutBytesMax) return putInParts(context, key, body, putOptions, isThere);
-      return putWhole(context, key, body, putOptions, isThere);
+      const looksFirst = createOnly === 'checked' ? isThere : async (): Promise<boolean> => false;
+      return putWhole(context, key, body, putOptions, looksFirst);
     },
     head: async (key) => {
       checkObjectKey(key);
@@ -146,7 +148,10 @@ function clientConfig(options: S3StoreOptions): S3ClientConfig {
     // Each PUT names its SHA-256; more would be work for both sides, and some stores know no other.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // The SDK's own default writes warnings to the console; what it has to say comes back as errors.
+    logger: SILENT,
     requestHandler: {
+      logger: SILENT,
       connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, options.requestTimeoutMs ?? CONNECT_TIMEOUT_MS),
       httpAgent: agents?.http ?? { maxSockets: CONNECTIONS_MAX },
       httpsAgent: agents?.https ?? { maxSockets: CONNECTIONS_MAX },
@@ -156,6 +161,8 @@ function clientConfig(options: S3StoreOptions): S3ClientConfig {
     ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
   };
 }
+
+function noWord(): void {}
 
 /** Each try looks first where the store does not: an earlier one may have stored the object although its answer was lost. */
 async function putWhole(
