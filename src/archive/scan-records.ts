@@ -1,0 +1,181 @@
+import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
+import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
+import { forEachInFlight } from './in-flight.ts';
+import { RECORDS_ROOT, recordsPrefix } from './keys.ts';
+import type { ObjectStore } from './object-store.ts';
+import { momentOf } from './record.ts';
+import type { JobRecord } from './record.ts';
+import { findNameHistory } from './repository-names.ts';
+
+/** Which records are wanted; every filter given must hold. Names of owners and repositories are compared without case. */
+export interface RecordFilters {
+  readonly owner?: string;
+  /** With the names the repository has borne: records filed under an earlier or later name are of the same repository. */
+  readonly repo?: { readonly owner: string; readonly repo: string };
+  readonly branch?: string;
+  /** Start of a commit's hash, lower-case hex. */
+  readonly shaPrefix?: string;
+  readonly workflow?: string;
+  readonly conclusion?: string;
+  readonly outcome?: string;
+  /** First moment wanted, by `momentOf`. */
+  readonly since?: Date;
+  /** Last moment wanted, included. */
+  readonly until?: Date;
+}
+
+export interface ScanOptions extends ReadingHooks {
+  /** Records wanted at most, the newest of those that match. */
+  readonly limit: number;
+  /** Called for every record read. */
+  readonly onRecord?: () => void;
+}
+
+/** Default of `limit`. */
+export const SCAN_LIMIT = 50;
+/** GitHub deployments in one archive: more host folders than this were not written by Everlog. */
+const HOSTS_MAX = 1_000;
+
+interface Ranked {
+  readonly entry: RecordEntry;
+  readonly momentMs: number;
+}
+
+/**
+ * Newest records that match, newest first (by `momentOf`, then by key). Reads every record below the prefixes that the owner
+ * and repository filters leave; holds the keys of at most twice `limit` of them and reads the newest again when it is their turn.
+ * @throws EverlogError where the store does not answer.
+ */
+export async function* scanRecords(
+  store: ObjectStore,
+  filters: RecordFilters,
+  options: ScanOptions,
+): AsyncGenerator<StoredRecord> {
+  const places = await findPlaces(store, filters);
+  const newest = createNewest(options.limit);
+  for (const place of places) {
+    const entries = newestRevisions(counted(store.list(place.prefix), options.onKey));
+    await forEachInFlight(entries, RECORDS_IN_FLIGHT_MAX, async (entry) => {
+      const read = await readRecord(store, entry);
+      options.onRecord?.();
+      if (!read.ok) return options.onProblem(entry.key, read.problem);
+      const { record } = read.stored;
+      if (place.holds(record) && matches(record, filters))
+        newest.offer({ entry, momentMs: momentMsOf(record) });
+    });
+  }
+  const ranked = newest.inOrder();
+  for (let at = 0; at < ranked.length; at += RECORDS_IN_FLIGHT_MAX) {
+    const some = ranked.slice(at, at + RECORDS_IN_FLIGHT_MAX);
+    const reads = await Promise.all(
+      some.map(async ({ entry }) => ({ entry, read: await readRecord(store, entry) })),
+    );
+    for (const { entry, read } of reads) {
+      if (read.ok) yield read.stored;
+      else options.onProblem(entry.key, read.problem);
+    }
+  }
+}
+
+/** The moment a record is sorted and filtered by, in milliseconds since 1970. */
+export function momentMsOf(record: JobRecord): number {
+  for (const text of [momentOf(record), record.recorded_at]) {
+    const ms = Date.parse(text);
+    if (!Number.isNaN(ms)) return ms;
+  }
+  return 0;
+}
+
+/** Whether a record passes the filters, those of owner and repository left out: they chose the prefix. */
+function matches(record: JobRecord, filters: RecordFilters): boolean {
+  const { branch, shaPrefix, workflow, conclusion, outcome, since, until } = filters;
+  const momentMs = momentMsOf(record);
+  return (
+    (branch === undefined || record.head_branch === branch) &&
+    (shaPrefix === undefined || (record.head_sha?.toLowerCase().startsWith(shaPrefix) ?? false)) &&
+    (workflow === undefined || record.workflow_name === workflow) &&
+    (conclusion === undefined || record.conclusion === conclusion) &&
+    (outcome === undefined || record.outcome === outcome) &&
+    (since === undefined || momentMs >= since.getTime()) &&
+    (until === undefined || momentMs <= until.getTime())
+  );
+}
+
+/** A part of the archive to look through, and which of its records count. */
+interface Place {
+  readonly prefix: string;
+  readonly holds: (record: JobRecord) => boolean;
+}
+
+async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<Place[]> {
+  const owner = filters.owner?.toLowerCase();
+  if (owner === undefined && filters.repo === undefined) return [{ prefix: RECORDS_ROOT, holds: () => true }];
+
+  const places: Place[] = [];
+  for (const host of await findHosts(store)) {
+    if (filters.repo === undefined) {
+      places.push({
+        prefix: recordsPrefix({ host, ...(owner === undefined ? {} : { owner }) }),
+        holds: () => true,
+      });
+      continue;
+    }
+    const { names, repositoryIds } = await findNameHistory(
+      store,
+      host,
+      filters.repo.owner,
+      filters.repo.repo,
+    );
+    for (const [index, name] of names.entries()) {
+      if (owner !== undefined && name.owner !== owner) continue;
+      // Another repository may bear an old name by now; only the name asked for is taken at its word.
+      const holds = (record: JobRecord): boolean =>
+        index === 0 || (record.repository_id !== null && repositoryIds.has(record.repository_id));
+      places.push({ prefix: recordsPrefix({ host, ...name }), holds });
+    }
+  }
+  return places;
+}
+
+/** Hosts that have records, with one short listing per host. */
+async function findHosts(store: ObjectStore): Promise<string[]> {
+  const hosts: string[] = [];
+  let startAfter: string | undefined;
+  for (;;) {
+    const host = await firstHost(store, startAfter);
+    if (host === null || hosts.length >= HOSTS_MAX) return hosts;
+    hosts.push(host);
+    // `0` follows `/` in key order, so this is behind every key of the host.
+    startAfter = `${recordsPrefix({ host }).slice(0, -1)}0`;
+  }
+}
+
+async function firstHost(store: ObjectStore, startAfter: string | undefined): Promise<string | null> {
+  for await (const { key } of store.list(`${RECORDS_ROOT}host=`, startAfter)) {
+    const [, host] = /^v1\/records\/host=([^/]+)\//.exec(key) ?? [];
+    if (host !== undefined) return host;
+  }
+  return null;
+}
+
+/** Keeps the `limit` newest of what it is offered; holds at most twice as many in between. */
+function createNewest(limit: number): { offer(one: Ranked): void; inOrder(): readonly Ranked[] } {
+  let kept: Ranked[] = [];
+  const trim = (): void => {
+    kept = kept.sort(newestFirst).slice(0, limit);
+  };
+  return {
+    offer(one) {
+      kept.push(one);
+      if (kept.length >= 2 * limit) trim();
+    },
+    inOrder() {
+      trim();
+      return kept;
+    },
+  };
+}
+
+function newestFirst(a: Ranked, b: Ranked): number {
+  return b.momentMs - a.momentMs || (a.entry.key < b.entry.key ? 1 : -1);
+}
