@@ -15,12 +15,12 @@ function filtered(input: Buffer, color: boolean, chunks: readonly Buffer[] = [in
 }
 
 /** What goes in, and what a terminal may get of it with colours off and on. */
-const CORPUS: readonly (readonly [
+const CORPUS: readonly [
   name: string,
   input: string | Buffer,
   plain: string | Buffer,
-  color?: string,
-])[] = [
+  color?: string | Buffer | undefined,
+][] = [
   ['text, tab and line ends', 'a\tb\r\nc\n', 'a\tb\r\nc\n'],
   ['text of other scripts', 'Grüße 日本語 🎉 “quoted” … ‑', 'Grüße 日本語 🎉 “quoted” … ‑'],
   ['a colour', `a${ESC}[31mred${ESC}[0m`, 'ared', `a${ESC}[31mred${ESC}[0m`],
