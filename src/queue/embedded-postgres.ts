@@ -243,9 +243,11 @@ async function recoverInterrupted(pool: PgPool, maxStalledCount: number): Promis
   const client = await pool.connect();
   try {
     await client.query('BEGIN');
+    // Each goes before those moved earlier, so the one that started first is moved last.
     const { rows } = await client.query<{ queue: string; id: string; priority: number }>(
-      `UPDATE job SET locked_until_ms = 0, stalled_marked = true WHERE state = 'active' RETURNING queue, id, priority`,
+      `SELECT queue, id, priority FROM job WHERE state = 'active' ORDER BY processed_at_ms DESC, seq DESC`,
     );
+    await client.query(`UPDATE job SET locked_until_ms = 0, stalled_marked = true WHERE state = 'active'`);
     for (const queue of new Set(rows.map((row) => row.queue))) {
       await client.query(`DELETE FROM meta WHERE queue = $1 AND field = 'stalled-check'`, [queue]);
       await client.query('SELECT move_stalled_jobs_to_wait($1, $2, $3, $4)', [

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { types, type PGlite, type Results } from '@electric-sql/pglite';
 import type { PgNotification, PgPool, PgPoolClient, PgQueryResult } from 'bullmq';
 import { giveUp, messageOf, retryable, type EverlogError } from '../errors.ts';
@@ -28,6 +29,14 @@ const JSON_DOCUMENT_START = /^["{[]/;
 /** What ends the database for good, as opposed to refusing one statement. */
 const FATAL_ERROR_NAMES = new Set(['RuntimeError', 'ExitStatus']);
 const FATAL_SEVERITIES = new Set(['FATAL', 'PANIC']);
+
+/**
+ * How long an answer is held back when every repetition would fail alike. A BullMQ worker asks again at once and for
+ * ever (measured: the event loop never turns again); once a second is often enough to find that it must end.
+ */
+const HOPELESS_ANSWER_DELAY_MS = 1000;
+/** SQLSTATE classes of a machine in trouble rather than a wrong statement: resources, system, internal. */
+const MACHINE_TROUBLE = /^(?:53|58|XX)/;
 
 /** Matches what BullMQ sends: comments, then one LISTEN or UNLISTEN of a plain name. */
 const LISTEN_STATEMENT = /^(?:\s*--[^\n]*\n)*\s*(LISTEN|UNLISTEN)\s+(\w+)\s*;?\s*$/i;
@@ -104,17 +113,17 @@ class SingleConnectionPool extends EventEmitter implements PglitePool {
   }
 
   async query<R>(text: string, params?: readonly unknown[]): Promise<PgQueryResult<R>> {
-    await this.#turn.take();
+    await this.#refuseSlowly();
     try {
-      return await this.#run<R>(text, params);
-    } finally {
-      this.#turn.give();
+      return await this.#inTurn<R>(text, params);
+    } catch (error) {
+      if (isMachineTrouble(error)) await pause(HOPELESS_ANSWER_DELAY_MS, undefined, { ref: false });
+      throw error;
     }
   }
 
-  // eslint-disable-next-line typescript/require-await -- the interface is asynchronous, a client here needs no dialling
   async connect(): Promise<PgPoolClient> {
-    if (this.#refusal !== undefined) throw this.#refusal;
+    await this.#refuseSlowly();
     const client = new PooledClient(this.#database, this.#turn, async (text, params) =>
       this.#run(text, params),
     );
@@ -132,6 +141,21 @@ class SingleConnectionPool extends EventEmitter implements PglitePool {
     if (this.#refusal !== undefined) return;
     this.#refusal = reason;
     if (this.listenerCount('error') > 0) this.emit('error', reason);
+  }
+
+  async #inTurn<R>(text: string, params: readonly unknown[] | undefined): Promise<PgQueryResult<R>> {
+    await this.#turn.take();
+    try {
+      return await this.#run<R>(text, params);
+    } finally {
+      this.#turn.give();
+    }
+  }
+
+  async #refuseSlowly(): Promise<void> {
+    if (this.#refusal === undefined) return;
+    await pause(HOPELESS_ANSWER_DELAY_MS, undefined, { ref: false });
+    throw this.#refusal;
   }
 
   async #run<R>(text: string, params: readonly unknown[] | undefined): Promise<PgQueryResult<R>> {
@@ -170,6 +194,11 @@ function storable(param: unknown): unknown {
   if (typeof param !== 'string') return param;
   const text = param.replaceAll('\0', '\uFFFD');
   return JSON_DOCUMENT_START.test(text) ? text.replace(UNSTORABLE_JSON_ESCAPES, String.raw`$1\ufffd`) : text;
+}
+
+function isMachineTrouble(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return typeof error.code === 'string' && MACHINE_TROUBLE.test(error.code);
 }
 
 function isFatal(error: unknown): boolean {
