@@ -1,0 +1,75 @@
+import { Option, type Command } from 'commander';
+import { destination } from 'pino';
+import { loadConfig, type Needs } from '../config.ts';
+import { openLog } from '../log.ts';
+import { QUEUE_NAMES } from '../queue/catalog.ts';
+import { EXIT } from './exit.ts';
+import { SERVE, startService, UP, type Roles, type Service } from './service.ts';
+
+/** `everlog up`, `serve` and `work`: processes that run until they are told to stop. */
+export function registerService(program: Command, done: (exit: number) => void): void {
+  program
+    .command('up')
+    .description('receiver, workers and schedules in one process')
+    .option('--json', 'print one JSON document with the addresses once it is up')
+    .action(async (options: { json?: boolean }) => {
+      done(await run(UP, { receive: true, github: true }, options.json === true));
+    });
+  program
+    .command('serve')
+    .description('receiver alone; any number of them')
+    .option('--json', 'print one JSON document with the addresses once it is up')
+    .action(async (options: { json?: boolean }) => {
+      done(await run(SERVE, { receive: true, queueServer: true }, options.json === true));
+    });
+  program
+    .command('work')
+    .description('workers and schedules; any number of them')
+    .addOption(
+      new Option('--only <role>', 'run one role, so that each can hold only its own credentials').choices(
+        QUEUE_NAMES,
+      ),
+    )
+    .option('--json', 'print one JSON document with the addresses once it is up')
+    .action(async (options: { only?: string; json?: boolean }) => {
+      const queues = QUEUE_NAMES.filter((name) => options.only === undefined || options.only === name);
+      const needs = { queueServer: true, github: options.only !== 'seal' };
+      done(await run({ receive: false, queues }, needs, options.json === true));
+    });
+}
+
+async function run(roles: Roles, needs: Needs, json: boolean): Promise<number> {
+  const config = loadConfig(needs);
+  const log = openLog(config.logLevel, destination({ fd: 2, sync: true }));
+  const stopped = stopSignal();
+  const service = await startService(config, roles, log);
+  if (json) process.stdout.write(`${JSON.stringify(addresses(service))}\n`);
+  try {
+    await Promise.race([stopped, service.failed]);
+  } finally {
+    await service.stop();
+  }
+  return EXIT.ok;
+}
+
+function addresses(service: Service): Record<string, string | null> {
+  return {
+    webhooks: service.webhooks?.url ?? null,
+    admin: service.admin?.url ?? null,
+    queue: service.open.queue.location,
+  };
+}
+
+/** Resolves on the first SIGTERM or SIGINT; the second ends the process at once. */
+export function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const stop = (): void => {
+      if (asked) process.exit(EXIT.interrupted);
+      asked = true;
+      resolve();
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+}

@@ -1,0 +1,202 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { archiveJob } from '../workers/handlers/archive-job.ts';
+import type { HostAccess } from '../workers/handlers/archive-job.ts';
+import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
+import { openFolderStore } from './archive/folder-object-store.ts';
+import { openKnownNames } from './archive/known-names.ts';
+import type { ObjectStore } from './archive/object-store.ts';
+import { openS3Store } from './archive/s3-object-store.ts';
+import { openSpool, type Spool } from './archive/spool-space.ts';
+import type { ArchiveUrl, Config } from './config.ts';
+import { openApi } from './github/api.ts';
+import { openConnections } from './github/connections.ts';
+import { openTokens, type Tokens } from './github/credentials.ts';
+import { lookUpLog } from './github/job-log.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { QueueName } from './queue/catalog.ts';
+import { openEmbeddedStorage } from './queue/embedded-storage.ts';
+import { openJobQueue, type JobQueue } from './queue/job-queue.ts';
+import type { QueueStorage } from './queue/queue-storage.ts';
+import { openRedisStorage } from './queue/redis-storage.ts';
+import { createAdmin, type Dependency } from './receiver/admin.ts';
+import { createReceiver } from './receiver/app.ts';
+import { listenHttp, type HttpListener } from './receiver/serve.ts';
+
+/** The only file that knows every adapter: it builds them from the configuration and hands them to the rooms. */
+
+/** Opens the archive that the configuration names. */
+export async function openArchive(config: Pick<Config, 's3'>, archive: ArchiveUrl): Promise<ObjectStore> {
+  if (archive.kind === 'folder') return openFolderStore({ folder: archive.folder });
+  const { forcePathStyle, lockMode, retentionDays, kmsKeyId, logStorageClass } = config.s3;
+  return openS3Store({
+    bucket: archive.bucket,
+    prefix: archive.prefix,
+    forcePathStyle,
+    lockMode,
+    ...(retentionDays === null ? {} : { retentionDays }),
+    ...(kmsKeyId === null ? {} : { kmsKeyId }),
+    ...(logStorageClass === null ? {} : { logStorageClass }),
+  });
+}
+
+/** The queue as a process holds it. */
+export interface OpenQueue {
+  readonly queue: JobQueue;
+  readonly storage: QueueStorage;
+  /** Judges whether the server may lose jobs; rejects with `queue_unsafe` or, while it does not answer, `queue_unavailable`. */
+  check(): Promise<void>;
+  /** Resolves if the embedded queue's folder was lost to another process. */
+  readonly lost: Promise<void>;
+}
+
+/** Opens the queue: connects to the server without waiting for it, or takes the embedded one's folder. */
+export async function openQueue(config: Config, log: Log): Promise<OpenQueue> {
+  if (config.queue.kind === 'embedded') {
+    const storage = await openEmbeddedStorage(config.queue.folder, STALLS_MAX, log);
+    return { queue: openJobQueue(storage), storage, check: () => Promise.resolve(), lost: storage.lost };
+  }
+  const { options, location } = config.queue;
+  const storage = openRedisStorage({ options, location, allowUnsafe: config.allowUnsafeQueue, log });
+  const never = new Promise<void>(() => undefined);
+  return { queue: openJobQueue(storage), storage, check: () => storage.check(), lost: never };
+}
+
+/** The receiver's address, listening. */
+export function listenForDeliveries(
+  config: Config,
+  queue: JobQueue,
+  log: Log,
+  metrics: Metrics,
+): Promise<HttpListener> | null {
+  if (config.listen === null) return null;
+  const app = createReceiver({
+    hosts: config.hosts.map(({ github, credentials, webhookSecrets }) => ({
+      name: github.name,
+      host: github.host,
+      product: github.product,
+      appId: credentials?.kind === 'app' ? credentials.appId : null,
+      webhookSecrets,
+    })),
+    enqueue: (job) => queue.add(job),
+    now: () => new Date(),
+    log,
+    onDelivery: (event, outcome, reason) => metrics.delivery(event, outcome, reason),
+  });
+  return listenHttp({ app, ...config.listen });
+}
+
+/** The admin address, listening. */
+export function listenForAdmin(
+  config: Config,
+  dependencies: readonly Dependency[],
+  metrics: Metrics,
+): Promise<HttpListener> | null {
+  if (config.adminListen === null) return null;
+  return listenHttp({ app: createAdmin(dependencies, metrics), ...config.adminListen });
+}
+
+export interface Workforce {
+  readonly workers: RunningWorkers;
+  readonly spool: Spool;
+  close(): Promise<void>;
+}
+
+/** Workers for the given queues, with everything that their handlers need. */
+export function startWorkforce(
+  config: Config,
+  queues: readonly QueueName[],
+  open: Pick<OpenQueue, 'storage'>,
+  store: ObjectStore,
+  log: Log,
+  metrics: Metrics,
+): Workforce {
+  const now = (): Date => new Date();
+  const spool = openSpool(config.spoolBytesMax);
+  const { hosts, tokens, close } = openHosts(config, now);
+  const deps = {
+    store,
+    names: openKnownNames(store, now),
+    hosts,
+    spool,
+    spoolLimits: {
+      folder: config.spoolFolder,
+      logBytesMax: config.jobLogBytesMax,
+      temporaryName: () => `everlog-spool-${randomUUID()}`,
+    },
+    missRules: { waitsMs: config.missingLogRetriesMs, retentionMs: config.logRetentionMs },
+    jobDetails: config.jobDetails,
+    version: readVersion(),
+    now,
+    onRecorded: (outcome: string, source: string, bytes: number) => metrics.recorded(outcome, source, bytes),
+  };
+  const handlers: Handlers = {
+    'archive-job': (data, context) => archiveJob(deps, data, context),
+    'sweep-run': () => Promise.resolve(),
+    'installation-changed': (data) => {
+      tokens.get(data.host)?.forget(data.installation_id);
+      return Promise.resolve();
+    },
+  };
+  const workers = runWorkers({
+    storage: open.storage,
+    handlers,
+    queues,
+    concurrency: config.concurrency,
+    log,
+    now,
+    onJob: (name, outcome) => metrics.jobRun(name, outcome),
+  });
+  return { workers, spool, close };
+}
+
+function openHosts(
+  config: Config,
+  now: () => Date,
+): { hosts: Map<string, HostAccess>; tokens: Map<string, Tokens>; close: () => Promise<void> } {
+  const hosts = new Map<string, HostAccess>();
+  const tokens = new Map<string, Tokens>();
+  const closers: (() => Promise<void>)[] = [];
+  for (const { github, credentials } of config.hosts) {
+    if (credentials === null) continue;
+    const connections = openConnections(github, config.proxies);
+    const hostTokens = openTokens(github, credentials, connections.dispatcher, now);
+    const api = openApi(github, connections, hostTokens, now);
+    hosts.set(github.host, { api, lookUpLog: (ref) => lookUpLog(api, connections, ref, now) });
+    tokens.set(github.host, hostTokens);
+    closers.push(() => connections.close());
+  }
+  return {
+    hosts,
+    tokens,
+    async close() {
+      await Promise.all(closers.map((close) => close()));
+    },
+  };
+}
+
+/** Everlog's version, from the package it was installed as. */
+export function readVersion(): string {
+  // The file stands one folder up from the sources and two from the build.
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const found: unknown = JSON.parse(readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8'));
+      if (isPackage(found)) return found.version;
+    } catch {
+      continue;
+    }
+  }
+  throw new Error('package.json was not found beside the program');
+}
+
+function isPackage(value: unknown): value is { name: string; version: string } {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'name' in value &&
+    value.name === 'everlog' &&
+    'version' in value
+  );
+}
