@@ -55,9 +55,12 @@ const POSTGRES_SETTINGS = [
   'jit=off',
 ];
 
+/** A version is a few digits; a broken file may hold anything. */
+const KEPT_VERSION_CHARS = 20;
+
 const DATA_FOLDER = 'postgres';
-/** Written when the folder has its schema: one without it never held an acknowledged job. */
-const COMPLETE_MARKER = 'everlog-queue';
+/** Stands beside a database that is being made: found at a start, that one never held an acknowledged job. */
+const UNFINISHED_MARKER = 'postgres.unfinished';
 
 /**
  * Opens the embedded queue in `folder` (made when missing, 0700), alone: a second process is refused.
@@ -164,22 +167,20 @@ async function requireRoom(folder: string): Promise<void> {
 
 async function openOrBegin(folder: string, log: Log): Promise<PGlite> {
   const data = join(folder, DATA_FOLDER);
-  const state = await inspect(data);
-  if (state === 'unfinished') await rm(data, { recursive: true, force: true });
-  if (state === 'complete') {
+  const found = await inspect(folder);
+  if (found === 'unfinished') await rm(data, { recursive: true, force: true });
+  if (found === 'database') {
     try {
       return await openDatabase(data);
     } catch (error) {
       await setAside(folder, `it cannot be opened: ${messageOf(error)}`, log);
     }
-  } else if (state !== 'unfinished') {
-    await setAside(folder, `it was made by Postgres ${state.major}, this is ${EMBEDDED_POSTGRES_MAJOR}`, log);
+  }
+  if (typeof found === 'object') {
+    await setAside(folder, `its Postgres version is ${found.major}, this is ${EMBEDDED_POSTGRES_MAJOR}`, log);
   }
   try {
-    await mkdir(data, { recursive: true, mode: 0o700 });
-    const database = await openDatabase(data);
-    await writeFile(join(data, COMPLETE_MARKER), '');
-    return database;
+    return await begin(folder, data);
   } catch (error) {
     throw retryable(
       'queue_unavailable',
@@ -189,12 +190,23 @@ async function openOrBegin(folder: string, log: Log): Promise<PGlite> {
   }
 }
 
-/** Says whether the folder holds a finished database, one whose making was interrupted, or another major's. */
-async function inspect(data: string): Promise<'complete' | 'unfinished' | { major: string }> {
-  const names = new Set(await readdir(data).catch(() => []));
-  if (!names.has(COMPLETE_MARKER)) return 'unfinished';
-  const major = (await readFile(join(data, 'PG_VERSION'), 'utf8').catch(() => '(unknown)')).trim();
-  return major === EMBEDDED_POSTGRES_MAJOR ? 'complete' : { major };
+async function begin(folder: string, data: string): Promise<PGlite> {
+  const marker = join(folder, UNFINISHED_MARKER);
+  await writeFile(marker, '');
+  await mkdir(data, { mode: 0o700 });
+  const database = await openDatabase(data);
+  await rm(marker);
+  return database;
+}
+
+/** What lies in the folder. Only what an interrupted start left behind may be removed; anything else is kept. */
+async function inspect(folder: string): Promise<'nothing' | 'unfinished' | 'database' | { major: string }> {
+  const names = await readdir(folder);
+  if (names.includes(UNFINISHED_MARKER)) return 'unfinished';
+  if (!names.includes(DATA_FOLDER)) return 'nothing';
+  const version = await readFile(join(folder, DATA_FOLDER, 'PG_VERSION'), 'utf8').catch(() => 'unknown');
+  const major = version.trim().slice(0, KEPT_VERSION_CHARS);
+  return major === EMBEDDED_POSTGRES_MAJOR ? 'database' : { major };
 }
 
 async function setAside(folder: string, reason: string, log: Log): Promise<void> {
