@@ -1,4 +1,4 @@
-import type { EverlogError } from '../errors.ts';
+import type { ErrorCode, EverlogError } from '../errors.ts';
 
 /** Exit codes (CONTRACT §1). */
 export const EXIT = {
@@ -11,21 +11,19 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** Errors that end otherwise than with `failed`. */
+const CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
+  usage: EXIT.usage,
+  config_invalid: EXIT.usage,
+  queue_unsafe: EXIT.usage,
+  queue_locked: EXIT.usage,
+  store_unsuitable: EXIT.usage,
+  not_found: EXIT.notFound,
+  unauthorised: EXIT.unauthorised,
+  store_refused: EXIT.unauthorised,
+};
+
 /** The exit code of a failed command. */
 export function exitCodeOf(error: EverlogError): number {
-  switch (error.code) {
-    case 'usage':
-    case 'config_invalid':
-    case 'queue_unsafe':
-    case 'queue_locked':
-    case 'store_unsuitable':
-      return EXIT.usage;
-    case 'not_found':
-      return EXIT.notFound;
-    case 'unauthorised':
-    case 'store_refused':
-      return EXIT.unauthorised;
-    default:
-      return EXIT.failed;
-  }
+  return CODES[error.code] ?? EXIT.failed;
 }

@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import type { FailedJob } from '../queue/job-queue.ts';
+
+/**
+ * What a command may ask of the service that owns an embedded queue. The same shape is answered by the queue itself, so a
+ * command does not care which of the two it holds.
+ */
+export interface QueueControl {
+  /** Jobs whose retries ran out, newest first. */
+  failed(limit: number): Promise<readonly FailedJob[]>;
+  /** Has a failed job tried again from the start; false when there is no such failed job. */
+  retryFailed(id: string): Promise<boolean>;
+  /** Takes a failed job out of the queue; false when there is no such failed job. */
+  dropFailed(id: string): Promise<boolean>;
+}
+
+/** A request over the socket. */
+export const requestSchema = z.discriminatedUnion('ask', [
+  z.object({ ask: z.literal('failed'), limit: z.int().min(1).max(100_000) }),
+  z.object({ ask: z.literal('retry_failed'), id: z.string().min(1) }),
+  z.object({ ask: z.literal('drop_failed'), id: z.string().min(1) }),
+]);
+export type ControlRequest = z.infer<typeof requestSchema>;
+
+export const failedJobsSchema = z.array(
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    data: z.unknown(),
+    reason: z.string(),
+    attempts: z.number(),
+    failedAt: z.iso
+      .datetime()
+      .transform((text) => new Date(text))
+      .nullable(),
+  }),
+);
+
+/** Answers a request by the queue itself. */
+export function answerRequest(control: QueueControl, request: ControlRequest): Promise<unknown> {
+  switch (request.ask) {
+    case 'failed':
+      return control.failed(request.limit);
+    case 'retry_failed':
+      return control.retryFailed(request.id);
+    case 'drop_failed':
+      return control.dropFailed(request.id);
+  }
+}

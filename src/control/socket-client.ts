@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from 'undici';
+import { z } from 'zod';
+import { retryable } from '../errors.ts';
+import { failedJobsSchema, type ControlRequest, type QueueControl } from './requests.ts';
+import { SOCKET_NOTE } from './socket-server.ts';
+
+/** A running service, reached through its local socket. */
+export interface RemoteControl extends QueueControl {
+  close(): Promise<void>;
+}
+
+/** The service answers from its own queue: a second is long, and a list of many failed jobs takes a few. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
+const answerSchema = z.union([z.object({ answer: z.unknown() }), z.object({ error: z.string() })]);
+
+/** Reaches the service that owns the queue in `queueFolder`; null when none listens (a note left by a killed one is stale). */
+export async function reachService(queueFolder: string): Promise<RemoteControl | null> {
+  let path: string;
+  try {
+    path = await readFile(join(queueFolder, SOCKET_NOTE), 'utf8');
+  } catch {
+    return null;
+  }
+  const client = new Client('http://everlog', {
+    socketPath: path,
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+  });
+  const ask = (request: ControlRequest): Promise<unknown> => askService(client, request);
+  try {
+    await ask({ ask: 'failed', limit: 1 });
+  } catch (error) {
+    await client.destroy();
+    if (isNobody(error)) return null;
+    throw error;
+  }
+  return {
+    failed: async (limit) => failedJobsSchema.parse(await ask({ ask: 'failed', limit })).map((job) => job),
+    retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
+    dropFailed: async (id) => z.boolean().parse(await ask({ ask: 'drop_failed', id })),
+    close: () => client.destroy(),
+  };
+}
+
+async function askService(client: Client, request: ControlRequest): Promise<unknown> {
+  const answer = await client.request({
+    method: 'POST',
+    path: '/',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(request),
+  });
+  const parsed = answerSchema.parse(await answer.body.json());
+  if ('error' in parsed) throw retryable('queue_unavailable', `the running service says: ${parsed.error}`);
+  return parsed.answer;
+}
+
+function isNobody(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  return code === 'ECONNREFUSED' || code === 'ENOENT';
+}

@@ -1,0 +1,66 @@
+import { createServer } from 'node:http';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { messageOf } from '../errors.ts';
+import { answerRequest, requestSchema, type QueueControl } from './requests.ts';
+
+/**
+ * The service's local socket: how commands reach the process that owns an embedded queue. Whoever may open it may do
+ * what the service's own user may, so it lives in a folder that only that user can enter.
+ */
+export interface ControlSocket {
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** Where the queue's folder says which socket its owner listens on. */
+export const SOCKET_NOTE = 'control-socket';
+/** Without group and others, also for whatever the system call itself makes. */
+const PRIVATE_UMASK = 0o077;
+
+/** Listens on a socket of its own and notes its path in the queue's folder. */
+export async function listenForCommands(queueFolder: string, control: QueueControl): Promise<ControlSocket> {
+  // A socket's path may hold 107 bytes, and a queue's folder may lie deep: so the socket lives elsewhere.
+  const folder = await mkdtemp(join(tmpdir(), 'everlog-'));
+  const path = join(folder, 's');
+  const server = createServer(getRequestListener((request) => controlApp(control).fetch(request)));
+  const umask = process.umask(PRIVATE_UMASK);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(path, resolve);
+    });
+  } finally {
+    process.umask(umask);
+  }
+  await writeFile(join(queueFolder, SOCKET_NOTE), path, { mode: 0o600 });
+  return {
+    path,
+    async close() {
+      await rm(join(queueFolder, SOCKET_NOTE), { force: true });
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function controlApp(control: QueueControl): Hono {
+  const app = new Hono();
+  app.post('/', async (c) => {
+    const request = requestSchema.safeParse(await c.req.json().catch(() => null));
+    if (!request.success)
+      return c.json({ error: 'this service does not know the request: is it another version?' }, 400);
+    try {
+      return c.json({ answer: await answerRequest(control, request.data) });
+    } catch (error) {
+      return c.json({ error: messageOf(error) }, 503);
+    }
+  });
+  return app;
+}
