@@ -9,7 +9,7 @@ const DOCUMENT_MAX_BYTES = 2 * 1024 * 1024;
 const LINE_MAX_BYTES = 1024;
 
 export const CHECKSUM_ALGORITHMS = ['crc32', 'sha256'] as const;
-export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
+type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
 /** Base64, by algorithm. */
 export type Checksums = Partial<Record<ChecksumAlgorithm, string>>;
 

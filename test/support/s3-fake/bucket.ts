@@ -174,7 +174,7 @@ export function refuseWeakerRetention(
 }
 
 /** The first index whose key is not before `key`, in S3's order. */
-export function lowerBound(keys: readonly string[], key: string): number {
+function lowerBound(keys: readonly string[], key: string): number {
   return firstIndex(keys, (candidate) => compareKeys(candidate, key) >= 0);
 }
 
