@@ -1,0 +1,55 @@
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { closingLine } from './test/support/closing-line.ts';
+
+const SECOND_MS = 1_000;
+/** A pure test that takes this long hangs. */
+const UNIT_TIMEOUT_MS = 10 * SECOND_MS;
+/** Real servers on two busy cores. */
+const SERVICE_TIMEOUT_MS = 60 * SECOND_MS;
+/** Whole processes, killed and started again, with hundreds of jobs between. */
+const PROCESS_TIMEOUT_MS = 240 * SECOND_MS;
+
+/** Real Redis, real S3 and real child processes: what a test asks for is started once per run. */
+const services = ['test/support/global-services.ts'];
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    reporters: ['default', closingLine()],
+    // One group after another; files within a group run side by side, except where a file may take the whole machine.
+    projects: [
+      project('unit', { testTimeout: UNIT_TIMEOUT_MS, sequence: { groupOrder: 0 } }),
+      project('contract', {
+        testTimeout: SERVICE_TIMEOUT_MS,
+        globalSetup: services,
+        sequence: { groupOrder: 1 },
+      }),
+      project('integration', {
+        testTimeout: SERVICE_TIMEOUT_MS,
+        globalSetup: services,
+        sequence: { groupOrder: 1 },
+      }),
+      project('crash', { ...wholeMachine(), sequence: { groupOrder: 2 } }),
+      project('e2e', { ...wholeMachine(), sequence: { groupOrder: 3 } }),
+    ],
+  },
+});
+
+type ProjectOptions = NonNullable<TestProjectInlineConfiguration['test']>;
+
+function project(name: string, options: ProjectOptions): TestProjectInlineConfiguration {
+  const timeoutMs = options.testTimeout;
+  return {
+    extends: true,
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      ...(timeoutMs === undefined ? {} : { hookTimeout: timeoutMs }),
+      ...options,
+    },
+  };
+}
+
+function wholeMachine(): ProjectOptions {
+  return { testTimeout: PROCESS_TIMEOUT_MS, globalSetup: services, fileParallelism: false };
+}
