@@ -215,3 +215,8 @@ function isUnknown(name: string): boolean {
 function count(problems: number): string {
   return problems === 1 ? 'a problem' : `${problems} problems`;
 }
+
+/** Whether colours are welcome where there is a terminal (https://no-color.org). */
+export function wantsColor(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
+  return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}

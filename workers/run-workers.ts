@@ -98,6 +98,8 @@ async function process(job: BullJob, token: string | undefined, deps: WorkersDep
     const details = { ...fields, code: known?.code ?? 'unexpected', error: messageOf(error) };
     if (known?.remedy.kind === 'wait') {
       const at = Math.max(known.remedy.until.getTime(), deps.now().getTime() + PUT_OFF_MS_MIN);
+      // For whoever asks why the job waits; kept beside the job, so that it goes with it.
+      await job.updateProgress({ put_off_until: new Date(at).toISOString(), reason: messageOf(error) });
       await job.moveToDelayed(at, token);
       deps.onJob(job.name, 'put_off');
       deps.log.info({ ...details, until: new Date(at).toISOString() }, 'job put off');

@@ -9,6 +9,7 @@ import {
   type Workforce,
 } from '../compose.ts';
 import type { Config } from '../config.ts';
+import { listenForCommands } from '../control/socket-server.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
@@ -61,6 +62,8 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
     { name: 'queue' as const, ping: () => open.queue.ping() },
     ...(store === null ? [] : [{ name: 'archive' as const, ping: () => store.ping() }]),
   ];
+  const socket =
+    config.queue.kind === 'embedded' ? await listenForCommands(config.queue.folder, open.queue) : null;
   const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
   const admin = await listenForAdmin(config, dependencies, metrics);
   log.info(
@@ -83,6 +86,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       await workforce?.workers.drain(DRAIN_MS - HTTP_DRAIN_MS);
       const closing = Promise.allSettled([
         admin?.close(0),
+        socket?.close(),
         workforce?.close(),
         open.queue.close(),
         store?.close(),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { FailedJob } from '../queue/job-queue.ts';
+import type { FailedJob, QueuedState } from '../queue/job-queue.ts';
 
 /**
  * What a command may ask of the service that owns an embedded queue. The same shape is answered by the queue itself, so a
@@ -12,6 +12,8 @@ export interface QueueControl {
   retryFailed(id: string): Promise<boolean>;
   /** Takes a failed job out of the queue; false when there is no such failed job. */
   dropFailed(id: string): Promise<boolean>;
+  /** Where a job stands now. */
+  stateOf(id: string): Promise<QueuedState>;
 }
 
 /** A request over the socket. */
@@ -19,8 +21,14 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('failed'), limit: z.int().min(1).max(100_000) }),
   z.object({ ask: z.literal('retry_failed'), id: z.string().min(1) }),
   z.object({ ask: z.literal('drop_failed'), id: z.string().min(1) }),
+  z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
 ]);
 export type ControlRequest = z.infer<typeof requestSchema>;
+
+const instant = z.iso
+  .datetime()
+  .transform((text) => new Date(text))
+  .nullable();
 
 export const failedJobsSchema = z.array(
   z.object({
@@ -29,12 +37,15 @@ export const failedJobsSchema = z.array(
     data: z.unknown(),
     reason: z.string(),
     attempts: z.number(),
-    failedAt: z.iso
-      .datetime()
-      .transform((text) => new Date(text))
-      .nullable(),
+    failedAt: instant,
   }),
 );
+
+export const queuedStateSchema = z.object({
+  state: z.enum(['waiting', 'running', 'put_off', 'failed', 'done', 'gone']),
+  reason: z.string().nullable(),
+  nextAt: instant,
+});
 
 /** Answers a request by the queue itself. */
 export function answerRequest(control: QueueControl, request: ControlRequest): Promise<unknown> {
@@ -45,5 +56,7 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
       return control.retryFailed(request.id);
     case 'drop_failed':
       return control.dropFailed(request.id);
+    case 'state_of':
+      return control.stateOf(request.id);
   }
 }

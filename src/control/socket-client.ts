@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Client } from 'undici';
 import { z } from 'zod';
 import { retryable } from '../errors.ts';
-import { failedJobsSchema, type ControlRequest, type QueueControl } from './requests.ts';
+import { failedJobsSchema, queuedStateSchema, type ControlRequest, type QueueControl } from './requests.ts';
 import { SOCKET_NOTE } from './socket-server.ts';
 
 /** A running service, reached through its local socket. */
@@ -38,9 +38,10 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     throw error;
   }
   return {
-    failed: async (limit) => failedJobsSchema.parse(await ask({ ask: 'failed', limit })).map((job) => job),
+    failed: async (limit) => failedJobsSchema.parse(await ask({ ask: 'failed', limit })),
     retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
     dropFailed: async (id) => z.boolean().parse(await ask({ ask: 'drop_failed', id })),
+    stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
     close: () => client.destroy(),
   };
 }

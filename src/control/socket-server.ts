@@ -26,7 +26,9 @@ export async function listenForCommands(queueFolder: string, control: QueueContr
   // A socket's path may hold 107 bytes, and a queue's folder may lie deep: so the socket lives elsewhere.
   const folder = await mkdtemp(join(tmpdir(), 'everlog-'));
   const path = join(folder, 's');
-  const server = createServer(getRequestListener((request) => controlApp(control).fetch(request)));
+  const app = controlApp(control);
+  const listener = getRequestListener((request) => app.fetch(request));
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
   const umask = process.umask(PRIVATE_UMASK);
   try {
     await new Promise<void>((resolve, reject) => {

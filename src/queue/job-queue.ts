@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
 import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-storage.ts';
@@ -18,6 +19,8 @@ export interface JobQueue {
   retryFailed(id: string): Promise<boolean>;
   /** Takes a failed job out of the queue; false when there is no such failed job. */
   dropFailed(id: string): Promise<boolean>;
+  /** Where a job stands now. */
+  stateOf(id: string): Promise<QueuedState>;
   /** Rejects unless the queue answers now. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -38,6 +41,19 @@ export interface FailedJob {
   readonly attempts: number;
   readonly failedAt: Date | null;
 }
+
+/** Where a queued job stands. */
+export interface QueuedState {
+  /** `gone`: finished long ago, dropped, or never queued. */
+  readonly state: 'waiting' | 'running' | 'put_off' | 'failed' | 'done' | 'gone';
+  /** Why it was put off or failed. */
+  readonly reason: string | null;
+  /** When a job that was put off runs again, where that is known. */
+  readonly nextAt: Date | null;
+}
+
+/** What a worker notes on a job that it puts off. */
+export const putOffSchema = z.object({ put_off_until: z.iso.datetime(), reason: z.string() });
 
 /** Finished jobs are kept so long that a redelivery soon after is known as a duplicate; the archive is the real memory. */
 const FINISHED_KEPT = { age: 3600, count: 100_000 } as const;
@@ -75,6 +91,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     retryFailed: (id) =>
       answering(() => withFailed(queueOf, id, (job) => job.retry('failed', { resetAttemptsMade: true }))),
     dropFailed: (id) => answering(() => withFailed(queueOf, id, (job) => job.remove())),
+    stateOf: (id) => answering(() => stateIn(queueOf, id)),
     ping: () => answering(() => storage.ping()),
     async close() {
       await Promise.all([...queues.values()].map((queue) => queue.close()));
@@ -143,6 +160,34 @@ async function withFailed(
     return true;
   }
   return false;
+}
+
+async function stateIn(queueOf: (name: QueueName) => BullQueue, id: string): Promise<QueuedState> {
+  for (const name of QUEUE_NAMES) {
+    const queue = queueOf(name);
+    const found = await queue.getJobState(id);
+    if (found === 'unknown') continue;
+    const job = await queue.getJob(id);
+    if (job === undefined) continue;
+    const note = putOffSchema.safeParse(job.progress);
+    switch (found) {
+      case 'active':
+        return { state: 'running', reason: null, nextAt: null };
+      case 'completed':
+        return { state: 'done', reason: null, nextAt: null };
+      case 'failed':
+        return { state: 'failed', reason: job.failedReason, nextAt: null };
+      case 'delayed':
+        return note.success && Date.parse(note.data.put_off_until) > Date.now()
+          ? { state: 'put_off', reason: note.data.reason, nextAt: new Date(note.data.put_off_until) }
+          : { state: 'put_off', reason: job.failedReason ?? null, nextAt: null };
+      case 'waiting':
+      case 'prioritized':
+      case 'waiting-children':
+        return { state: 'waiting', reason: null, nextAt: null };
+    }
+  }
+  return { state: 'gone', reason: null, nextAt: null };
 }
 
 function failedJob(job: BullJob): FailedJob {

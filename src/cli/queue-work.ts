@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { destination } from 'pino';
+import { openQueue } from '../compose.ts';
+import { loadConfig, type Config } from '../config.ts';
+import type { QueueControl } from '../control/requests.ts';
+import { reachService } from '../control/socket-client.ts';
+import { openLog } from '../log.ts';
+import type { QueuedState } from '../queue/job-queue.ts';
+import { startService } from './service.ts';
+
+/**
+ * How a command that queues work gets at the queue: a queue server directly, an embedded queue by the service that owns
+ * it, and where none runs the command is that service for as long as it takes (CONTRACT §1).
+ */
+export interface CommandQueue {
+  readonly control: QueueControl;
+  /** Whether the command waits for the work without being told to: an embedded queue may have nobody else. */
+  readonly waits: boolean;
+  close(): Promise<void>;
+}
+
+/** How often waiting looks at the jobs. */
+const LOOK_MS = 200;
+
+/** Opens the queue for a command that only looks at it or takes something out. */
+export async function openCommandQueue(): Promise<CommandQueue> {
+  const config = loadConfig({});
+  const remote = config.queue.kind === 'embedded' ? await reachService(config.queue.folder) : null;
+  if (remote !== null) return { control: remote, waits: true, close: () => remote.close() };
+  const { queue } = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
+  return { control: queue, waits: false, close: () => queue.close() };
+}
+
+/** Opens the queue for a command that adds work, and workers with it where nobody else would do that work. */
+export async function openWorkingQueue(): Promise<CommandQueue> {
+  const config = loadConfig({});
+  if (config.queue.kind !== 'embedded') return openCommandQueue();
+  const remote = await reachService(config.queue.folder);
+  if (remote !== null) return { control: remote, waits: true, close: () => remote.close() };
+  const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };
+  const log = openLog('warn', destination({ fd: 2, sync: true }));
+  const service = await startService(quiet, { receive: false, queues: ['archive', 'upkeep'] }, log);
+  return { control: service.open.queue, waits: true, close: () => service.stop() };
+}
+
+/** Waits until every job has ended or been put off; answers where each stands then. */
+export async function settled(
+  control: QueueControl,
+  ids: readonly string[],
+  onProgress: (ended: number) => void,
+): Promise<ReadonlyMap<string, QueuedState>> {
+  const states = new Map<string, QueuedState>();
+  for (;;) {
+    for (const id of ids) {
+      const known = states.get(id);
+      if (known === undefined || isMoving(known)) states.set(id, await control.stateOf(id));
+    }
+    const moving = [...states.values()].filter(isMoving).length;
+    onProgress(states.size - moving);
+    if (moving === 0) return states;
+    await sleep(LOOK_MS);
+  }
+}
+
+function isMoving(state: QueuedState): boolean {
+  return state.state === 'waiting' || state.state === 'running';
+}
