@@ -3,7 +3,7 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { EverlogError } from '../errors.ts';
 import type { PutResult, StoreAbilities } from './object-store.ts';
 import { bytesBody } from './put-body.ts';
-import { call, withTries } from './s3-context.ts';
+import { call, callWithin, withTries } from './s3-context.ts';
 import type { S3Context } from './s3-context.ts';
 import { saysMissing } from './s3-errors.ts';
 import { putOnce, versionIdOf } from './s3-upload.ts';
@@ -51,15 +51,20 @@ async function keepsVersions(context: S3Context): Promise<boolean> {
 
 /** The newest version's headers with its checksum; null when there is no object. */
 export async function headObject(context: S3Context, key: string): Promise<HeadObjectCommandOutput | null> {
-  return call(context, key, async (abortSignal) => {
-    try {
-      return await context.client.send(
+  return withTries(context, key, async () => headOnce(context, key));
+}
+
+/** The same in one try, for use within another's tries. Errors come as the SDK throws them. */
+export async function headOnce(context: S3Context, key: string): Promise<HeadObjectCommandOutput | null> {
+  try {
+    return await callWithin(context, context.requestTimeoutMs, async (abortSignal) =>
+      context.client.send(
         new HeadObjectCommand({ Bucket: context.bucket, Key: context.prefix + key, ChecksumMode: 'ENABLED' }),
         { abortSignal },
-      );
-    } catch (error) {
-      if (saysMissing(error)) return null;
-      throw error;
-    }
-  });
+      ),
+    );
+  } catch (error) {
+    if (saysMissing(error)) return null;
+    throw error;
+  }
 }

@@ -28,6 +28,7 @@ const CURES: ReadonlyMap<string, string> = new Map([
     'CredentialsProviderError',
     'give credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role',
   ],
+  ['RegionMissing', 'set AWS_REGION'],
   ['InvalidStorageClass', 'correct EVERLOG_LOG_STORAGE_CLASS'],
   ['KMS.NotFoundException', 'correct EVERLOG_KMS_KEY_ID'],
   ['KMS.DisabledException', 'enable the KMS key'],

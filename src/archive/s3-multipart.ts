@@ -32,7 +32,7 @@ interface Upload {
 /**
  * Stores an object too large for one PUT, in parts one after another. The object appears whole at the end, under
  * `If-None-Match: *`. After a failure the parts are thrown away. `isThere` looks the key up: before the bytes are sent, and
- * once more before the end, because some stores honour the condition for a PUT and ignore it there.
+ * once more before the end, because some stores honour the condition for a PUT and ignore it there. One try each time.
  */
 export async function putInParts(
   context: S3Context,
@@ -44,12 +44,11 @@ export async function putInParts(
   if (body.bytes > OBJECT_BYTES_MAX) {
     throw giveUp('store_refused', `${key} has ${body.bytes} bytes, more than S3 stores in one object`);
   }
-  if (await isThere()) return { outcome: 'exists' };
+  if (await withTries(context, key, isThere)) return { outcome: 'exists' };
   const upload = await begin(context, key, body, options);
   let result: PutResult | null = null;
   try {
     const parts = await sendParts(context, upload, key, body);
-    if (await isThere()) return { outcome: 'exists' };
     result = await complete(context, upload, key, parts, isThere);
     return result;
   } finally {
@@ -154,6 +153,7 @@ async function complete(
   isThere: () => Promise<boolean>,
 ): Promise<PutResult> {
   return withTries(context, key, async () => {
+    if (await isThere()) return { outcome: 'exists' };
     try {
       const stored = await callWithin(context, COMPLETE_DEADLINE_MS, (abortSignal) =>
         context.client.send(

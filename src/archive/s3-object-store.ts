@@ -14,7 +14,7 @@ import type {
   PutResult,
   StoreAbilities,
 } from './object-store.ts';
-import { headObject, probeAbilities } from './s3-abilities.ts';
+import { headObject, headOnce, probeAbilities } from './s3-abilities.ts';
 import { call, callWithin, toStoreError, withTries } from './s3-context.ts';
 import type { S3Context, S3Settings } from './s3-context.ts';
 import { saysMissing, statusOf } from './s3-errors.ts';
@@ -93,7 +93,7 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
     putIfAbsent: async (key, body, putOptions) => {
       checkObjectKey(key);
       const { createOnly } = await abilities();
-      const isThere = async (): Promise<boolean> => (await headObject(context, key)) !== null;
+      const isThere = async (): Promise<boolean> => (await headOnce(context, key)) !== null;
       if (body.bytes > singlePutBytesMax) return putInParts(context, key, body, putOptions, isThere);
       const looksFirst = createOnly === 'checked' ? isThere : async (): Promise<boolean> => false;
       return putWhole(context, key, body, putOptions, looksFirst);
