@@ -29,7 +29,7 @@ export interface EmbeddedPostgres {
 /** The major version that PGlite's Postgres writes into a folder's PG_VERSION. */
 export const EMBEDDED_POSTGRES_MAJOR = '18';
 /** Below this much room Postgres dies in recovery, which looks like corruption and is not. A log segment is 16 MiB. */
-const FREE_SPACE_MIN_BYTES = 128 * 1024 * 1024;
+const FREE_SPACE_MIN_BYTES = 64 * 1024 * 1024;
 /** Folders set aside before somebody has to look: a machine that ruins its queue again and again needs a person. */
 const SET_ASIDE_MAX = 10;
 
