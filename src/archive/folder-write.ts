@@ -2,10 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { lstat, link, mkdir, open, opendir, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { giveUp } from '../errors.ts';
 import { errnoOf, isMissing } from './folder-errors.ts';
-import { checkingStream, asStream } from './object-body.ts';
+import { checkedChunks } from './object-body.ts';
 import type { PutBody } from './object-store.ts';
 
 /** Where objects are written before they get their name; on the same file system, as hard links demand. */
@@ -84,7 +83,7 @@ export class FolderWriter {
   async #name(temporary: string, path: string): Promise<'created' | 'exists'> {
     const folder = dirname(path);
     for (let attempt = 1; ; attempt += 1) {
-      await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+      await makeFolders(folder);
       let outcome: 'created' | 'exists' = 'created';
       try {
         await this.#hardLink(temporary, path);
@@ -116,7 +115,7 @@ export class FolderWriter {
 
   async #probe(): Promise<void> {
     await makeDurableFolder(this.#folder);
-    await mkdir(join(this.#folder, TEMPORARY_FOLDER), { recursive: true, mode: FOLDER_MODE });
+    await makeFolders(join(this.#folder, TEMPORARY_FOLDER));
     const first = this.#temporaryPath();
     const second = this.#temporaryPath();
     try {
@@ -155,9 +154,7 @@ async function isStored(path: string): Promise<boolean> {
 async function writeWhole(path: string, key: string, body: PutBody): Promise<void> {
   const handle = await open(path, 'wx', FILE_MODE);
   try {
-    await pipeline(asStream(body.open()), checkingStream(key, body, { hashed: true }), async (chunks) => {
-      for await (const chunk of chunks) await writeAll(handle, chunk);
-    });
+    for await (const chunk of checkedChunks(key, body)) await writeAll(handle, chunk);
     await handle.sync();
   } finally {
     await handle.close();
@@ -172,9 +169,26 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   }
 }
 
+/**
+ * Makes a folder and what is missing above it; answers the topmost one made. Not `mkdir` with `recursive`: on a file system
+ * mounted read-only that says ENOENT.
+ */
+async function makeFolders(folder: string): Promise<string | null> {
+  try {
+    await mkdir(folder, { mode: FOLDER_MODE });
+    return folder;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return null;
+    if (errnoOf(error) !== 'ENOENT' || folder === dirname(folder)) throw error;
+  }
+  const above = await makeFolders(dirname(folder));
+  const made = await makeFolders(folder);
+  return above ?? made;
+}
+
 async function makeDurableFolder(folder: string): Promise<void> {
-  const firstMade = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-  if (firstMade === undefined) return;
+  const firstMade = await makeFolders(folder);
+  if (firstMade === null) return;
   const above = dirname(firstMade);
   for (let made = folder; made !== above; made = dirname(made)) await syncFolder(dirname(made));
 }

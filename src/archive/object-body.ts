@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { PassThrough, Readable, Transform } from 'node:stream';
+import { PassThrough, pipeline, Readable, Transform } from 'node:stream';
 import { retryable } from '../errors.ts';
 import type { EverlogError } from '../errors.ts';
 import type { PutBody } from './object-store.ts';
@@ -50,6 +50,21 @@ export function checkingStream(
       } else done();
     },
   });
+}
+
+/** The bytes of a body, counted and hashed; throws as the stream does, and destroys it when left early. */
+export async function* checkedChunks(key: string, body: PutBody): AsyncGenerator<Buffer> {
+  const checked = checkingStream(key, body, { hashed: true });
+  // A failure of the source destroys `checked` with its error, which the loop then throws.
+  pipeline(asStream(body.open()), checked, () => {});
+  try {
+    for await (const chunk of checked) {
+      if (!Buffer.isBuffer(chunk)) throw new Error(`body of ${key} was not read as bytes`);
+      yield chunk;
+    }
+  } finally {
+    checked.destroy();
+  }
 }
 
 /**

@@ -6,9 +6,8 @@ import {
 } from '@aws-sdk/client-s3';
 import type { CompletedPart } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream';
 import { giveUp, retryable } from '../errors.ts';
-import { asStream, checkingStream } from './object-body.ts';
+import { checkedChunks } from './object-body.ts';
 import type { PutBody, PutOptions, PutResult } from './object-store.ts';
 import { call, callWithin, toStoreError, withTries } from './s3-context.ts';
 import type { S3Context } from './s3-context.ts';
@@ -92,12 +91,8 @@ async function sendParts(
     parts.push(await sendPart(context, upload, key, parts.length + 1, buffer.subarray(0, filled)));
     filled = 0;
   };
-  const checked = checkingStream(key, body, { hashed: true });
-  // A failure of either destroys the other with its error, which the loop below then throws.
-  pipeline(asStream(body.open()), checked, () => {});
   try {
-    for await (const chunk of checked) {
-      if (!Buffer.isBuffer(chunk)) throw new Error(`body of ${key} was not read as bytes`);
+    for await (const chunk of checkedChunks(key, body)) {
       for (let at = 0; at < chunk.byteLength;) {
         const copied = chunk.copy(buffer, filled, at);
         filled += copied;
@@ -108,8 +103,6 @@ async function sendParts(
     if (filled > 0) await flush();
   } catch (error) {
     throw toStoreError(context, key, error);
-  } finally {
-    checked.destroy();
   }
   return parts;
 }
