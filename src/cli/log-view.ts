@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import { createInertFilter } from './inert.ts';
+import { createInertFilter, inertJson } from './inert.ts';
 import type { InertFilter } from './inert.ts';
 import { LineReader } from './log-lines.ts';
 import type { LineListener, LogLine } from './log-lines.ts';
@@ -156,12 +156,7 @@ class Selection implements LineListener {
   }
 }
 
-/** Text inside a JSON string; what JSON leaves as it is but a terminal would act on is escaped too. */
+/** Text inside a JSON string. */
 function jsonCharacters(text: string): string {
-  return JSON.stringify(text)
-    .slice(1, -1)
-    .replaceAll(
-      /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
-      (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    );
+  return inertJson(JSON.stringify(text)).slice(1, -1);
 }
