@@ -12,8 +12,8 @@ export interface EmbeddedPostgres {
   /** To be given to BullMQ as `connection`, with `createPostgresBackend`. */
   readonly pool: PgPool;
   /**
-   * Resolves when the queue has ended by itself: another process may have taken the folder, or the database died
-   * (a full disk does that). By then the pool refuses every query, and only a new process can go on: end this one.
+   * Resolves when the queue has ended by itself: another process may have taken the folder, or the database died.
+   * By then the pool refuses every query, and only a new process can go on: end this one.
    */
   readonly lost: Promise<void>;
   /**
@@ -85,18 +85,12 @@ export async function openEmbeddedPostgres(options: { folder: string; log: Log }
 
 function embeddedPostgres(database: PGlite, lock: FolderLock, log: Log): EmbeddedPostgres {
   const pool = createPglitePool(database);
-  const lost = new Promise<void>((resolve) => {
-    pool.on('error', (error) => {
-      log.error({ reason: error.message }, 'the embedded queue stopped');
-      resolve();
-    });
-  });
   void refuseWhenLost(pool, lock);
   const upkeep = startUpkeep(pool, log);
   let closing: Promise<void> | undefined;
   return {
     pool,
-    lost,
+    lost: reportEnd(pool, log),
     recoverInterrupted: async ({ maxStalledCount }) => recoverInterrupted(pool, maxStalledCount),
     close: async () => {
       upkeep.stop();
@@ -109,6 +103,11 @@ function embeddedPostgres(database: PGlite, lock: FolderLock, log: Log): Embedde
 async function refuseWhenLost(pool: PglitePool, lock: FolderLock): Promise<void> {
   await lock.lost;
   pool.refuse(giveUp('queue_locked', 'The lock on the queue folder was lost: its holder was ended.'));
+}
+
+async function reportEnd(pool: PglitePool, log: Log): Promise<void> {
+  const reason = await pool.refused;
+  log.error({ code: reason.code, reason: reason.message }, 'the embedded queue stopped');
 }
 
 /** Frees the folder even when the database is past closing, because only then another process can recover it. */

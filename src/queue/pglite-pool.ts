@@ -2,19 +2,8 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { types, type PGlite, type Results } from '@electric-sql/pglite';
 import type { PgNotification, PgPool, PgPoolClient, PgQueryResult } from 'bullmq';
-import { giveUp, messageOf, retryable, type EverlogError } from '../errors.ts';
-
-/**
- * Queries that may wait for the one connection. At about a millisecond each this is ten seconds of work: beyond it
- * refusing is kinder than growing.
- */
-const WAITING_QUERIES_MAX = 10_000;
-
-/**
- * How long queries may follow one another before timers and sockets get a turn. PGlite computes on this thread and
- * answers without ever returning to the event loop: unbroken, a busy queue would stop webhooks for seconds.
- */
-const EVENT_LOOP_HELD_MAX_MS = 10;
+import { giveUp, messageOf, type EverlogError } from '../errors.ts';
+import { ConnectionTurn } from './connection-turn.ts';
 
 /** How PGlite is to read values so that BullMQ sees what node-postgres gives: 64-bit integers arrive as text. */
 export const NODE_POSTGRES_PARSERS = { [types.INT8]: (text: string): string => text };
@@ -45,7 +34,9 @@ const LISTEN_STATEMENT = /^(?:\s*--[^\n]*\n)*\s*(LISTEN|UNLISTEN)\s+(\w+)\s*;?\s
 export interface PglitePool extends PgPool {
   /** Statements run so far. */
   readonly statements: number;
-  /** Refuses every further query with `reason` and tells the listeners of 'error'. Queries already running finish. */
+  /** Resolves with the reason once every further query is refused, be it by `refuse` or because the database died. */
+  readonly refused: Promise<EverlogError>;
+  /** Refuses every further query with `reason`. One already running finishes. */
   refuse(reason: EverlogError): void;
 }
 
@@ -58,46 +49,11 @@ export function createPglitePool(database: PGlite): PglitePool {
   return new SingleConnectionPool(database);
 }
 
-/** Who may use the connection now: one at a time, in the order of asking. */
-class Turn {
-  #taken = false;
-  #eventLoopSeenAtMs = performance.now();
-  readonly #waiting: (() => void)[] = [];
-
-  async take(): Promise<void> {
-    if (!this.#taken) {
-      this.#taken = true;
-      return;
-    }
-    if (this.#waiting.length >= WAITING_QUERIES_MAX) {
-      throw retryable('queue_unavailable', `The embedded queue has ${WAITING_QUERIES_MAX} queries waiting.`);
-    }
-    await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
-    });
-  }
-
-  give(): void {
-    if (performance.now() - this.#eventLoopSeenAtMs < EVENT_LOOP_HELD_MAX_MS) {
-      this.#passOn();
-      return;
-    }
-    setImmediate(() => {
-      this.#eventLoopSeenAtMs = performance.now();
-      this.#passOn();
-    });
-  }
-
-  #passOn(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#taken = false;
-    else next();
-  }
-}
-
 class SingleConnectionPool extends EventEmitter implements PglitePool {
   readonly #database: PGlite;
-  readonly #turn = new Turn();
+  readonly #turn = new ConnectionTurn();
+  readonly refused: Promise<EverlogError>;
+  #tellRefused: (reason: EverlogError) => void = () => undefined;
   #refusal: Error | undefined;
   #statements = 0;
 
@@ -106,6 +62,9 @@ class SingleConnectionPool extends EventEmitter implements PglitePool {
     // Every queue and worker adds its listeners to the one pool.
     this.setMaxListeners(0);
     this.#database = database;
+    this.refused = new Promise((resolve) => {
+      this.#tellRefused = resolve;
+    });
   }
 
   get statements(): number {
@@ -140,7 +99,7 @@ class SingleConnectionPool extends EventEmitter implements PglitePool {
   refuse(reason: EverlogError): void {
     if (this.#refusal !== undefined) return;
     this.#refusal = reason;
-    if (this.listenerCount('error') > 0) this.emit('error', reason);
+    this.#tellRefused(reason);
   }
 
   async #inTurn<R>(text: string, params: readonly unknown[] | undefined): Promise<PgQueryResult<R>> {
@@ -225,13 +184,13 @@ type RunQuery = <R>(text: string, params: readonly unknown[] | undefined) => Pro
 
 class PooledClient extends EventEmitter implements PgPoolClient {
   readonly #database: PGlite;
-  readonly #turn: Turn;
+  readonly #turn: ConnectionTurn;
   readonly #run: RunQuery;
   readonly #subscriptions = new Map<string, () => Promise<void>>();
   #inTransaction = false;
   #released = false;
 
-  constructor(database: PGlite, turn: Turn, run: RunQuery) {
+  constructor(database: PGlite, turn: ConnectionTurn, run: RunQuery) {
     super();
     this.#database = database;
     this.#turn = turn;

@@ -1,10 +1,8 @@
 /**
  * A process that owns an embedded queue, for tests that kill it: `embedded-queue-process.ts FOLDER [ADDS] [ACTIVE]`.
  * It prints one JSON line when it is ready: the queue is open, ADDS jobs are acknowledged and ACTIVE of them run.
- * When it is refused it prints the error's code and message and exits with 1.
  */
 import { createPostgresBackend, withBackend } from 'bullmq';
-import { EverlogError } from '../../src/errors.ts';
 import { openLog } from '../../src/log.ts';
 import { openEmbeddedPostgres, type EmbeddedPostgres } from '../../src/queue/embedded-postgres.ts';
 
@@ -37,15 +35,8 @@ async function runJobs(embedded: EmbeddedPostgres, adds: number, active: number)
 }
 
 const [folder = '', adds = '0', active = '0'] = process.argv.slice(2);
-try {
-  const embedded = await openEmbeddedPostgres({ folder, log: openLog('info', process.stderr) });
-  await runJobs(embedded, Number(adds), Number(active));
-  print({ ready: true });
-  void embedded.lost.then(() => print({ lost: true }));
-  // Only a signal ends it.
-  setInterval(() => undefined, 60_000);
-} catch (error) {
-  if (!(error instanceof EverlogError)) throw error;
-  print({ code: error.code, message: error.message });
-  process.exitCode = 1;
-}
+const embedded = await openEmbeddedPostgres({ folder, log: openLog('info', process.stderr) });
+await runJobs(embedded, Number(adds), Number(active));
+print({ ready: true });
+// Only a signal ends it.
+setInterval(() => undefined, 60_000);
