@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { archiveJob } from '../workers/handlers/archive-job.ts';
-import type { HostAccess } from '../workers/handlers/archive-job.ts';
+import type { HostAccess } from '../workers/archive-run.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openFolderStore } from './archive/folder-object-store.ts';
 import { openKnownNames } from './archive/known-names.ts';
@@ -130,6 +130,8 @@ export function startWorkforce(
     jobDetails: config.jobDetails,
     version: readVersion(),
     now,
+    state: open.storage.state,
+    random: () => randomInt(2 ** 32) / 2 ** 32,
     onRecorded: (outcome: string, source: string, bytes: number) => metrics.recorded(outcome, source, bytes),
   };
   const handlers: Handlers = {

@@ -37,6 +37,8 @@ export interface Miss {
   /** When the job ended, as well as it is known. */
   readonly endedAt: Date;
   readonly now: Date;
+  /** GitHub no longer knows the job itself. */
+  readonly jobGone: boolean;
 }
 
 export interface MissRules {
@@ -54,13 +56,14 @@ export type AfterMiss =
       readonly reason: string;
     };
 
-/** A job this old has had its time: GitHub's own delays are minutes, so a second look is the last. */
+/** A job this old has had its time: GitHub's own delays are minutes. */
 const OLD_JOB_MS = 24 * 60 * 60_000;
-const LOOKS_AT_AN_OLD_JOB = 2;
+/** For an old job, and one that GitHub has deleted, a second look only guards against a hiccup. */
+const LOOKS_WITHOUT_HOPE = 2;
 
 /** What to do after a log that should exist was not found. */
 export function afterMiss(miss: Miss, rules: MissRules): AfterMiss {
-  const { why, looks, now, endedAt } = miss;
+  const { why, looks, now, endedAt, jobGone } = miss;
   const ageMs = now.getTime() - endedAt.getTime();
   if (why === 'expired') {
     return {
@@ -75,9 +78,44 @@ export function afterMiss(miss: Miss, rules: MissRules): AfterMiss {
     return { kind: 'absent', outcome: 'expired', reason };
   }
   const waitMs = rules.waitsMs[looks.count - 1];
-  const patient = ageMs <= OLD_JOB_MS || looks.count < LOOKS_AT_AN_OLD_JOB;
+  const patient = (ageMs <= OLD_JOB_MS && !jobGone) || looks.count < LOOKS_WITHOUT_HOPE;
   if (waitMs !== undefined && patient) return { kind: 'look_again', at: new Date(now.getTime() + waitMs) };
-  return why === 'forbidden'
-    ? { kind: 'absent', outcome: 'forbidden', reason: 'GitHub refuses access to the log' }
-    : { kind: 'absent', outcome: 'unavailable', reason: 'the log should exist and was not found' };
+  if (why === 'forbidden')
+    return { kind: 'absent', outcome: 'forbidden', reason: 'GitHub gives no access to the log' };
+  const reason = jobGone
+    ? 'the run was deleted before its log could be fetched'
+    : 'the log should exist and was not found';
+  return { kind: 'absent', outcome: 'unavailable', reason };
+}
+
+/** Fewer first looks than this say nothing about a host. */
+const FIRST_LOOKS_MIN = 50;
+
+/**
+ * Whether a host looks broken rather than this log missing (CONTRACT §5): of at least 50 first looks at logs that should
+ * exist, a fifth found nothing.
+ */
+export function looksBroken(firstLooks: Readonly<Record<string, number>>): boolean {
+  const found = firstLooks['found'] ?? 0;
+  const nothing = firstLooks['nothing'] ?? 0;
+  return found + nothing >= FIRST_LOOKS_MIN && nothing * 5 >= found + nothing;
+}
+
+/**
+ * The job of an earlier attempt that this one repeats without having run: "re-run failed jobs" gives the jobs that had
+ * passed new ids and completed events, with the name and the times of the run that happened (github-facts §2).
+ */
+export function carriedFrom(job: GitHubJob, others: readonly GitHubJob[]): GitHubJob | null {
+  const attempt = job.run_attempt ?? 1;
+  const same = others.filter(
+    (other) =>
+      other.id !== job.id &&
+      (other.run_attempt ?? 1) < attempt &&
+      other.name === job.name &&
+      other.started_at === job.started_at &&
+      other.completed_at === job.completed_at &&
+      (other.runner_id ?? 0) === (job.runner_id ?? 0),
+  );
+  // The copy of a copy points at the job that ran: the earliest.
+  return same.sort((one, other) => one.id - other.id)[0] ?? null;
 }

@@ -3,6 +3,7 @@ import type { DetailsSource } from '../src/archive/record.ts';
 import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
+import { jsonOf } from '../src/github/lists.ts';
 import { looksLikeCheckRun, parseJob, type GitHubJob } from '../src/github/job.ts';
 import { hasOverHalfLeft } from '../src/github/rate-limit.ts';
 import { unpackDelivered, type ArchiveJob } from '../src/queue/catalog.ts';
@@ -94,6 +95,12 @@ function withoutApi(answer: ApiAnswer, copy: Copy | null, data: ArchiveJob, api:
   return fromCopy(copy, data, status);
 }
 
+/** What the delivery's or listing's copy says of a job whose installation GitHub no longer knows; null without a copy. */
+export function detailsWithoutApi(data: ArchiveJob, apiStatus: number): JobDetails | null {
+  const copy = deliveredCopy(data);
+  return copy === null ? null : fromCopy(copy, data, apiStatus);
+}
+
 function fromCopy(copy: Copy, data: ArchiveJob, apiStatus: number | null): JobDetails {
   const listed = data.source === 'sweep' || data.source === 'reconcile' || data.source === 'backfill';
   return { ...copy, source: listed ? 'list' : 'webhook', sha256: null, apiStatus };
@@ -104,12 +111,4 @@ function deliveredCopy(data: ArchiveJob): Copy | null {
   const { workflow_job, deployment } = unpackDelivered(data.delivered);
   const parsed = parseJob(workflow_job);
   return parsed.ok ? { job: parsed.job, raw: parsed.raw, deployment } : null;
-}
-
-function jsonOf(answer: ApiAnswer, api: GitHubApi): unknown {
-  try {
-    return JSON.parse(answer.bytes.toString('utf8'));
-  } catch {
-    throw retryable('github_unexpected', `${api.host.name}: the answer for ${answer.path} is not JSON`);
-  }
 }

@@ -3,6 +3,7 @@ import { DelayedError, UnrecoverableError } from 'bullmq';
 import { EverlogError, giveUp, messageOf } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 import { CATALOG, type JobData, type JobName, type QueueName } from '../src/queue/catalog.ts';
+import { tagOf } from '../src/queue/fair-order.ts';
 import type { BullJob, BullWorker, QueueStorage, WorkerSettings } from '../src/queue/queue-storage.ts';
 import type { JobContext } from './job-context.ts';
 
@@ -75,7 +76,16 @@ export function backoffMs(attemptsMade: number, random: () => number): number {
 }
 
 function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettings): BullWorker {
-  const worker = deps.storage.createWorker(queue, (job, token) => process(job, token, deps), settings);
+  const order = deps.storage.orderOf(deps.storage.createQueue(queue));
+  const worker = deps.storage.createWorker(
+    queue,
+    (job, token) => {
+      const place = tagOf(job.priority);
+      if (place !== null) order.started(place.urgency, place.tag);
+      return process(job, token, deps);
+    },
+    settings,
+  );
   worker.on('error', (error) => deps.log.debug({ queue, error: error.message }, 'worker connection'));
   worker.on('failed', (job, error) => {
     // Stalled too often: no handler ran to say so.

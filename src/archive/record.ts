@@ -67,6 +67,8 @@ const absenceFields = z.object({
   tries: z.number(),
   first_tried_at: nullableString,
   last_tried_at: nullableString,
+  /** For `carried_over`: the job that ran. */
+  of_job_id: z.number().optional(),
 });
 
 const recordFields = z.object({

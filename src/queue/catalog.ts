@@ -36,6 +36,8 @@ const archiveJobSchema = z.object({
   looks: z.object({ count: z.int().min(0), first_at: instant, last_at: instant }).nullable(),
   /** Spool space, in bytes, that an earlier try found to be needed. */
   spool_bytes: z.int().positive().nullable(),
+  /** The moment from which GitHub may be called for this job, reserved when its installation's budget was spent. */
+  slot_at: instant.nullable(),
 });
 
 const sweepRunSchema = z.object({

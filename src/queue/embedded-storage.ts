@@ -1,6 +1,9 @@
 import { createPostgresBackend, Queue, Worker, type IQueueBackend, type PgPool } from 'bullmq';
 import type { Log } from '../log.ts';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
+import type { FairOrder } from './fair-order.ts';
+import { openLocalOrder } from './local-order.ts';
+import { openLocalState } from './shared-state.ts';
 import type { QueueStorage } from './queue-storage.ts';
 
 /** BullMQ in a folder of this process. */
@@ -19,6 +22,7 @@ export async function openEmbeddedStorage(
   const resumed = await postgres.recoverInterrupted({ maxStalledCount: stallsMax });
   if (resumed > 0) log.info({ resumed }, 'jobs that were running when the last process ended will run again');
   log.info({ folder }, 'the embedded queue survives the death of this process, not that of the machine');
+  const orders = new Map<string, FairOrder>();
   return {
     kind: 'embedded',
     durability: 'embedded',
@@ -47,9 +51,13 @@ export async function openEmbeddedStorage(
         createPostgresBackend,
       );
     },
-    async has(queue, id) {
-      return (await queue.getJob(id)) !== undefined;
+    orderOf(queue) {
+      // Whoever adds and whoever works must see one order.
+      const order = orders.get(queue.name) ?? openLocalOrder(queue);
+      orders.set(queue.name, order);
+      return order;
     },
+    state: openLocalState(() => new Date()),
     async ping() {
       await postgres.pool.query('SELECT 1');
     },

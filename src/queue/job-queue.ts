@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
+import { priorityOf, type FairOrder, type Urgency } from './fair-order.ts';
 import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-storage.ts';
 
 /** The queue as receivers, schedules and commands use it. Failures are `queue_unavailable` (retry). */
@@ -63,6 +64,8 @@ const RACES_MAX = 3;
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
   const queues = new Map<QueueName, BullQueue>();
+  const orders = new Map<QueueName, FairOrder>();
+  const adding = new Map<string, Promise<unknown>>();
 
   function queueOf(name: QueueName): BullQueue {
     let queue = queues.get(name);
@@ -73,12 +76,39 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     return queue;
   }
 
+  function orderOf(name: QueueName): FairOrder {
+    let order = orders.get(name);
+    if (order === undefined) {
+      order = storage.orderOf(queueOf(name));
+      orders.set(name, order);
+    }
+    return order;
+  }
+
+  /** Of several that add the same job at once in this process, one does and the others wait for it. */
+  async function addOnce(job: NewJob): Promise<'queued' | 'duplicate'> {
+    const id = queueIdOf(job);
+    const underWay = adding.get(id);
+    if (underWay !== undefined) {
+      await underWay;
+      return 'duplicate';
+    }
+    const { queue } = CATALOG[job.name];
+    const added = addTo(queueOf(queue), orderOf(queue), job);
+    adding.set(id, added);
+    try {
+      return await added;
+    } finally {
+      adding.delete(id);
+    }
+  }
+
   return {
     get durability() {
       return storage.durability;
     },
     location: storage.location,
-    add: (job) => answering(() => addTo(queueOf(CATALOG[job.name].queue), storage, job)),
+    add: (job) => answering(() => addOnce(job)),
     counts: () => answering(() => countsOf(queueOf)),
     failed: (limit) =>
       answering(async () => {
@@ -100,15 +130,15 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
   };
 }
 
-async function addTo(queue: BullQueue, storage: QueueStorage, job: NewJob): Promise<'queued' | 'duplicate'> {
+async function addTo(queue: BullQueue, order: FairOrder, job: NewJob): Promise<'queued' | 'duplicate'> {
   const id = queueIdOf(job);
+  const urgency = urgencyOf(job);
   for (let race = 0; race < RACES_MAX; race += 1) {
-    // Both commands go out at once: asking first costs no round trip, and BullMQ ignores an add whose id is taken.
-    const [taken] = await Promise.all([
-      storage.has(queue, id),
-      queue.add(job.name, job.data, jobOptions(job, id)),
-    ]);
-    if (!taken) return 'queued';
+    const tag = await order.admit(id, urgency, flowOf(job));
+    if (tag !== null) {
+      await queue.add(job.name, job.data, { ...jobOptions(job, id), priority: priorityOf(urgency, tag) });
+      return 'queued';
+    }
     const state = await queue.getJobState(id);
     if (state === 'unknown') continue;
     if (state !== 'failed') return 'duplicate';
@@ -118,6 +148,29 @@ async function addTo(queue: BullQueue, storage: QueueStorage, job: NewJob): Prom
     return 'queued';
   }
   throw retryable('queue_unavailable', `the queue cannot settle job ${id}`);
+}
+
+/** What GitHub has just told of goes before what Everlog found by itself, and both before the past. */
+function urgencyOf(job: NewJob): Urgency {
+  if (job.name !== 'archive-job') return 'live';
+  switch (job.data.source) {
+    case 'webhook':
+    case 'redelivery':
+      return 'live';
+    case 'sweep':
+    case 'reconcile':
+    case 'adopted':
+      return 'sweep';
+    case 'backfill':
+      return 'backfill';
+  }
+}
+
+/** Jobs of one repository are one flow. */
+function flowOf(job: NewJob): string {
+  if (job.name === 'installation-changed') return `${job.data.host}/`;
+  const { host, repository_id, owner, repo } = job.data;
+  return `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`;
 }
 
 function jobOptions(job: NewJob, id: string): Parameters<BullQueue['add']>[2] {

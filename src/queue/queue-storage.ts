@@ -1,4 +1,6 @@
 import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
+import type { FairOrder } from './fair-order.ts';
+import type { SharedState } from './shared-state.ts';
 
 /** BullMQ's classes without the type of the connection that a storage hides. */
 export type BullQueue = Pick<
@@ -11,7 +13,7 @@ export type BullQueue = Pick<
   | 'getWaiting'
   | 'toKey'
   | 'close'
-  | 'promoteJobs'
+  | 'name'
   | 'exportPrometheusMetrics'
 >;
 export type BullWorker = Pick<
@@ -56,8 +58,10 @@ export interface QueueStorage {
     processor: (job: BullJob, token: string | undefined) => Promise<unknown>,
     settings: WorkerSettings,
   ): BullWorker;
-  /** Whether a job's id is taken, by the cheapest means. Sent at once, so that an `add` that follows comes after it. */
-  has(queue: BullQueue, id: string): Promise<boolean>;
+  /** In which order the jobs of a queue are taken. */
+  orderOf(queue: BullQueue): FairOrder;
+  /** What all workers agree on. */
+  readonly state: SharedState;
   /** Rejects unless the server answers. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -2,6 +2,7 @@ import { Queue, Worker, type IQueueBackend } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import { giveUp, messageOf, retryable } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { openRedisOrder, openRedisState } from './redis-state.ts';
 import type { QueueDurability, QueueStorage } from './queue-storage.ts';
 
 /** BullMQ on a Redis or Valkey server. */
@@ -70,9 +71,13 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
         settings: { backoffStrategy: settings.backoffMs },
       });
     },
-    async has(queue, id) {
-      return (await producer.exists(queue.toKey(id))) === 1;
-    },
+    orderOf: (queue) =>
+      openRedisOrder(
+        producer,
+        (name) => queue.toKey(name),
+        (error) => options.log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
+      ),
+    state: openRedisState(producer, PREFIX, () => new Date()),
     async ping() {
       await producer.ping();
     },

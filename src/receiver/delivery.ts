@@ -108,6 +108,7 @@ function readJob(
         delivered: packDelivered({ workflow_job: delivered, deployment: payload['deployment'] ?? null }),
         looks: null,
         spool_bytes: null,
+        slot_at: null,
       },
     },
   };

@@ -1,43 +1,32 @@
-import { commitAbsence, commitLog, adoptLog, findRecord, type Commit } from '../../src/archive/commit.ts';
+import { commitLog, findRecord, type Commit } from '../../src/archive/commit.ts';
 import { parseKey } from '../../src/archive/keys.ts';
-import type { KnownNames } from '../../src/archive/known-names.ts';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { isProvisional, type Outcome } from '../../src/archive/record.ts';
-import { spoolLog, type SpoolLimits } from '../../src/archive/spool.ts';
+import { isProvisional } from '../../src/archive/record.ts';
+import { spoolLog, type SpoolResult } from '../../src/archive/spool.ts';
 import {
   FIRST_RESERVATION_BYTES,
   SpoolFull,
   SpoolTooSmall,
-  type Spool,
+  type SpoolSpace,
 } from '../../src/archive/spool-space.ts';
-import { giveUp, waitUntil } from '../../src/errors.ts';
-import type { GitHubApi } from '../../src/github/api.ts';
-import type { LogAnswer, LogLookup, LogRef } from '../../src/github/job-log.ts';
+import { EverlogError, giveUp } from '../../src/errors.ts';
+import type { LogAnswer } from '../../src/github/job-log.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
-import { afterMiss, expectationOf, type Looks, type MissRules } from '../absence.ts';
+import { expectationOf } from '../absence.ts';
+import {
+  draftOf,
+  recordAbsence,
+  type ArchiveJobDeps,
+  type ArchiveRun,
+  type HostAccess,
+} from '../archive-run.ts';
+import { budgetOf, notePause, notYourTurn, takeTurn } from '../budget.ts';
 import type { JobContext } from '../job-context.ts';
-import { readJobDetails, type JobDetails, type JobDetailsMode } from '../job-details.ts';
-import { draftRecord, endOf } from '../record-draft.ts';
+import { detailsWithoutApi, readJobDetails, type JobDetails } from '../job-details.ts';
+import { afterMissedLog, noteFirstLook } from '../missed-log.ts';
+import { endOf } from '../record-draft.ts';
 
-/** One GitHub host as the handler needs it. */
-export interface HostAccess {
-  readonly api: GitHubApi;
-  lookUpLog(ref: LogRef): Promise<LogLookup>;
-}
-
-export interface ArchiveJobDeps {
-  readonly store: ObjectStore;
-  readonly names: KnownNames;
-  readonly hosts: ReadonlyMap<string, HostAccess>;
-  readonly spool: Spool;
-  readonly spoolLimits: SpoolLimits;
-  readonly missRules: MissRules;
-  readonly jobDetails: JobDetailsMode;
-  readonly version: string;
-  readonly now: () => Date;
-  /** Told of every record that this process writes. */
-  readonly onRecorded: (outcome: string, source: string, logBytes: number) => void;
-}
+/** The job's details and its link. */
+const POINTS = 2;
 
 /**
  * Brings one completed job to a record: archived, or why there is no log (DESIGN, "Life of a log"). Every step can be
@@ -54,53 +43,83 @@ export async function archiveJob(
   if (host === undefined) {
     throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${data.host}`);
   }
-  const details = await readJobDetails(host.api, data, deps.jobDetails, deps.now);
-  const run: Run = { deps, data, context, details, commit: commitOf(data, details, prior) };
-  const expectation = expectationOf(details.job, details.apiStatus);
-  if (expectation.kind === 'absent') {
-    await recordAbsence(run, expectation.outcome, expectation.reason, null, null);
-    return;
+  const repository = { owner: data.owner, repo: data.repo, installationId: data.installation_id };
+  const budget = budgetOf(data.host, repository);
+  const reserved = data.slot_at === null ? null : new Date(data.slot_at);
+  const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, reserved);
+  if (turn !== null) {
+    await context.update({ ...data, slot_at: turn.toISOString() });
+    throw notYourTurn(budget, turn);
   }
+  // The turn is used up: another try takes another.
+  const unreserved = { ...data, slot_at: null };
+  try {
+    await withGitHub(deps, host, unreserved, context, prior);
+    await notePause(deps, budget, host.api, repository, null);
+  } catch (error) {
+    await notePause(deps, budget, host.api, repository, error);
+    throw error;
+  }
+}
+
+async function withGitHub(
+  deps: ArchiveJobDeps,
+  host: HostAccess,
+  data: ArchiveJob,
+  context: JobContext<ArchiveJob>,
+  prior: Commit['prior'],
+): Promise<void> {
+  const repository = { owner: data.owner, repo: data.repo, installationId: data.installation_id };
+  const withDetails = (details: JobDetails): ArchiveRun => {
+    const commit = commitOf(data, details, prior);
+    return { deps, host, repository, data, context, details, commit };
+  };
+  try {
+    const run = withDetails(await readJobDetails(host.api, data, deps.jobDetails, deps.now));
+    const expectation = expectationOf(run.details.job, run.details.apiStatus);
+    if (expectation.kind === 'absent') {
+      const { outcome, reason } = expectation;
+      await recordAbsence(run, { outcome, reason, apiStatus: run.details.apiStatus, logStatus: null });
+    } else if (run.details.apiStatus === 403) {
+      await afterMissedLog(run, { kind: 'absent', why: 'forbidden', apiStatus: 403, logStatus: null });
+    } else {
+      await fetchLog(run);
+    }
+  } catch (error) {
+    if (!(error instanceof EverlogError) || error.code !== 'installation_gone') throw error;
+    const details = detailsWithoutApi(data, 404);
+    if (details === null) throw error;
+    await afterMissedLog(withDetails(details), {
+      kind: 'absent',
+      why: 'forbidden',
+      apiStatus: 404,
+      logStatus: null,
+    });
+  }
+}
+
+/** Space is taken before the link is asked for, so that a link never ages in a queue. */
+async function fetchLog(run: ArchiveRun): Promise<void> {
+  const { deps, data, repository } = run;
   const space = await deps.spool.take(data.spool_bytes ?? FIRST_RESERVATION_BYTES);
   try {
-    const ref = {
-      owner: data.owner,
-      repo: data.repo,
-      installationId: data.installation_id,
-      jobId: data.job_id,
-    };
-    const lookup = await host.lookUpLog(ref);
+    const lookup = await run.host.lookUpLog({ ...repository, jobId: data.job_id });
+    await noteFirstLook(run, lookup.kind === 'found');
     if (lookup.kind === 'found') await storeLog(run, lookup.answer, space);
-    else await missed(run, lookup);
+    else await afterMissedLog(run, lookup);
   } finally {
     space.release();
   }
 }
 
-interface Run {
-  readonly deps: ArchiveJobDeps;
-  readonly data: ArchiveJob;
-  readonly context: JobContext<ArchiveJob>;
-  readonly details: JobDetails;
-  readonly commit: Omit<Commit, 'draft'>;
-}
-
-async function storeLog(
-  run: Run,
-  answer: LogAnswer,
-  space: Awaited<ReturnType<Spool['take']>>,
-): Promise<void> {
+async function storeLog(run: ArchiveRun, answer: LogAnswer, space: SpoolSpace): Promise<void> {
   const { deps } = run;
   const result = await spoolOrWait(run, answer, space);
   if (result === 'spool_too_small' || result.kind === 'log_too_large') {
     const variable = result === 'spool_too_small' ? 'EVERLOG_SPOOL_MAX_BYTES' : 'EVERLOG_JOB_LOG_MAX_BYTES';
-    await recordAbsence(
-      run,
-      'too_large',
-      `the log is larger than ${variable} allows`,
-      answer,
-      answer.httpStatus,
-    );
+    const reason = `the log is larger than ${variable} allows`;
+    const { apiStatus, httpStatus } = answer;
+    await recordAbsence(run, { outcome: 'too_large', reason, apiStatus, logStatus: httpStatus, answer });
     return;
   }
   const { log } = result;
@@ -115,10 +134,10 @@ async function storeLog(
 
 /** A full spool puts the job off, with the space it will need noted, so that its next link is not asked for in vain. */
 async function spoolOrWait(
-  run: Run,
+  run: ArchiveRun,
   answer: LogAnswer,
-  space: Awaited<ReturnType<Spool['take']>>,
-): Promise<Awaited<ReturnType<typeof spoolLog>> | 'spool_too_small'> {
+  space: SpoolSpace,
+): Promise<SpoolResult | 'spool_too_small'> {
   try {
     return await spoolLog(answer.body, space, run.deps.spoolLimits);
   } catch (error) {
@@ -126,74 +145,6 @@ async function spoolOrWait(
     if (error instanceof SpoolFull) await run.context.update({ ...run.data, spool_bytes: error.neededBytes });
     throw error;
   }
-}
-
-async function missed(run: Run, lookup: Extract<LogLookup, { kind: 'absent' }>): Promise<void> {
-  const { deps, data } = run;
-  const adopted = await adoptLog(deps.store, { ...run.commit, draft: draftOf(run, 'archived', null, null) });
-  if (adopted !== null) {
-    if (adopted.written) deps.onRecorded('archived', 'adopted', adopted.record.log?.bytes ?? 0);
-    return;
-  }
-  const now = deps.now();
-  const looks: Looks = {
-    count: (data.looks?.count ?? 0) + 1,
-    first_at: data.looks?.first_at ?? now.toISOString(),
-    last_at: now.toISOString(),
-  };
-  const next = afterMiss({ why: lookup.why, looks, now, endedAt: endOf(run.details, data) }, deps.missRules);
-  const looked = { ...run, data: { ...data, looks } };
-  if (next.kind === 'look_again') {
-    await run.context.update(looked.data);
-    throw waitUntil(
-      'log_not_yet',
-      next.at,
-      `the log of job ${data.job_id} is not there yet (look ${looks.count})`,
-    );
-  }
-  await recordAbsence(looked, next.outcome, next.reason, null, lookup.logStatus, lookup.apiStatus);
-}
-
-async function recordAbsence(
-  run: Run,
-  outcome: Exclude<Outcome, 'archived'>,
-  reason: string,
-  answer: LogAnswer | null,
-  logStatus: number | null,
-  apiStatus: number | null = answer?.apiStatus ?? run.details.apiStatus,
-): Promise<void> {
-  const { deps, data } = run;
-  const tries = data.looks?.count ?? (answer === null ? 0 : 1);
-  const absence = {
-    reason,
-    api_status: apiStatus,
-    log_status: logStatus,
-    tries,
-    first_tried_at: data.looks?.first_at ?? answer?.requestedAt.toISOString() ?? null,
-    last_tried_at: data.looks?.last_at ?? answer?.requestedAt.toISOString() ?? null,
-  };
-  const draft = draftOf(run, outcome, absence, answer);
-  const committed = await commitAbsence(deps.store, { ...run.commit, draft });
-  if (committed.written) deps.onRecorded(outcome, data.source, 0);
-}
-
-function draftOf(
-  run: Run,
-  outcome: Outcome,
-  absence: Parameters<typeof draftRecord>[2]['absence'],
-  answer: LogAnswer | null,
-): Commit['draft'] {
-  const { deps, data, details, context } = run;
-  const now = deps.now();
-  return draftRecord(data, details, {
-    outcome,
-    absence,
-    answer,
-    attempts: context.attempts,
-    finishedAt: answer === null ? null : now,
-    recordedAt: now,
-    version: deps.version,
-  });
 }
 
 function placeOf(data: ArchiveJob): {
@@ -215,7 +166,7 @@ function commitOf(data: ArchiveJob, details: JobDetails, prior: Commit['prior'])
     runAttempt: details.job.run_attempt ?? data.run_attempt ?? 1,
     jobId: data.job_id,
   };
-  const logged = prior?.record.log === null || prior === null ? null : parseKey(prior.record.log.key);
+  const logged = prior === null || prior.record.log === null ? null : parseKey(prior.record.log.key);
   const dt = logged?.type === 'log' ? logged.dt : endOf(details, data).toISOString().slice(0, 10);
   return { address, dt, prior };
 }

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { retryable } from '../errors.ts';
+import type { ApiAnswer, GitHubApi } from './api.ts';
+import type { RepositoryRef } from './credentials.ts';
+import { parseJob, type GitHubJob } from './job.ts';
+import { headerText } from './rate-limit.ts';
+
+/** Lists of GitHub's API: pages of 100, followed by their `Link` header and never by a page number of our own. */
+
+/** A run attempt has 256 jobs per matrix and a few matrices; all attempts of a run stay far below this many pages of 100. */
+const PAGES_MAX = 500;
+
+/** A job as a listing gave it. */
+export interface ListedJob {
+  readonly job: GitHubJob;
+  readonly raw: Record<string, unknown>;
+}
+
+export type JobListing =
+  | { readonly kind: 'jobs'; readonly jobs: readonly ListedJob[]; readonly calls: number }
+  /** The run or attempt is not there: deleted, or access was withdrawn. */
+  | { readonly kind: 'missing'; readonly status: number };
+
+const jobPageSchema = z.object({ total_count: z.int().min(0), jobs: z.array(z.unknown()) });
+
+/** The jobs of a run in all its attempts. */
+export function listRunJobs(api: GitHubApi, repository: RepositoryRef, runId: number): Promise<JobListing> {
+  return listJobs(api, repository, `${runPath(repository, runId)}/jobs?filter=all&per_page=100`);
+}
+
+/** The jobs of one attempt of a run. */
+export function listAttemptJobs(
+  api: GitHubApi,
+  repository: RepositoryRef,
+  runId: number,
+  attempt: number,
+): Promise<JobListing> {
+  return listJobs(api, repository, `${runPath(repository, runId)}/attempts/${attempt}/jobs?per_page=100`);
+}
+
+/** Whether a repository can be seen with the credentials for it. */
+export async function isRepositoryVisible(api: GitHubApi, repository: RepositoryRef): Promise<boolean> {
+  const { status } = await api.get(`/repos/${repository.owner}/${repository.repo}`, repository);
+  return status === 200;
+}
+
+/** @throws EverlogError `github_unexpected` (retry) when the pages do not add up: a list cut short would hide jobs. */
+async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string): Promise<JobListing> {
+  const jobs = new Map<number, ListedJob>();
+  let total = 0;
+  let path: string | null = first;
+  let calls = 0;
+  while (path !== null) {
+    if (calls === PAGES_MAX) throw retryable('github_unexpected', `${api.host.name}: a job list of over ${PAGES_MAX} pages`);
+    const answer: ApiAnswer = await api.get(path, repository);
+    calls += 1;
+    if (answer.status !== 200) return { kind: 'missing', status: answer.status };
+    const page = jobPageSchema.safeParse(jsonOf(answer, api));
+    if (!page.success) throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of jobs`);
+    total = page.data.total_count;
+    for (const value of page.data.jobs) {
+      const parsed = parseJob(value);
+      if (!parsed.ok) {
+        throw retryable('github_unexpected', `${api.host.name}: a job in ${answer.path} cannot be read: ${parsed.problem}`);
+      }
+      jobs.set(parsed.job.id, { job: parsed.job, raw: parsed.raw });
+    }
+    path = nextPath(answer, api);
+  }
+  if (jobs.size < total) {
+    throw retryable('github_unexpected', `${api.host.name}: a list said ${total} jobs and gave ${jobs.size}`);
+  }
+  return { kind: 'jobs', jobs: [...jobs.values()], calls };
+}
+
+/**
+ * The path of the next page below the API's base; null on the last one.
+ * @throws EverlogError `github_unexpected` when it leads to another origin.
+ */
+export function nextPath(answer: ApiAnswer, api: GitHubApi): string | null {
+  const [, target] = /<([^>]+)>\s*;\s*rel="next"/.exec(headerText(answer.headers, 'link') ?? '') ?? [];
+  if (target === undefined) return null;
+  const base = new URL(api.host.apiUrl);
+  const url = URL.canParse(target, base.href) ? new URL(target, base.href) : null;
+  const prefix = base.pathname === '/' ? '' : base.pathname;
+  if (url === null || url.origin !== base.origin || !url.pathname.startsWith(`${prefix}/`)) {
+    throw retryable('github_unexpected', `${api.host.name}: the next page lies outside the API`);
+  }
+  return url.pathname.slice(prefix.length) + url.search;
+}
+
+/** The JSON in an answer; a retryable error when it is none. */
+export function jsonOf(answer: ApiAnswer, api: GitHubApi): unknown {
+  try {
+    return JSON.parse(answer.bytes.toString('utf8'));
+  } catch {
+    throw retryable('github_unexpected', `${api.host.name}: the answer for ${answer.path} is not JSON`);
+  }
+}
+
+function runPath(repository: RepositoryRef, runId: number): string {
+  return `/repos/${repository.owner}/${repository.repo}/actions/runs/${runId}`;
+}

@@ -1,0 +1,93 @@
+import { commitAbsence, type Commit, type RecordDraft } from '../src/archive/commit.ts';
+import type { KnownNames } from '../src/archive/known-names.ts';
+import type { ObjectStore } from '../src/archive/object-store.ts';
+import type { Outcome, RecordedAbsence } from '../src/archive/record.ts';
+import type { SpoolLimits } from '../src/archive/spool.ts';
+import type { Spool } from '../src/archive/spool-space.ts';
+import type { GitHubApi } from '../src/github/api.ts';
+import type { RepositoryRef } from '../src/github/credentials.ts';
+import type { LogAnswer, LogLookup, LogRef } from '../src/github/job-log.ts';
+import type { ArchiveJob } from '../src/queue/catalog.ts';
+import type { MissRules } from './absence.ts';
+import type { BudgetDeps } from './budget.ts';
+import type { JobContext } from './job-context.ts';
+import type { JobDetails, JobDetailsMode } from './job-details.ts';
+import { draftRecord } from './record-draft.ts';
+
+/** One GitHub host as handlers need it. */
+export interface HostAccess {
+  readonly api: GitHubApi;
+  lookUpLog(ref: LogRef): Promise<LogLookup>;
+}
+
+export interface ArchiveJobDeps extends BudgetDeps {
+  readonly store: ObjectStore;
+  readonly names: KnownNames;
+  readonly hosts: ReadonlyMap<string, HostAccess>;
+  readonly spool: Spool;
+  readonly spoolLimits: SpoolLimits;
+  readonly missRules: MissRules;
+  readonly jobDetails: JobDetailsMode;
+  readonly version: string;
+  /** Told of every record that this process writes. */
+  readonly onRecorded: (outcome: string, source: string, logBytes: number) => void;
+}
+
+/** One run of an archive job, once its details are known. */
+export interface ArchiveRun {
+  readonly deps: ArchiveJobDeps;
+  readonly host: HostAccess;
+  readonly repository: RepositoryRef;
+  readonly data: ArchiveJob;
+  readonly context: JobContext<ArchiveJob>;
+  readonly details: JobDetails;
+  readonly commit: Omit<Commit, 'draft'>;
+}
+
+/** What is said of an absence beyond the looks, which the job's data hold. */
+export interface AbsenceFinding {
+  readonly outcome: Exclude<Outcome, 'archived'>;
+  readonly reason: string;
+  readonly apiStatus: number | null;
+  readonly logStatus: number | null;
+  /** The log host's answer, where a log is there and is not kept. */
+  readonly answer?: LogAnswer;
+  readonly ofJobId?: number;
+}
+
+/** The record of this run, as far as the commit does not decide it. */
+export function draftOf(
+  run: ArchiveRun,
+  outcome: Outcome,
+  absence: RecordedAbsence | null,
+  answer: LogAnswer | null,
+): RecordDraft {
+  const now = run.deps.now();
+  return draftRecord(run.data, run.details, {
+    outcome,
+    absence,
+    answer,
+    attempts: run.context.attempts,
+    finishedAt: answer === null ? null : now,
+    recordedAt: now,
+    version: run.deps.version,
+  });
+}
+
+/** Commits why there is no log. */
+export async function recordAbsence(run: ArchiveRun, finding: AbsenceFinding): Promise<void> {
+  const { deps, data } = run;
+  const lookedAt = finding.answer?.requestedAt.toISOString() ?? null;
+  const absence: RecordedAbsence = {
+    reason: finding.reason,
+    api_status: finding.apiStatus,
+    log_status: finding.logStatus,
+    tries: data.looks?.count ?? (finding.answer === undefined ? 0 : 1),
+    first_tried_at: data.looks?.first_at ?? lookedAt,
+    last_tried_at: data.looks?.last_at ?? lookedAt,
+    ...(finding.ofJobId === undefined ? {} : { of_job_id: finding.ofJobId }),
+  };
+  const draft = draftOf(run, finding.outcome, absence, finding.answer ?? null);
+  const committed = await commitAbsence(deps.store, { ...run.commit, draft });
+  if (committed.written) deps.onRecorded(finding.outcome, data.source, 0);
+}
