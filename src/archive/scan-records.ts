@@ -78,7 +78,7 @@ export async function* scanRecords(
 }
 
 /** The moment a record is sorted and filtered by, in milliseconds since 1970. */
-export function momentMsOf(record: JobRecord): number {
+function momentMsOf(record: JobRecord): number {
   for (const text of [momentOf(record), record.recorded_at]) {
     const ms = Date.parse(text);
     if (!Number.isNaN(ms)) return ms;
