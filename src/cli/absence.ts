@@ -22,8 +22,7 @@ export function describeAbsence(record: JobRecord): string {
     REASONS.get(record.outcome) ?? `it is recorded as ${JSON.stringify(inertText(record.outcome))}`;
   const { absence } = record;
   const details: string[] = [];
-  const { of_job_id: ofJobId }: Record<string, unknown> = { ...absence };
-  if (typeof ofJobId === 'number') details.push(`see job ${ofJobId}`);
+  if (absence?.of_job_id !== undefined) details.push(`see job ${absence.of_job_id}`);
   if (absence !== null && absence.tries > 0) {
     const status = absence.log_status === null ? '' : `, answer ${absence.log_status}`;
     details.push(`last looked for at ${formatMoment(absence.last_tried_at)} UTC${status}`);
