@@ -1,9 +1,12 @@
 // Compiles src and workers into dist, also while programs run from it: everything is compiled beside it first, then
 // each file takes the place of the old one in a single step, so that no reader ever meets a missing or half-written file.
 //
-//   build.mjs [--if-compiler]     with --if-compiler, an installation without development dependencies is left as it is
+//   build.mjs              builds
+//   build.mjs --prepare    as npm's prepare script: without development dependencies there is nothing to do, and neither
+//                          is there when npx runs the script, once for each folder, before it first calls the command:
+//                          what stands is what was built, and npx would not recover from a build that fails
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -13,14 +16,15 @@ const COMMAND = 'src/cli/main.js';
 /** Below dist, because a rename must stay on one file system. */
 const UNFINISHED = '.unfinished-';
 
-process.exitCode = build(process.argv.includes('--if-compiler'));
+process.exitCode = build(process.argv.includes('--prepare'));
 
 /** Answers the exit code. */
-function build(compilerIsOptional) {
+function build(isPrepare) {
+  if (isPrepare && process.env.npm_command === 'exec' && existsSync(join(DIST, COMMAND))) return 0;
   const compiler = findCompiler();
   if (compiler === null) {
     process.stderr.write('everlog: nothing built, because TypeScript is not installed here\n');
-    return compilerIsOptional ? 0 : 1;
+    return isPrepare ? 0 : 1;
   }
   mkdirSync(DIST, { recursive: true });
   const fresh = mkdtempSync(join(DIST, UNFINISHED));

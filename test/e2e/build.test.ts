@@ -1,0 +1,75 @@
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import {
+  removeTemporaryFolder,
+  spawnManaged,
+  temporaryFolder,
+  type ManagedProcess,
+} from '../support/processes.ts';
+
+const REPOSITORY = join(import.meta.dirname, '../..');
+const DIST = join(REPOSITORY, 'dist');
+const COMMAND = join(DIST, 'src/cli/main.js');
+const LEFT_OVER = join(DIST, `src/cli/${randomUUID()}.js`);
+const npmCache = temporaryFolder('everlog-npm-cache-');
+const started: ManagedProcess[] = [];
+
+afterAll(async () => {
+  for (const one of started) await one.stop();
+  removeTemporaryFolder(npmCache);
+});
+
+/** With a cache of its own, npx meets this repository for the first time, as it does after every `git clone`. */
+function run(program: string, args: readonly string[]): SpawnSyncReturns<string> {
+  const env = { ...process.env, npm_config_cache: npmCache };
+  return spawnSync(program, args, { cwd: REPOSITORY, encoding: 'utf8', env });
+}
+
+describe('npm run build', () => {
+  test('leaves a command that npx can run, again after each build', () => {
+    for (const round of ['first', 'second']) {
+      const built = run('npm', ['run', 'build']);
+      expect(built.status, `${round}: ${built.stdout}${built.stderr}`).toBe(0);
+      expect(statSync(COMMAND).mode & 0o111).toBe(0o111);
+      const help = run('npx', ['everlog', '--help']);
+      expect(help.status, `${round}: ${help.stderr}`).toBe(0);
+      expect(help.stdout).toContain('Usage: everlog');
+    }
+  });
+
+  test('takes away what no source makes any more, and leaves nothing unfinished', () => {
+    writeFileSync(LEFT_OVER, '');
+    expect(run('npm', ['run', 'build']).status).toBe(0);
+    expect(existsSync(LEFT_OVER)).toBe(false);
+    expect(readdirSync(DIST).sort()).toEqual(['src', 'workers']);
+  });
+
+  test('a command that is called while a build goes on never meets a missing or half-written file', async () => {
+    const build = spawnManaged('npm', ['run', 'build'], { cwd: REPOSITORY });
+    started.push(build);
+    let calls = 0;
+    for (; build.running; calls += 1) {
+      const called = spawnManaged(process.execPath, [COMMAND, '--version'], { cwd: REPOSITORY });
+      started.push(called);
+      const exit = await called.exited;
+      expect({ ...exit, stderr: called.stderr() }).toMatchObject({ code: 0, stderr: '' });
+    }
+    expect((await build.exited).code).toBe(0);
+    expect(calls).toBeGreaterThan(1);
+  });
+
+  test('an installation without the compiler is left as it is, where nobody asked for a build', () => {
+    const root = temporaryFolder('everlog-build-');
+    mkdirSync(join(root, 'scripts'));
+    const script = join(root, 'scripts/build.mjs');
+    copyFileSync(join(REPOSITORY, 'scripts/build.mjs'), script);
+    const onInstall = run('node', [script, '--prepare']);
+    const onDemand = run('node', [script]);
+    removeTemporaryFolder(root);
+    expect(onInstall.stderr).toContain('TypeScript is not installed');
+    expect([onInstall.status, onDemand.status]).toEqual([0, 1]);
+  });
+});
