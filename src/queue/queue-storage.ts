@@ -12,6 +12,7 @@ export type BullQueue = Pick<
   | 'getJobState'
   | 'getWaiting'
   | 'toKey'
+  | 'waitUntilReady'
   | 'close'
   | 'name'
   | 'exportPrometheusMetrics'
