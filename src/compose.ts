@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { archiveJob } from '../workers/handlers/archive-job.ts';
 import type { HostAccess } from '../workers/archive-run.ts';
+import { installationChanged } from '../workers/handlers/installation-changed.ts';
+import { sweepRun } from '../workers/handlers/sweep-run.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openFolderStore } from './archive/folder-object-store.ts';
 import { openKnownNames } from './archive/known-names.ts';
@@ -16,7 +18,7 @@ import { openTokens, type Tokens } from './github/credentials.ts';
 import { lookUpLog } from './github/job-log.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import type { QueueName } from './queue/catalog.ts';
+import type { NewJob, QueueName } from './queue/catalog.ts';
 import { openEmbeddedStorage } from './queue/embedded-storage.ts';
 import { openJobQueue, type JobQueue } from './queue/job-queue.ts';
 import type { QueueStorage } from './queue/queue-storage.ts';
@@ -108,7 +110,7 @@ export interface Workforce {
 export function startWorkforce(
   config: Config,
   queues: readonly QueueName[],
-  open: Pick<OpenQueue, 'storage'>,
+  open: Pick<OpenQueue, 'storage' | 'queue'>,
   store: ObjectStore,
   log: Log,
   metrics: Metrics,
@@ -131,15 +133,16 @@ export function startWorkforce(
     version: readVersion(),
     now,
     state: open.storage.state,
+    enqueue: (job: NewJob) => open.queue.add(job),
     random: () => randomInt(2 ** 32) / 2 ** 32,
     onRecorded: (outcome: string, source: string, bytes: number) => metrics.recorded(outcome, source, bytes),
   };
   const handlers: Handlers = {
     'archive-job': (data, context) => archiveJob(deps, data, context),
-    'sweep-run': () => Promise.resolve(),
-    'installation-changed': (data) => {
+    'sweep-run': (data, context) => sweepRun(deps, data, context),
+    'installation-changed': async (data) => {
       tokens.get(data.host)?.forget(data.installation_id);
-      return Promise.resolve();
+      await installationChanged({ state: open.storage.state, queue: open.queue }, data);
     },
   };
   const workers = runWorkers({

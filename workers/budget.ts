@@ -21,6 +21,9 @@ const SOON_MS = 5;
 /** What waited for a pause to end does not start in the same instant. */
 const RESUME_JITTER_MS = 2_000;
 
+/** What a job that met a pause reserves behind it: its details and its link. */
+const POINTS_AFTER_PAUSE = 2;
+
 /** GitHub's secondary limits are 900 points a minute and 100 requests at once; a twentieth is left for others. */
 const PUBLIC_PACE: Pace = { pointMs: 60_000 / 855, burstPoints: 90 };
 /** A GHES appliance sets no pace of its own; this one only spreads what comes back after a pause. */
@@ -55,22 +58,33 @@ export async function takeTurn(
   return atMs <= nowMs + SOON_MS ? null : new Date(atMs);
 }
 
-/** Pauses the budget when GitHub said so: by an error, or by an answer that spent the last of the hour. */
+/**
+ * Pauses the budget when GitHub said so: by an error, or by an answer that spent the last of the hour. Where the error is such
+ * a pause, answers the turn that was reserved behind it.
+ */
 export async function notePause(
   deps: BudgetDeps,
   budget: string,
   api: GitHubApi,
   repository: RepositoryRef,
   error: unknown,
-): Promise<void> {
-  const until = pauseIn(error) ?? (await spentUntil(api, repository, deps.now()));
-  if (until === null) return;
+): Promise<Date | null> {
+  const asked = pauseIn(error);
+  const until = asked ?? (await spentUntil(api, repository, deps.now()));
+  if (until === null) return null;
   await deps.state.pause(budget, until.getTime() + deps.random() * RESUME_JITTER_MS);
+  if (asked === null) return null;
+  const turn = await takeTurn(deps, budget, api.host.product, POINTS_AFTER_PAUSE, null);
+  return turn ?? asked;
 }
 
 /** The error that puts a job off to its turn. */
 export function notYourTurn(budget: string, at: Date): EverlogError {
-  return waitUntil('github_rate_limited', at, `the rate budget of ${budget} is spent or paused`);
+  return waitUntil(
+    'github_rate_limited',
+    at,
+    `the rate budget of ${budget} is spent or paused, or it is suspended`,
+  );
 }
 
 function pauseIn(error: unknown): Date | null {

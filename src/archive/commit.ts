@@ -59,7 +59,7 @@ export async function findRecord(
   runId: number,
   jobId: number,
 ): Promise<StoredRecord | null> {
-  let newest: { key: string; address: JobAddress; revision: number } | null = null;
+  let newest: Omit<StoredRecord, 'record'> | null = null;
   for (const name of await names.namesOf(repository)) {
     for await (const { key } of store.list(recordsPrefix({ host: repository.host, ...name, runId }))) {
       const parsed = parseKey(key);
@@ -70,6 +70,46 @@ export async function findRecord(
     }
   }
   return newest === null ? null : { ...newest, record: await readRecord(store, newest.key) };
+}
+
+/** The newest record of every job of a run, under any attempt and any name, by job id. */
+export async function findJobRecords(
+  store: ObjectStore,
+  names: KnownNames,
+  repository: NamedRepository,
+  runId: number,
+): Promise<ReadonlyMap<number, StoredRecord>> {
+  const newest = new Map<number, Omit<StoredRecord, 'record'>>();
+  for (const name of await names.namesOf(repository)) {
+    for await (const { key } of store.list(recordsPrefix({ host: repository.host, ...name, runId }))) {
+      const parsed = parseKey(key);
+      if (parsed?.type !== 'record') continue;
+      const { address, revision } = parsed;
+      const known = newest.get(address.jobId);
+      if (known === undefined || revision > known.revision)
+        newest.set(address.jobId, { key, address, revision });
+    }
+  }
+  const records = new Map<number, StoredRecord>();
+  for (const [jobId, entry] of newest) {
+    records.set(jobId, { ...entry, record: await readRecord(store, entry.key) });
+  }
+  return records;
+}
+
+/** Commits what is now known of a recorded job, with the log that it has: the next revision of its record. */
+export async function commitRecordRevision(
+  store: ObjectStore,
+  standing: StoredRecord,
+  draft: RecordDraft,
+): Promise<void> {
+  const key = recordKey(standing.address, standing.revision + 1);
+  const record = ordered(draft, standing.revision + 1, standing.key, standing.record.log);
+  // Another process may have written that revision meanwhile: the newest is looked at again by the next sweep.
+  await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
+    contentType: 'application/json',
+    kind: 'record',
+  });
 }
 
 /** Stores a log and commits its record. */

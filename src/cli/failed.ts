@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { giveUp } from '../errors.ts';
-import type { FailedJob, QueuedState } from '../queue/job-queue.ts';
+import type { FailedJob } from '../queue/job-queue.ts';
+import type { QueuedState } from '../queue/queued-state.ts';
 import type { QueueControl } from '../control/requests.ts';
 import { EXIT } from './exit.ts';
 import { openCommandQueue, openWorkingQueue, settled } from './queue-work.ts';

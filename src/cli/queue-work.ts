@@ -5,7 +5,7 @@ import { loadConfig, type Config } from '../config.ts';
 import type { QueueControl } from '../control/requests.ts';
 import { reachService } from '../control/socket-client.ts';
 import { openLog } from '../log.ts';
-import type { QueuedState } from '../queue/job-queue.ts';
+import type { QueuedState } from '../queue/queued-state.ts';
 import { startService } from './service.ts';
 
 /**

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { FailedJob, QueuedState } from '../queue/job-queue.ts';
+import type { FailedJob } from '../queue/job-queue.ts';
+import type { QueuedState } from '../queue/queued-state.ts';
 
 /**
  * What a command may ask of the service that owns an embedded queue. The same shape is answered by the queue itself, so a

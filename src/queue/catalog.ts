@@ -67,7 +67,8 @@ export type InstallationChanged = z.infer<typeof installationChangedSchema>;
 /** A job to be queued: its name and data as the catalog knows them. */
 export type NewJob =
   | { readonly name: 'archive-job'; readonly data: ArchiveJob }
-  | { readonly name: 'sweep-run'; readonly data: SweepRun }
+  /** `delayMs`: how long it may rest; a sweep that waits longer already is brought forward. */
+  | { readonly name: 'sweep-run'; readonly data: SweepRun; readonly delayMs: number }
   | { readonly name: 'installation-changed'; readonly data: InstallationChanged };
 export type JobName = NewJob['name'];
 /** The data of one kind of job. */
@@ -103,6 +104,11 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
     attempts: 20,
   },
 };
+
+/** A run is swept this long after it was asked for, in case that the event of its end is lost: hosted jobs end within 6 h. */
+export const SWEEP_LATE_MS = 6 * 60 * 60_000;
+/** A run that has ended is swept this soon: its jobs' own deliveries arrive within seconds. */
+export const SWEEP_SOON_MS = 5_000;
 
 /** The queue id of a new job. */
 export function queueIdOf(job: NewJob): string {

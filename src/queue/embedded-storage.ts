@@ -29,11 +29,13 @@ export async function openEmbeddedStorage(
     location: `embedded:${folder}`,
     lost: postgres.lost,
     createQueue(name) {
-      return new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend, PgPool>(
+      const queue = new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend, PgPool>(
         name,
         { connection: postgres.pool },
         createPostgresBackend,
       );
+      queue.on('error', (error: Error) => log.debug({ queue: name, error: error.message }, 'embedded queue'));
+      return queue;
     },
     createWorker(name, processor, settings) {
       return new Worker<unknown, unknown, string, IQueueBackend, number, PgPool>(

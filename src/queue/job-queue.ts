@@ -1,7 +1,9 @@
-import { z } from 'zod';
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
-import { priorityOf, type FairOrder, type Urgency } from './fair-order.ts';
+import { addTo } from './adding.ts';
+import { promoteParked } from './parked-jobs.ts';
+import { stateIn, type QueuedState } from './queued-state.ts';
+import { openedQueues } from './opened-queues.ts';
 import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-storage.ts';
 
 /** The queue as receivers, schedules and commands use it. Failures are `queue_unavailable` (retry). */
@@ -20,6 +22,8 @@ export interface JobQueue {
   retryFailed(id: string): Promise<boolean>;
   /** Takes a failed job out of the queue; false when there is no such failed job. */
   dropFailed(id: string): Promise<boolean>;
+  /** Lets an installation's jobs that wait for its budget run now, a page at a time; answers how many. */
+  promoteParked(host: string, installationId: number): Promise<number>;
   /** Where a job stands now. */
   stateOf(id: string): Promise<QueuedState>;
   /** Rejects unless the queue answers now. */
@@ -43,72 +47,20 @@ export interface FailedJob {
   readonly failedAt: Date | null;
 }
 
-/** Where a queued job stands. */
-export interface QueuedState {
-  /** `gone`: finished long ago, dropped, or never queued. */
-  readonly state: 'waiting' | 'running' | 'put_off' | 'failed' | 'done' | 'gone';
-  /** Why it was put off or failed. */
-  readonly reason: string | null;
-  /** When a job that was put off runs again, where that is known. */
-  readonly nextAt: Date | null;
-}
-
-/** What a worker notes on a job that it puts off. */
-export const putOffSchema = z.object({ put_off_until: z.iso.datetime(), reason: z.string() });
-
-/** Finished jobs are kept so long that a redelivery soon after is known as a duplicate; the archive is the real memory. */
-const FINISHED_KEPT = { age: 3600, count: 100_000 } as const;
-/** An add that races with the removal of an old finished job is tried again this often. */
-const RACES_MAX = 3;
-
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
-  const queues = new Map<QueueName, BullQueue>();
-  const orders = new Map<QueueName, FairOrder>();
-  const adding = new Map<string, Promise<unknown>>();
+  const { queueOf, orderOf, close } = openedQueues(storage);
 
-  function queueOf(name: QueueName): BullQueue {
-    let queue = queues.get(name);
-    if (queue === undefined) {
-      queue = storage.createQueue(name);
-      queues.set(name, queue);
-    }
-    return queue;
-  }
-
-  function orderOf(name: QueueName): FairOrder {
-    let order = orders.get(name);
-    if (order === undefined) {
-      order = storage.orderOf(queueOf(name));
-      orders.set(name, order);
-    }
-    return order;
-  }
-
-  /** Of several that add the same job at once in this process, one does and the others wait for it. */
-  async function addOnce(job: NewJob): Promise<'queued' | 'duplicate'> {
-    const id = queueIdOf(job);
-    const underWay = adding.get(id);
-    if (underWay !== undefined) {
-      await underWay;
-      return 'duplicate';
-    }
-    const { queue } = CATALOG[job.name];
-    const added = addTo(queueOf(queue), orderOf(queue), job);
-    adding.set(id, added);
-    try {
-      return await added;
-    } finally {
-      adding.delete(id);
-    }
-  }
+  const add = addOnce((job) =>
+    addTo(queueOf(CATALOG[job.name].queue), orderOf(CATALOG[job.name].queue), job),
+  );
 
   return {
     get durability() {
       return storage.durability;
     },
     location: storage.location,
-    add: (job) => answering(() => addOnce(job)),
+    add: (job) => answering(() => add(job)),
     counts: () => answering(() => countsOf(queueOf)),
     failed: (limit) =>
       answering(async () => {
@@ -121,66 +73,36 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     retryFailed: (id) =>
       answering(() => withFailed(queueOf, id, (job) => job.retry('failed', { resetAttemptsMade: true }))),
     dropFailed: (id) => answering(() => withFailed(queueOf, id, (job) => job.remove())),
+    promoteParked: (host, installationId) =>
+      answering(() => promoteParked(queueOf('archive'), host, installationId)),
     stateOf: (id) => answering(() => stateIn(queueOf, id)),
     ping: () => answering(() => storage.ping()),
     async close() {
-      await Promise.all([...queues.values()].map((queue) => queue.close()));
+      await close();
       await storage.close();
     },
   };
 }
 
-async function addTo(queue: BullQueue, order: FairOrder, job: NewJob): Promise<'queued' | 'duplicate'> {
-  const id = queueIdOf(job);
-  const urgency = urgencyOf(job);
-  for (let race = 0; race < RACES_MAX; race += 1) {
-    const tag = await order.admit(id, urgency, flowOf(job));
-    if (tag !== null) {
-      await queue.add(job.name, job.data, { ...jobOptions(job, id), priority: priorityOf(urgency, tag) });
-      return 'queued';
+type Add = (job: NewJob) => Promise<'queued' | 'duplicate'>;
+
+/** Of several that add the same job at once in this process, one does and the others wait for it. */
+function addOnce(add: Add): Add {
+  const adding = new Map<string, Promise<unknown>>();
+  return async (job) => {
+    const id = queueIdOf(job);
+    const underWay = adding.get(id);
+    if (underWay !== undefined && job.name !== 'sweep-run') {
+      await underWay;
+      return 'duplicate';
     }
-    const state = await queue.getJobState(id);
-    if (state === 'unknown') continue;
-    if (state !== 'failed') return 'duplicate';
-    const standing = await queue.getJob(id);
-    if (standing === undefined) continue;
-    await standing.retry('failed', { resetAttemptsMade: true });
-    return 'queued';
-  }
-  throw retryable('queue_unavailable', `the queue cannot settle job ${id}`);
-}
-
-/** What GitHub has just told of goes before what Everlog found by itself, and both before the past. */
-function urgencyOf(job: NewJob): Urgency {
-  if (job.name !== 'archive-job') return 'live';
-  switch (job.data.source) {
-    case 'webhook':
-    case 'redelivery':
-      return 'live';
-    case 'sweep':
-    case 'reconcile':
-    case 'adopted':
-      return 'sweep';
-    case 'backfill':
-      return 'backfill';
-  }
-}
-
-/** Jobs of one repository are one flow. */
-function flowOf(job: NewJob): string {
-  if (job.name === 'installation-changed') return `${job.data.host}/`;
-  const { host, repository_id, owner, repo } = job.data;
-  return `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`;
-}
-
-function jobOptions(job: NewJob, id: string): Parameters<BullQueue['add']>[2] {
-  return {
-    jobId: id,
-    attempts: CATALOG[job.name].attempts,
-    backoff: { type: 'capped' },
-    removeOnComplete: FINISHED_KEPT,
-    removeOnFail: false,
-    stackTraceLimit: 0,
+    const added = add(job);
+    adding.set(id, added);
+    try {
+      return await added;
+    } finally {
+      if (adding.get(id) === added) adding.delete(id);
+    }
   };
 }
 
@@ -213,34 +135,6 @@ async function withFailed(
     return true;
   }
   return false;
-}
-
-async function stateIn(queueOf: (name: QueueName) => BullQueue, id: string): Promise<QueuedState> {
-  for (const name of QUEUE_NAMES) {
-    const queue = queueOf(name);
-    const found = await queue.getJobState(id);
-    if (found === 'unknown') continue;
-    const job = await queue.getJob(id);
-    if (job === undefined) continue;
-    const note = putOffSchema.safeParse(job.progress);
-    switch (found) {
-      case 'active':
-        return { state: 'running', reason: null, nextAt: null };
-      case 'completed':
-        return { state: 'done', reason: null, nextAt: null };
-      case 'failed':
-        return { state: 'failed', reason: job.failedReason, nextAt: null };
-      case 'delayed':
-        return note.success && Date.parse(note.data.put_off_until) > Date.now()
-          ? { state: 'put_off', reason: note.data.reason, nextAt: new Date(note.data.put_off_until) }
-          : { state: 'put_off', reason: job.failedReason ?? null, nextAt: null };
-      case 'waiting':
-      case 'prioritized':
-      case 'waiting-children':
-        return { state: 'waiting', reason: null, nextAt: null };
-    }
-  }
-  return { state: 'gone', reason: null, nextAt: null };
 }
 
 function failedJob(job: BullJob): FailedJob {

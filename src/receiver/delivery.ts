@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isNameForKeys } from '../archive/keys.ts';
-import { packDelivered, type NewJob } from '../queue/catalog.ts';
+import { packDelivered, SWEEP_LATE_MS, SWEEP_SOON_MS, type NewJob } from '../queue/catalog.ts';
 
 /**
  * What a signed payload asks for. Only the few fields that a job needs are looked at; unknown fields and values pass,
@@ -135,6 +135,7 @@ function readRun(
         rounds: 0,
         requested_at: context.receivedAt.toISOString(),
       },
+      delayMs: action === 'completed' ? SWEEP_SOON_MS : SWEEP_LATE_MS,
     },
   };
 }

@@ -57,8 +57,10 @@ export async function archiveJob(
     await withGitHub(deps, host, unreserved, context, prior);
     await notePause(deps, budget, host.api, repository, null);
   } catch (error) {
-    await notePause(deps, budget, host.api, repository, error);
-    throw error;
+    const parked = await notePause(deps, budget, host.api, repository, error);
+    if (parked === null) throw error;
+    await context.update({ ...data, slot_at: parked.toISOString() });
+    throw notYourTurn(budget, parked);
   }
 }
 

@@ -1,0 +1,75 @@
+import { retryable } from '../errors.ts';
+import { CATALOG, queueIdOf, SWEEP_SOON_MS, type NewJob } from './catalog.ts';
+import { priorityOf, type FairOrder, type Urgency } from './fair-order.ts';
+import type { BullQueue } from './queue-storage.ts';
+
+/** Finished jobs are kept so long that a redelivery soon after is known as a duplicate; the archive is the real memory. */
+const FINISHED_KEPT = { age: 3600, count: 100_000 } as const;
+/** An add that races with the removal of an old finished job is tried again this often. */
+const RACES_MAX = 3;
+
+/** Adds a job to its queue, in its place of the order; see `JobQueue.add` for what it answers. */
+export async function addTo(
+  queue: BullQueue,
+  order: FairOrder,
+  job: NewJob,
+): Promise<'queued' | 'duplicate'> {
+  const id = queueIdOf(job);
+  const urgency = urgencyOf(job);
+  for (let race = 0; race < RACES_MAX; race += 1) {
+    const tag = await order.admit(id, urgency, flowOf(job));
+    if (tag !== null) {
+      await queue.add(job.name, job.data, { ...jobOptions(job, id), priority: priorityOf(urgency, tag) });
+      return 'queued';
+    }
+    const state = await queue.getJobState(id);
+    if (state === 'unknown') continue;
+    if (state !== 'failed' && state !== 'delayed') return 'duplicate';
+    const standing = await queue.getJob(id);
+    if (standing === undefined) continue;
+    if (state === 'delayed') {
+      // News of a run's start, late, must not postpone the look at its end.
+      if (job.name !== 'sweep-run' || job.delayMs > SWEEP_SOON_MS) return 'duplicate';
+      await standing.changeDelay(job.delayMs);
+      return 'queued';
+    }
+    await standing.retry('failed', { resetAttemptsMade: true });
+    return 'queued';
+  }
+  throw retryable('queue_unavailable', `the queue cannot settle job ${id}`);
+}
+
+/** What GitHub has just told of goes before what Everlog found by itself, and both before the past. */
+function urgencyOf(job: NewJob): Urgency {
+  if (job.name !== 'archive-job') return 'live';
+  switch (job.data.source) {
+    case 'webhook':
+    case 'redelivery':
+      return 'live';
+    case 'sweep':
+    case 'reconcile':
+    case 'adopted':
+      return 'sweep';
+    case 'backfill':
+      return 'backfill';
+  }
+}
+
+/** Jobs of one repository are one flow. */
+function flowOf(job: NewJob): string {
+  if (job.name === 'installation-changed') return `${job.data.host}/`;
+  const { host, repository_id, owner, repo } = job.data;
+  return `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`;
+}
+
+function jobOptions(job: NewJob, id: string): Parameters<BullQueue['add']>[2] {
+  return {
+    jobId: id,
+    attempts: CATALOG[job.name].attempts,
+    backoff: { type: 'capped' },
+    removeOnComplete: FINISHED_KEPT,
+    removeOnFail: false,
+    stackTraceLimit: 0,
+    ...(job.name === 'sweep-run' ? { delay: job.delayMs } : {}),
+  };
+}

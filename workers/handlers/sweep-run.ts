@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { findRunEntries } from '../../src/archive/run-object.ts';
+import { giveUp, waitUntil } from '../../src/errors.ts';
+import type { GitHubApi } from '../../src/github/api.ts';
+import { isRepositoryVisible, jsonOf, listAttemptJobs } from '../../src/github/lists.ts';
+import type { SweepRun } from '../../src/queue/catalog.ts';
+import { accountForJobs, recordAttempt, type AccountDeps, type Attempt } from '../account-run.ts';
+import type { HostAccess } from '../archive-run.ts';
+import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from '../budget.ts';
+import type { JobContext } from '../job-context.ts';
+
+export interface SweepRunDeps extends AccountDeps, BudgetDeps {
+  readonly hosts: ReadonlyMap<string, HostAccess>;
+}
+
+/** The run, and one page of its jobs. */
+const POINTS = 2;
+/** Waits until an attempt whose jobs are being archived is looked at again; the last one repeats. */
+const ROUND_WAITS_MS = [15_000, 60_000, 5 * 60_000, 30 * 60_000, 3 * 60 * 60_000] as const;
+/** An attempt that is still running is looked at again after this; its end brings the look forward. */
+const RUNNING_WAIT_MS = 6 * 60 * 60_000;
+/** A run ends within 35 days (GitHub's limit), so a sweep that has waited longer waits for nothing. */
+const ROUNDS_MAX = 300;
+
+const runSchema = z.looseObject({ id: z.int(), status: z.string().nullish() });
+
+/**
+ * Accounts for one attempt of a run: lists its jobs, queues those without a record, and writes the attempt's object when all
+ * have one. Repeats itself until then.
+ * @throws EverlogError `job_not_finished`, `github_rate_limited` (wait).
+ */
+export async function sweepRun(
+  deps: SweepRunDeps,
+  data: SweepRun,
+  context: JobContext<SweepRun>,
+): Promise<void> {
+  const host = deps.hosts.get(data.host);
+  if (host === undefined) {
+    throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${data.host}`);
+  }
+  const attempt: Attempt = {
+    host: data.host,
+    owner: data.owner,
+    repo: data.repo,
+    repositoryId: data.repository_id,
+    installationId: data.installation_id,
+    runId: data.run_id,
+    runAttempt: data.run_attempt,
+  };
+  const standing = await findRunEntries(
+    deps.store,
+    data.host,
+    await deps.names.namesOf(attempt),
+    data.run_id,
+  );
+  if (standing.has(data.run_attempt)) return;
+  const budget = budgetOf(data.host, attempt);
+  const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, null);
+  if (turn !== null) throw notYourTurn(budget, turn);
+  try {
+    const next = await sweep(deps, host.api, attempt, data);
+    await notePause(deps, budget, host.api, attempt, null);
+    if (next === null) return;
+    if (data.rounds >= ROUNDS_MAX) throw giveUp('job_not_finished', `run ${data.run_id} was never complete`);
+    await context.update({ ...data, rounds: data.rounds + 1 });
+    throw waitUntil('job_not_finished', new Date(deps.now().getTime() + next.waitMs), next.why);
+  } catch (error) {
+    await notePause(deps, budget, host.api, attempt, error);
+    throw error;
+  }
+}
+
+/** One look; null when the attempt is accounted for, else when to look again. */
+async function sweep(
+  deps: SweepRunDeps,
+  api: GitHubApi,
+  attempt: Attempt,
+  data: SweepRun,
+): Promise<{ waitMs: number; why: string } | null> {
+  const path = `/repos/${attempt.owner}/${attempt.repo}/actions/runs/${attempt.runId}/attempts/${attempt.runAttempt}`;
+  const answer = await api.get(path, attempt);
+  const run = answer.status === 200 ? runSchema.safeParse(jsonOf(answer, api)) : null;
+  const listing =
+    run?.success === true ? await listAttemptJobs(api, attempt, attempt.runId, attempt.runAttempt) : null;
+  if (run?.success !== true || listing === null || listing.kind === 'missing') {
+    return gone(deps, api, attempt, data);
+  }
+  const account = await accountForJobs(deps, attempt, listing.jobs, 'sweep', false);
+  const open = account.missing.length + account.unfinished.length;
+  if (open === 0 && (run.data.status ?? 'completed') === 'completed') {
+    await recordAttempt(deps, attempt, run.data, listing.jobs, account, null);
+    return null;
+  }
+  if (account.missing.length === 0)
+    return { waitMs: RUNNING_WAIT_MS, why: `run ${attempt.runId} is not over` };
+  const waitMs = ROUND_WAITS_MS[Math.min(data.rounds, ROUND_WAITS_MS.length - 1)] ?? RUNNING_WAIT_MS;
+  return { waitMs, why: `${account.missing.length} jobs of run ${attempt.runId} have no record yet` };
+}
+
+/** A run that was announced and is gone: deleted when its repository can still be seen, else nothing can be said. */
+async function gone(
+  deps: SweepRunDeps,
+  api: GitHubApi,
+  attempt: Attempt,
+  data: SweepRun,
+): Promise<{ waitMs: number; why: string } | null> {
+  if (!(await isRepositoryVisible(api, attempt))) {
+    if (data.rounds >= ROUND_WAITS_MS.length) {
+      throw giveUp(
+        'github_refused',
+        `run ${attempt.runId}: GitHub gives no access to ${attempt.owner}/${attempt.repo}`,
+      );
+    }
+    const waitMs = ROUND_WAITS_MS[data.rounds] ?? RUNNING_WAIT_MS;
+    return { waitMs, why: `GitHub gives no access to ${attempt.owner}/${attempt.repo}` };
+  }
+  // A new run may not be readable everywhere at once: the second look decides.
+  if (data.rounds === 0) return { waitMs: ROUND_WAITS_MS[0], why: `run ${attempt.runId} is not found` };
+  await recordAttempt(deps, attempt, null, [], { archived: [], absent: [] }, null);
+  return null;
+}
