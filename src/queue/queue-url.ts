@@ -10,6 +10,8 @@ export type ParsedQueueUrl =
 
 const FORMS =
   'embedded:FOLDER, redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME';
+const UNENCODED =
+  'has characters that need percent encoding: write % as %25, # as %23, ? as %3F, / as %2F and @ as %40 in user and password';
 const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
@@ -35,16 +37,19 @@ function parseServer(text: string, tls: boolean): ParsedQueueUrl {
   if (!URL.canParse(text)) return { ok: false, problem: `is not a URL: ${FORMS}` };
   const url = new URL(text);
   if (url.hostname === '') return { ok: false, problem: 'names no host' };
+  const credentials = credentialsOf(url);
+  // An unencoded # or ? ends the host early: what stands before it, perhaps half a password, must not pass for a host.
+  if (credentials === null || url.hash !== '' || url.search !== '') return { ok: false, problem: UNENCODED };
   const db = databaseOf(url.pathname);
   if (db === null) return { ok: false, problem: 'names a database that is not a number' };
   const port = url.port === '' ? REDIS_PORT : Number(url.port);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(url.hostname);
   return {
     ok: true,
     url: {
       kind: 'redis',
       location: `${url.protocol}//${url.hostname}:${port}/${db}`,
-      options: { host, port, db, ...credentialsOf(url), ...(tls ? { tls: { servername: host } } : {}) },
+      options: { host, port, db, ...credentials, ...(tls ? { tls: { servername: host } } : {}) },
     },
   };
 }
@@ -62,21 +67,44 @@ function parseSentinels(rest: string): ParsedQueueUrl {
     if (!URL.canParse(`redis://${part}`))
       return { ok: false, problem: 'names a sentinel that is not HOST:PORT' };
     const url = new URL(`redis://${part}`);
-    sentinels.push({ host: url.hostname, port: url.port === '' ? SENTINEL_PORT : Number(url.port) });
+    sentinels.push({
+      host: withoutBrackets(url.hostname),
+      port: url.port === '' ? SENTINEL_PORT : Number(url.port),
+    });
   }
-  if (!URL.canParse(`redis://${login === '' ? '' : `${login}@`}host`)) {
-    return { ok: false, problem: 'has a user or password with characters that need percent encoding' };
-  }
-  const credentials = credentialsOf(new URL(`redis://${login === '' ? '' : `${login}@`}host`));
+  const credentials = credentialsIn(login);
+  if (credentials === null) return { ok: false, problem: UNENCODED };
   const location = `redis+sentinel://${hosts}/${name}/${db}`;
   return { ok: true, url: { kind: 'redis', location, options: { sentinels, name, db, ...credentials } } };
 }
 
-function credentialsOf(url: URL): { username?: string; password?: string } {
-  return {
-    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
-    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
-  };
+/** IPv6 addresses stand in brackets in a URL and without them elsewhere. */
+function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+interface RedisCredentials {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** Reads `user:password`; null when a character in it would need percent encoding. */
+function credentialsIn(login: string): RedisCredentials | null {
+  if (login === '') return {};
+  if (/[/?#]/.test(login) || !URL.canParse(`redis://${login}@host`)) return null;
+  return credentialsOf(new URL(`redis://${login}@host`));
+}
+
+/** Null when a percent sign is not the beginning of an encoded character. */
+function credentialsOf(url: URL): RedisCredentials | null {
+  try {
+    return {
+      ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+      ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) }),
+    };
+  } catch {
+    return null;
+  }
 }
 
 function databaseOf(pathname: string): number | null {
