@@ -23,6 +23,8 @@ export interface RedisStorageOptions {
   /** EVERLOG_ALLOW_UNSAFE_QUEUE. */
   readonly allowUnsafe: boolean;
   readonly log: Log;
+  /** The clock of budgets and counts; the system's when none is given. */
+  readonly now?: () => Date;
 }
 
 /**
@@ -77,7 +79,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
         (name) => queue.toKey(name),
         (error) => options.log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
       ),
-    state: openRedisState(producer, PREFIX, () => new Date()),
+    state: openRedisState(producer, PREFIX, options.now ?? (() => new Date())),
     async ping() {
       await producer.ping();
     },

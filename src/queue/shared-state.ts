@@ -105,26 +105,34 @@ function reservation(
   nowMs: number,
 ): { spentUntilMs: number; atMs: number } {
   const burstMs = pace.pointMs * pace.burstPoints;
-  const startMs = Math.max(budget.spentUntilMs, nowMs, budget.pausedUntilMs);
+  // What waits for a pause to end has not rested: it gets no burst.
+  const resumedMs = budget.pausedUntilMs > nowMs ? budget.pausedUntilMs + burstMs : 0;
+  const startMs = Math.max(budget.spentUntilMs, nowMs, resumedMs);
   const spentUntilMs = startMs + points * pace.pointMs;
   return { spentUntilMs, atMs: Math.ceil(Math.max(nowMs, budget.pausedUntilMs, spentUntilMs - burstMs)) };
 }
 
-/** The same in one step on a Redis server. KEYS: spent, paused. ARGV: now, points × pointMs, burst ms, kept ms. */
+/**
+ * The same in one step on a Redis server. KEYS: spent, paused. ARGV: now, points × pointMs, burst ms, kept ms.
+ * Fractions of a millisecond are kept: a fast pace is made of them.
+ */
 export const RESERVE_LUA = `
 local now = tonumber(ARGV[1])
 local paused = tonumber(redis.call('GET', KEYS[2]) or '0')
-local start = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now, paused)
-local spent = start + tonumber(ARGV[2])
-redis.call('SET', KEYS[1], string.format('%.0f', spent), 'PX', string.format('%.0f', spent - now + tonumber(ARGV[4])))
-return string.format('%.0f', math.ceil(math.max(now, paused, spent - tonumber(ARGV[3]))))
+local burst = tonumber(ARGV[3])
+local resumed = 0
+if paused > now then resumed = paused + burst end
+local spent = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now, resumed) + tonumber(ARGV[2])
+redis.call('SET', KEYS[1], string.format('%.4f', spent), 'PX', string.format('%.0f', spent - now + tonumber(ARGV[4])))
+return string.format('%.0f', math.ceil(math.max(now, paused, spent - burst)))
 `;
 
-/** KEYS: paused. ARGV: until, now. */
+/** KEYS: paused. ARGV: until, now. It is kept by the time that is left, as the server's clock may differ from ours. */
 export const PAUSE_LUA = `
 local until_ms = tonumber(ARGV[1])
-if until_ms > tonumber(redis.call('GET', KEYS[1]) or '0') and until_ms > tonumber(ARGV[2]) then
-  redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[1])
+local left = until_ms - tonumber(ARGV[2])
+if left > 0 and until_ms > tonumber(redis.call('GET', KEYS[1]) or '0') then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', left))
 end
 return 0
 `;
