@@ -124,6 +124,8 @@ async function getWithoutCredentials(target: URL, connections: Connections, name
       headers: { 'user-agent': 'everlog', accept: '*/*', 'accept-encoding': 'identity' },
       signal: AbortSignal.timeout(LOG_TIMEOUT_MS),
     });
+    // Whoever reads is told by the reading itself; a body let go unread must not end the process by an unheard error.
+    answer.body.on('error', () => undefined);
     return { host: target.host, statusCode: answer.statusCode, headers: answer.headers, body: answer.body };
   } catch (error) {
     throw (
