@@ -63,16 +63,17 @@ export class FairTags {
 }
 
 /**
- * The same in one step on a Redis server. KEYS: the job, the tags of its urgency, the queue's waiting jobs. ARGV: flow, TAGS_MAX.
- * Answers 0 when the id is taken. `working` cannot be a flow: those hold a slash.
+ * The same in one step on a Redis server. KEYS: the job, the queue's waiting jobs, the tags of every urgency. ARGV: flow, TAGS_MAX,
+ * which of the urgencies. Answers 0 when the id is taken. `working` cannot be a flow: those hold a slash.
  */
 export const ADMIT_LUA = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if redis.call('ZCARD', KEYS[3]) == 0 then redis.call('DEL', KEYS[2]) end
-local working = tonumber(redis.call('HGET', KEYS[2], 'working') or '0')
-local last = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
+if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('DEL', unpack(KEYS, 3)) end
+local tags = KEYS[2 + tonumber(ARGV[3])]
+local working = tonumber(redis.call('HGET', tags, 'working') or '0')
+local last = tonumber(redis.call('HGET', tags, ARGV[1]) or '0')
 local tag = math.min(math.max(working, last) + 1, tonumber(ARGV[2]))
-redis.call('HSET', KEYS[2], ARGV[1], tag)
+redis.call('HSET', tags, ARGV[1], tag)
 return tag
 `;
 

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { ADMIT_LUA, STARTED_LUA, TAGS_MAX, type FairOrder, type Urgency } from './fair-order.ts';
+import { ADMIT_LUA, STARTED_LUA, TAGS_MAX, URGENCIES, type FairOrder, type Urgency } from './fair-order.ts';
 import { COUNTS_KEPT_MINUTES, minuteOf, PAUSE_LUA, RESERVE_LUA, type SharedState } from './shared-state.ts';
 
 /** A budget's reservations are remembered this long past their end. */
@@ -57,11 +57,13 @@ export function openRedisOrder(
   onError: (error: unknown) => void,
 ): FairOrder {
   const tagsKey = (urgency: Urgency): string => toKey(`fair:${urgency}`);
-  const admit = script(connection, ADMIT_LUA, 3);
+  const allTags = URGENCIES.map(tagsKey);
+  const admit = script(connection, ADMIT_LUA, 2 + URGENCIES.length);
   const started = script(connection, STARTED_LUA, 1);
   return {
     async admit(id, urgency, flow) {
-      const tag = Number(await admit([toKey(id), tagsKey(urgency), toKey('prioritized')], [flow, TAGS_MAX]));
+      const keys = [toKey(id), toKey('prioritized'), ...allTags];
+      const tag = Number(await admit(keys, [flow, TAGS_MAX, URGENCIES.indexOf(urgency) + 1]));
       return tag === 0 ? null : tag;
     },
     started(urgency, tag) {
