@@ -1,11 +1,12 @@
+import { ErrorCode } from 'bullmq';
 import { retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, SWEEP_SOON_MS, type NewJob } from './catalog.ts';
 import { priorityOf, type FairOrder, type Urgency } from './fair-order.ts';
-import type { BullQueue } from './queue-storage.ts';
+import type { BullJob, BullQueue } from './queue-storage.ts';
 
 /** Finished jobs are kept so long that a redelivery soon after is known as a duplicate; the archive is the real memory. */
 const FINISHED_KEPT = { age: 3600, count: 100_000 } as const;
-/** An add that races with the removal of an old finished job is tried again this often. */
+/** An add that races with whatever moves the same job is tried again this often. */
 const RACES_MAX = 3;
 
 /** Adds a job to its queue, in its place of the order; see `JobQueue.add` for what it answers. */
@@ -30,13 +31,29 @@ export async function addTo(
     if (state === 'delayed') {
       // News of a run's start, late, must not postpone the look at its end.
       if (job.name !== 'sweep-run' || job.delayMs > SWEEP_SOON_MS) return 'duplicate';
-      await standing.changeDelay(job.delayMs);
+      if (await unlessOthersWereFaster(() => standing.changeDelay(job.delayMs))) return 'queued';
+    } else if (await revive(standing)) {
       return 'queued';
     }
-    await standing.retry('failed', { resetAttemptsMade: true });
-    return 'queued';
   }
   throw retryable('queue_unavailable', `the queue cannot settle job ${id}`);
+}
+
+/** Has a failed job tried again from the start; false when it is no longer a failed one. */
+export function revive(job: BullJob): Promise<boolean> {
+  return unlessOthersWereFaster(() => job.retry('failed', { resetAttemptsMade: true }));
+}
+
+/** Does something to a job that needs its state; false when the job has left that state meanwhile. */
+async function unlessOthersWereFaster(act: () => Promise<void>): Promise<boolean> {
+  try {
+    await act();
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    if (code === ErrorCode.JobNotInState || code === ErrorCode.JobNotExist) return false;
+    throw error;
+  }
 }
 
 /** What GitHub has just told of goes before what Everlog found by itself, and both before the past. */

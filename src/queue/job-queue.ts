@@ -1,6 +1,6 @@
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
-import { addTo } from './adding.ts';
+import { addTo, revive } from './adding.ts';
 import { promoteParked } from './parked-jobs.ts';
 import { stateIn, type QueuedState } from './queued-state.ts';
 import { openedQueues } from './opened-queues.ts';
@@ -70,9 +70,8 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
         const jobs = lists.flat().map(failedJob);
         return jobs.sort((one, other) => timeOf(other) - timeOf(one)).slice(0, limit);
       }),
-    retryFailed: (id) =>
-      answering(() => withFailed(queueOf, id, (job) => job.retry('failed', { resetAttemptsMade: true }))),
-    dropFailed: (id) => answering(() => withFailed(queueOf, id, (job) => job.remove())),
+    retryFailed: (id) => answering(() => withFailed(queueOf, id, revive)),
+    dropFailed: (id) => answering(() => withFailed(queueOf, id, (job) => job.remove().then(() => true))),
     promoteParked: (host, installationId) =>
       answering(() => promoteParked(queueOf('archive'), host, installationId)),
     stateOf: (id) => answering(() => stateIn(queueOf, id)),
@@ -124,15 +123,13 @@ async function countsOf(queueOf: (name: QueueName) => BullQueue): Promise<Record
 async function withFailed(
   queueOf: (name: QueueName) => BullQueue,
   id: string,
-  act: (job: BullJob) => Promise<unknown>,
+  act: (job: BullJob) => Promise<boolean>,
 ): Promise<boolean> {
   for (const name of QUEUE_NAMES) {
     const queue = queueOf(name);
     if ((await queue.getJobState(id)) !== 'failed') continue;
     const job = await queue.getJob(id);
-    if (job === undefined) continue;
-    await act(job);
-    return true;
+    if (job !== undefined) return act(job);
   }
   return false;
 }
