@@ -89,7 +89,9 @@ function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettin
   worker.on('error', (error) => deps.log.debug({ queue, error: error.message }, 'worker connection'));
   worker.on('failed', (job, error) => {
     // Stalled too often: no handler ran to say so.
-    if (job === undefined) deps.log.error({ queue, error: error.message }, 'a job failed without a trace');
+    if (job !== undefined && job.deferredFailure === undefined) return;
+    deps.onJob(job?.name ?? queue, 'failed');
+    deps.log.error({ queue, job: job?.id, error: error.message }, 'job failed: it stays in the failed list');
   });
   worker.run().catch((error: unknown) => {
     deps.log.error({ queue, error: messageOf(error) }, 'a worker stopped');
