@@ -1,0 +1,5 @@
+import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { jobQueueContract } from './job-queue.contract.ts';
+
+jobQueueContract('on Redis', redisPlace);
+jobQueueContract('in a folder', embeddedPlace);
