@@ -4,6 +4,7 @@ import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
 import { jsonOf } from '../src/github/lists.ts';
+import { isForbidden } from '../src/github/job-log.ts';
 import { looksLikeCheckRun, parseJob, type GitHubJob } from '../src/github/job.ts';
 import { hasOverHalfLeft } from '../src/github/rate-limit.ts';
 import { unpackDelivered, type ArchiveJob } from '../src/queue/catalog.ts';
@@ -80,7 +81,7 @@ async function mustAsk(
 
 function withoutApi(answer: ApiAnswer, copy: Copy | null, data: ArchiveJob, api: GitHubApi): JobDetails {
   const { status } = answer;
-  if (status !== 404 && status !== 410 && status !== 403) {
+  if (status !== 404 && status !== 410 && !isForbidden(status)) {
     throw retryable(
       'github_unexpected',
       `${api.host.name}: unexpected answer ${status} for job ${data.job_id}`,

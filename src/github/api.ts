@@ -5,6 +5,7 @@ import type { InstallationToken, RepositoryRef, Tokens } from './credentials.ts'
 import type { GitHubHost } from './host.ts';
 import { checkLiteralAddress } from './log-hosts.ts';
 import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
+import { installationSuspended, saysSuspended } from './suspension.ts';
 
 /**
  * GitHub's REST API as Everlog uses it: authenticated GET requests whose answers are kept as bytes. Bodies are bounded,
@@ -23,8 +24,9 @@ export interface ApiAnswer {
 export interface GitHubApi {
   readonly host: GitHubHost;
   /**
-   * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410 and 422.
-   * @throws EverlogError `github_rate_limited` (wait), `github_unavailable`, `unauthorised` (retry), `github_refused` (give up).
+   * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410, 422 and 451.
+   * @throws EverlogError `github_rate_limited`, `installation_suspended` (wait), `github_unavailable`, `github_unexpected`,
+   * `unauthorised` (retry), `github_refused` (give up).
    */
   get(path: string, repository: RepositoryRef): Promise<ApiAnswer>;
   /** The newest rate state seen for the installation that a repository belongs to; null where none is known. */
@@ -83,6 +85,10 @@ export function openApi(
         token = await tokens.tokenFor(repository, { rejected: token.token });
         continue;
       }
+      if (isRetiredVersion(answer, now())) {
+        version = null;
+        throw retryable('github_unexpected', `${host.name}: GitHub has retired the API version asked for`);
+      }
       if (!isRename(answer.status)) return judged({ ...answer, path: url.pathname }, host, now());
       url = sameOrigin(headerText(answer.headers, 'location'), url, base, host);
       redirects += 1;
@@ -94,7 +100,7 @@ export function openApi(
     host,
     get,
     async rateState(repository) {
-      return rates.get((await tokens.tokenFor(repository)).budget) ?? null;
+      return rates.get(await tokens.budgetOf(repository)) ?? null;
     },
   };
 }
@@ -102,6 +108,12 @@ export function openApi(
 /** 302 is the log link's own answer and the caller's to follow. */
 function isRename(status: number): boolean {
   return status === 301 || status === 307 || status === 308;
+}
+
+/** A retired API version answers 410 as a deleted log does; what tells them apart is a sunset that is over. */
+function isRetiredVersion(answer: Omit<ApiAnswer, 'path'>, now: Date): boolean {
+  const sunset = Date.parse(headerText(answer.headers, 'sunset') ?? '');
+  return answer.status === 410 && sunset <= now.getTime();
 }
 
 function sameOrigin(location: string | null, from: URL, base: URL, host: GitHubHost): URL {
@@ -119,6 +131,9 @@ function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
   const body = bytes.toString('utf8', 0, 2048);
   const pause = pauseAskedFor(status, headers, body, now);
   if (pause !== null) throw waitUntil('github_rate_limited', pause, `${host.name}: rate limited (${status})`);
+  if (status === 403 && saysSuspended(body)) {
+    throw installationSuspended(`${host.name}: the installation that sees ${path}`, now);
+  }
   if (status === 401) throw retryable('unauthorised', `${host.name}: GitHub refuses the token for ${path}`);
   if (status >= 500 || status === 408) {
     throw retryable('github_unavailable', `${host.name}: ${status} for ${path}`);

@@ -7,6 +7,7 @@ import { codedCause } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import type { GitHubHost } from './host.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
+import { installationSuspended, saysSuspended } from './suspension.ts';
 
 /**
  * Calls that are made as the App itself, signed with its private key. `@octokit/app` makes the JWT and allows for clock
@@ -19,8 +20,6 @@ export type AppRequest = (
   about: string,
 ) => Promise<unknown>;
 
-/** A suspended installation is looked at again this often, beside the event that ends its suspension. */
-const SUSPENDED_RECHECK_MS = 60 * 60_000;
 /** An App call answers in well under a second; GitHub gives up after ten. */
 const APP_REQUEST_TIMEOUT_MS = 30_000;
 
@@ -72,12 +71,8 @@ function appRequestError(error: unknown, host: GitHubHost, about: string, now: D
     case 401:
       return retryable('unauthorised', `${host.name}: GitHub refuses the App's key or id: ${message}`);
     case 403:
-      return /suspended/i.test(message)
-        ? waitUntil(
-            'installation_suspended',
-            new Date(now.getTime() + SUSPENDED_RECHECK_MS),
-            `${host.name}: ${about} is suspended`,
-          )
+      return saysSuspended(message)
+        ? installationSuspended(`${host.name}: ${about}`, now)
         : giveUp('installation_gone', `${host.name}: GitHub refuses ${about}: ${message}`);
     case 404:
       return giveUp('installation_gone', `${host.name}: the App is not installed for ${about}`);

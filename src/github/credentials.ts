@@ -33,6 +33,8 @@ export interface Tokens {
     repository: RepositoryRef,
     options?: { rejected?: string },
   ): Promise<{ token: string; budget: string }>;
+  /** Whose rate budget a call for a repository spends. Asks GitHub only where the installation is not known. */
+  budgetOf(repository: RepositoryRef): Promise<string>;
   /** Forgets what is known about an installation, after an event said that it changed. */
   forget(installationId: number): void;
 }
@@ -59,7 +61,12 @@ export function openTokens(
 ): Tokens {
   if (credentials.kind === 'token') {
     const { token } = credentials;
-    return { tokenFor: () => Promise.resolve({ token, budget: 'token' }), forget: () => undefined };
+    const budget = 'token';
+    return {
+      tokenFor: () => Promise.resolve({ token, budget }),
+      budgetOf: () => Promise.resolve(budget),
+      forget: () => undefined,
+    };
   }
   return openAppTokens(openAppRequests(host, credentials, dispatcher, now), now);
 }
@@ -103,13 +110,20 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
       // Only the one that was looked at: somebody else may have asked for a newer one meanwhile.
       if (!usable && minted.get(id) === pending) minted.delete(id);
       const { token } = await remembered(minted, id, () => mint(id));
-      return { token, budget: `installation-${id}` };
+      return { token, budget: budgetName(id) };
+    },
+    async budgetOf(repository) {
+      return budgetName(await installationOf(repository));
     },
     forget(installationId) {
       minted.delete(installationId);
       installations.clear();
     },
   };
+}
+
+function budgetName(installationId: number): string {
+  return `installation-${installationId}`;
 }
 
 /** One promise per key, so that simultaneous callers share one request; failures are not remembered. */

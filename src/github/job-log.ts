@@ -71,7 +71,7 @@ export async function lookUpLog(
     const { status: apiStatus } = answer;
     if (apiStatus === 404) return { kind: 'absent', why: 'missing', apiStatus, logStatus: null };
     if (apiStatus === 410) return { kind: 'absent', why: 'expired', apiStatus, logStatus: null };
-    if (apiStatus === 403) return { kind: 'absent', why: 'forbidden', apiStatus, logStatus: null };
+    if (isForbidden(apiStatus)) return { kind: 'absent', why: 'forbidden', apiStatus, logStatus: null };
     const location = headerText(answer.headers, 'location');
     if (apiStatus !== 302 || location === null) {
       throw retryable(
@@ -92,6 +92,11 @@ export async function lookUpLog(
     }
   }
   throw retryable('log_link_expired', `${name}: the log host refused ${LINKS_MAX} fresh links`);
+}
+
+/** 451: GitHub has blocked the repository for legal reasons. */
+export function isForbidden(apiStatus: number): boolean {
+  return apiStatus === 403 || apiStatus === 451;
 }
 
 interface Followed {

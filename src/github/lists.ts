@@ -51,17 +51,22 @@ async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string
   let path: string | null = first;
   let calls = 0;
   while (path !== null) {
-    if (calls === PAGES_MAX) throw retryable('github_unexpected', `${api.host.name}: a job list of over ${PAGES_MAX} pages`);
+    if (calls === PAGES_MAX)
+      throw retryable('github_unexpected', `${api.host.name}: a job list of over ${PAGES_MAX} pages`);
     const answer: ApiAnswer = await api.get(path, repository);
     calls += 1;
     if (answer.status !== 200) return { kind: 'missing', status: answer.status };
     const page = jobPageSchema.safeParse(jsonOf(answer, api));
-    if (!page.success) throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of jobs`);
+    if (!page.success)
+      throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of jobs`);
     total = page.data.total_count;
     for (const value of page.data.jobs) {
       const parsed = parseJob(value);
       if (!parsed.ok) {
-        throw retryable('github_unexpected', `${api.host.name}: a job in ${answer.path} cannot be read: ${parsed.problem}`);
+        throw retryable(
+          'github_unexpected',
+          `${api.host.name}: a job in ${answer.path} cannot be read: ${parsed.problem}`,
+        );
       }
       jobs.set(parsed.job.id, { job: parsed.job, raw: parsed.raw });
     }
