@@ -41,7 +41,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   };
   const looked: ArchiveRun = { ...run, data: { ...data, looks } };
   if (missed.why === 'missing' && (await recordedAsCarriedOver(looked, missed))) return;
-  const why = missed.why === 'missing' && (await isAccessWithdrawn(run)) ? 'forbidden' : missed.why;
+  const why = missed.why === 'missing' && (await isAccessWithdrawn(run, missed)) ? 'forbidden' : missed.why;
   const endedAt = endOf(details, data);
   const jobGone = details.apiStatus === 404 || details.apiStatus === 410;
   const next = afterMiss({ why, looks, now, endedAt, jobGone }, deps.missRules);
@@ -90,8 +90,9 @@ async function recordedAsCarriedOver(run: ArchiveRun, missed: Missed): Promise<b
 }
 
 /** GitHub answers 404 for what may not be seen; the repository itself tells that from a deleted run. */
-async function isAccessWithdrawn(run: ArchiveRun): Promise<boolean> {
-  if (run.details.apiStatus !== 404) return false;
+async function isAccessWithdrawn(run: ArchiveRun, missed: Missed): Promise<boolean> {
+  // Where the delivery served as details, the log's own 404 is the first that was heard of it.
+  if ((run.details.apiStatus ?? missed.apiStatus) !== 404) return false;
   return !(await isRepositoryVisible(run.host.api, run.repository));
 }
 
