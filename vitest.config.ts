@@ -2,6 +2,8 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 import { closingLine } from './test/support/closing-line.ts';
 
 const SECOND_MS = 1_000;
+/** On a larger machine too, so that timing is the same everywhere. */
+const WORKERS_MAX = 2;
 /** A pure test that takes this long hangs. */
 const UNIT_TIMEOUT_MS = 10 * SECOND_MS;
 /** Real servers on two busy cores. */
@@ -15,6 +17,8 @@ const services = ['test/support/global-services.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Tests of services mostly wait for them, so that two cores carry two at once; the default would be one.
+    maxWorkers: WORKERS_MAX,
     reporters: ['default', closingLine()],
     // One group after another; files within a group run side by side, except where a file may take the whole machine.
     projects: [
