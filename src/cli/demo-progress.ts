@@ -79,9 +79,11 @@ export function openDemoProgress(
 
 /** Some deliveries have done all they can with the answer; the others wait for their record. */
 function afterAnswer({ expect }: ScenarioStep, { status, outcome }: DemoAnswer): Partial<Line> {
-  if (expect === 'duplicate')
-    return { state: 'ended', outcome: ['nothing new'], isGood: outcome === 'duplicate' };
-  if (expect === 'refused') return { state: 'ended', outcome: ['no trace'], isGood: status === 401 };
+  if (expect === 'duplicate' || expect === 'refused') {
+    const isGood = expect === 'duplicate' ? outcome === 'duplicate' : status === 401;
+    const meant = expect === 'duplicate' ? 'nothing new' : 'no trace';
+    return { state: 'ended', outcome: [isGood ? meant : `not ${expect}`], isGood };
+  }
   return status === 202 ? { state: 'answered' } : { state: 'ended', isGood: false };
 }
 
