@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { packDelivered, queueIdOf, unpackDelivered, type NewJob } from '../../../src/queue/catalog.ts';
+import { priorityOf, tagOf, TAGS_MAX, URGENCIES } from '../../../src/queue/fair-order.ts';
+import { archiveJob } from '../../support/queue-under-test.ts';
+
+/** BullMQ refuses a job whose priority does not fit in 21 bits. */
+const PRIORITY_LIMIT = 2 ** 21;
+
+function jobsOf(host: string): NewJob[] {
+  const at = '2026-11-20T10:11:12.000Z';
+  const run = { owner: 'o', repo: 'r', repository_id: 1, installation_id: 1, run_id: 2, run_attempt: 3 };
+  return [
+    archiveJob(4, { host }),
+    { name: 'sweep-run', data: { host, ...run, rounds: 0, requested_at: at }, delayMs: 0 },
+    {
+      name: 'installation-changed',
+      data: { host, installation_id: 5, action: 'unsuspend', received_at: at },
+    },
+  ];
+}
+
+describe('the id of a queued job', () => {
+  for (const host of ['github.com', 'octo.ghe.com', '10.0.0.1', '2001:db8::1', '1']) {
+    test(`is one that BullMQ takes, on ${host}`, () => {
+      for (const job of jobsOf(host)) expect(queueIdOf(job)).toMatch(/^[a-z]+-[^:]+$/);
+    });
+  }
+
+  test('is the same for the same job, and another for another', () => {
+    const ids = ['github.com', 'ghes.example'].flatMap((host) => jobsOf(host).map(queueIdOf));
+    expect(new Set(ids).size).toBe(6);
+    expect(ids).toEqual(['github.com', 'ghes.example'].flatMap((host) => jobsOf(host).map(queueIdOf)));
+    expect(queueIdOf(archiveJob(4, { source: 'backfill', run_attempt: null, repo: 'renamed' }))).toBe(
+      queueIdOf(archiveJob(4)),
+    );
+  });
+});
+
+describe('what a delivery said', () => {
+  test('comes back as it was packed', () => {
+    const delivered = { workflow_job: { id: 1, name: 'ünïcode/№ \u{1F680}', steps: [] }, deployment: null };
+    expect(unpackDelivered(packDelivered(delivered))).toEqual(delivered);
+  });
+
+  test('is not unpacked without end, nor from anything', () => {
+    const bomb = packDelivered({ workflow_job: { name: 'x'.repeat(40_000_000) }, deployment: null });
+    expect(bomb.length).toBeLessThan(100_000);
+    expect(() => unpackDelivered(bomb)).toThrow();
+    expect(() => unpackDelivered('bm9uc2Vuc2U=')).toThrow();
+  });
+});
+
+describe('a place in the order', () => {
+  test('fits in a priority, and is read back from it', () => {
+    const places = URGENCIES.flatMap((urgency) => [1, 2, TAGS_MAX].map((tag) => ({ urgency, tag })));
+    const priorities = places.map(({ urgency, tag }) => priorityOf(urgency, tag));
+    expect(priorities.map(tagOf)).toEqual(places);
+    expect(priorities).toEqual(priorities.toSorted((one, other) => one - other));
+    expect(Math.max(...priorities)).toBeLessThan(PRIORITY_LIMIT);
+    expect(tagOf(0)).toBeNull();
+  });
+});
