@@ -9,6 +9,7 @@ import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../w
 import { openFolderStore } from './archive/folder-object-store.ts';
 import { openKnownNames } from './archive/known-names.ts';
 import type { ObjectStore } from './archive/object-store.ts';
+import { proxyAgents } from './archive/s3-proxy.ts';
 import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
 import type { ArchiveUrl, Config } from './config.ts';
@@ -30,10 +31,15 @@ import { listenHttp, type HttpListener } from './receiver/serve.ts';
 /** The only file that knows every adapter: it builds them from the configuration and hands them to the rooms. */
 
 /** Opens the archive that the configuration names. */
-export async function openArchive(config: Pick<Config, 's3'>, archive: ArchiveUrl): Promise<ObjectStore> {
+export async function openArchive(
+  config: Pick<Config, 's3' | 'proxies'>,
+  archive: ArchiveUrl,
+): Promise<ObjectStore> {
   if (archive.kind === 'folder') return openFolderStore({ folder: archive.folder });
   const { forcePathStyle, lockMode, retentionDays, kmsKeyId, logStorageClass } = config.s3;
+  const agents = proxyAgents(config.proxies);
   return openS3Store({
+    ...(agents === undefined ? {} : { agents }),
     bucket: archive.bucket,
     prefix: archive.prefix,
     forcePathStyle,
@@ -75,11 +81,11 @@ export function listenForDeliveries(
 ): Promise<HttpListener> | null {
   if (config.listen === null) return null;
   const app = createReceiver({
-    hosts: config.hosts.map(({ github, credentials, webhookSecrets }) => ({
+    hosts: config.hosts.map(({ github, appId, webhookSecrets }) => ({
       name: github.name,
       host: github.host,
       product: github.product,
-      appId: credentials?.kind === 'app' ? credentials.appId : null,
+      appId,
       webhookSecrets,
     })),
     enqueue: (job) => queue.add(job),

@@ -2,8 +2,8 @@ import { tmpdir } from 'node:os';
 import { hostFromVariables, hostsFromFile, type HostConfig } from './config/github-hosts.ts';
 import { Variables } from './config/variables.ts';
 import { giveUp } from './errors.ts';
-import type { ProxySettings } from './github/connections.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import type { ProxySettings } from './proxies.ts';
 import { parseQueueUrl, type QueueUrl } from './queue/queue-url.ts';
 
 /** The configuration (CONTRACT §2). This is the only place that reads the environment; everybody else is given values. */
@@ -192,18 +192,21 @@ function checkNeeds(config: Config, needs: Needs, variables: Variables): void {
         `is missing${where}: it is the secret set in the App’s webhook`,
       );
     }
-    if (
-      needs.github === true &&
-      host.credentials === null &&
-      variables.problems.every((it) => !/GITHUB_(APP|PRIV|TOKEN)/.test(it))
-    ) {
-      const what =
-        'is missing' +
-        where +
-        ': set it with EVERLOG_GITHUB_PRIVATE_KEY, or set EVERLOG_GITHUB_TOKEN instead';
-      variables.problem('EVERLOG_GITHUB_APP_ID', what);
+    if (needs.github !== true || host.credentials !== null || hasCredentialProblem(variables)) continue;
+    if (host.appId === null) {
+      const cure = 'set it with EVERLOG_GITHUB_PRIVATE_KEY, or set EVERLOG_GITHUB_TOKEN instead';
+      variables.problem('EVERLOG_GITHUB_APP_ID', `is missing${where}: ${cure}`);
+    } else {
+      variables.problem(
+        'EVERLOG_GITHUB_PRIVATE_KEY',
+        `is missing${where}: it goes with EVERLOG_GITHUB_APP_ID`,
+      );
     }
   }
+}
+
+function hasCredentialProblem(variables: Variables): boolean {
+  return variables.problems.some((problem) => /_(APP_ID|PRIVATE_KEY|TOKEN)(_FILE)? /.test(problem));
 }
 
 function isUnknown(name: string): boolean {

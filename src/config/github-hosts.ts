@@ -17,6 +17,8 @@ import type { Variables } from './variables.ts';
 /** A GitHub host with what only Everlog and that host know. */
 export interface HostConfig {
   readonly github: GitHubHost;
+  /** The App whose deliveries are taken; null where none is named. Known to a receiver without the App's key. */
+  readonly appId: number | null;
   /** Null where none are set: enough to receive, not to fetch. */
   readonly credentials: Credentials | null;
   /** Several during a rotation; empty where none is set. */
@@ -42,6 +44,7 @@ export function hostFromVariables(variables: Variables): HostConfig {
       privateCidrs: variables.list('EVERLOG_GITHUB_PRIVATE_CIDRS', isCidr, CIDRS_FORM),
       maxConcurrency: null,
     }),
+    appId: appIdOf(appId),
     credentials: credentialsOf({ appId, privateKey, token }, (field, what) => {
       variables.problem(
         {
@@ -132,6 +135,7 @@ function fromFile(
       privateCidrs: host.private_cidrs,
       maxConcurrency: host.max_concurrency ?? null,
     }),
+    appId: host.app_id === undefined ? null : appIdOf(String(host.app_id)),
     credentials: credentialsOf(
       {
         appId: host.app_id === undefined ? null : String(host.app_id),
@@ -200,6 +204,10 @@ function credentialsOf(
     );
   }
   return { kind: 'app', appId: Number(appId), privateKey: pem };
+}
+
+function appIdOf(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text.trim()) ? Number(text) : null;
 }
 
 function linesOf(text: string | null): readonly string[] {

@@ -4,7 +4,6 @@ import { fetch, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import { giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
 import { codedCause } from './connections.ts';
-import type { Credentials } from './credentials.ts';
 import type { GitHubHost } from './host.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
 import { installationSuspended, saysSuspended } from './suspension.ts';
@@ -29,10 +28,17 @@ const requestErrorSchema = z.object({
   response: z.object({ headers: z.record(z.string(), z.unknown()) }).optional(),
 });
 
+/** What a GitHub App proves itself with. */
+export interface AppCredentials {
+  readonly appId: number;
+  /** PEM. */
+  readonly privateKey: string;
+}
+
 /** Opens the App calls of one host. Failures are coded as `Tokens.tokenFor` says. */
 export function openAppRequests(
   host: GitHubHost,
-  credentials: Extract<Credentials, { kind: 'app' }>,
+  credentials: AppCredentials,
   dispatcher: Dispatcher,
   now: () => Date,
 ): AppRequest {

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { Agent, buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { EverlogError } from '../errors.ts';
 import { addressRule, type AddressRule } from './addresses.ts';
+import type { ProxySettings } from '../proxies.ts';
 import type { GitHubHost } from './host.ts';
 import { addressRefused } from './log-hosts.ts';
 
@@ -11,19 +12,12 @@ import { addressRefused } from './log-hosts.ts';
  * name was resolved. Behind a proxy the proxy resolves, so names are all that can be judged there.
  */
 
-/** Proxies as the environment names them. */
-export interface ProxySettings {
-  readonly httpProxy: string | null;
-  readonly httpsProxy: string | null;
-  readonly noProxy: string | null;
-}
-
 /** A TCP and TLS handshake takes a second at most; ten leave room for a bad network. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** An answer's headers; GitHub itself gives up after ten seconds. */
 const HEADERS_TIMEOUT_MS = 30_000;
 /** Silence within a body, after which the connection is taken for dead. */
-export const BODY_IDLE_TIMEOUT_MS = 30_000;
+const BODY_IDLE_TIMEOUT_MS = 30_000;
 /** Idle connections are kept this long: new TLS connections cost 26 times a kept one (measured). */
 const KEEP_ALIVE_MS = 30_000;
 

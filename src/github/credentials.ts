@@ -1,12 +1,11 @@
 import type { Dispatcher } from 'undici';
 import { z } from 'zod';
-import { openAppRequests, type AppRequest } from './app-requests.ts';
+import { openAppRequests, type AppCredentials, type AppRequest } from './app-requests.ts';
 import type { GitHubHost } from './host.ts';
 
 /** Credentials of one host: a GitHub App, or one token for every call. */
 export type Credentials =
-  | { readonly kind: 'app'; readonly appId: number; readonly privateKey: string }
-  | { readonly kind: 'token'; readonly token: string };
+  ({ readonly kind: 'app' } & AppCredentials) | { readonly kind: 'token'; readonly token: string };
 
 /** Whom a call is made for. */
 export interface RepositoryRef {

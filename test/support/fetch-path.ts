@@ -75,6 +75,7 @@ export function hostConfig(
       maxConcurrency: further.maxConcurrency ?? fallback,
     },
     credentials: { kind: 'app', appId: simulator.appId, privateKey: simulator.privateKeyPem },
+    appId: simulator.appId,
     webhookSecrets: [simulator.webhookSecret],
   };
 }

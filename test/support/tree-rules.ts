@@ -8,7 +8,7 @@ export interface TreeRule {
   readonly breaches: (files: readonly SourceFile[]) => readonly string[];
 }
 
-const PURE = ['errors', 'log', 'units'];
+const PURE = ['errors', 'log', 'units', 'proxies'];
 const STORES = ['archive', 'github', 'queue', 'ledger', 'index'];
 
 /**
@@ -31,6 +31,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   log: [],
   errors: [],
   units: [],
+  proxies: [],
   simulator: [],
   infra: [],
 };

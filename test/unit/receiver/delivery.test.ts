@@ -43,6 +43,7 @@ describe('workflow_job completed', () => {
       received_at: '2026-11-20T10:11:12.345Z',
       looks: null,
       spool_bytes: null,
+      slot_at: null,
     });
     expect(unpack(delivered)).toEqual({ workflow_job: jobPayload()['workflow_job'], deployment: null });
   });
@@ -100,7 +101,10 @@ describe('workflow_job completed', () => {
 });
 
 describe('workflow_run', () => {
-  test.each(['requested', 'completed'])('%s becomes a sweep of its attempt', (action) => {
+  test.each([
+    ['requested', 6 * 60 * 60_000],
+    ['completed', 5_000],
+  ])('%s becomes a sweep of its attempt', (action, delayMs) => {
     expect(read('workflow_run', runPayload({ action }))).toEqual({
       kind: 'job',
       action,
@@ -117,6 +121,7 @@ describe('workflow_run', () => {
           rounds: 0,
           requested_at: '2026-11-20T10:11:12.345Z',
         },
+        delayMs,
       },
     });
   });
