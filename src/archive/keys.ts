@@ -27,7 +27,6 @@ export const RECORDS_ROOT = 'v1/records/';
 export const LOGS_ROOT = 'v1/logs/';
 export const RUNS_ROOT = 'v1/runs/';
 export const NAMES_ROOT = 'v1/names/';
-export const CUSTODY_ROOT = 'v1/custody/';
 
 /** What GitHub allows in an owner's or repository's name; also keeps a name from being a path of its own. */
 const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;

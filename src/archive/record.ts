@@ -116,7 +116,7 @@ const recordSchema = recordFields
   .loose();
 
 export type RecordedLog = z.infer<typeof logFields>;
-export type RecordedFetch = z.infer<typeof fetchFields>;
+
 export type RecordedAbsence = z.infer<typeof absenceFields>;
 /** A record as it stands in the archive. */
 export type JobRecord = z.infer<typeof recordFields>;

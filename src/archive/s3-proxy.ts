@@ -35,7 +35,7 @@ class ProxyingAgent extends Agent {
   /** Called by agent-base for every new connection. */
   connect(_request: ClientRequest, options: AgentConnectOpts): HttpAgent {
     const host = options.host ?? 'localhost';
-    const port = Number(options.port ?? (options.secureEndpoint ? HTTPS_PORT : HTTP_PORT));
+    const port = options.port ?? (options.secureEndpoint ? HTTPS_PORT : HTTP_PORT);
     const proxy = proxyFor(options.secureEndpoint, host, port, this.proxies);
     if (proxy === null) return options.secureEndpoint ? this.straight.https : this.straight.http;
     const key = `${options.secureEndpoint} ${proxy}`;

@@ -13,7 +13,7 @@ export interface QueuedState {
 }
 
 /** What a worker notes on a job that it puts off. */
-export const putOffSchema = z.object({ put_off_until: z.iso.datetime(), reason: z.string() });
+const putOffSchema = z.object({ put_off_until: z.iso.datetime(), reason: z.string() });
 
 /** Looks a job up in every queue. */
 export async function stateIn(queueOf: (name: QueueName) => BullQueue, id: string): Promise<QueuedState> {

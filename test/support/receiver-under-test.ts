@@ -7,7 +7,7 @@ import { listenHttp, type HttpListener } from '../../src/receiver/serve.ts';
 
 export const SECRET = 'a-webhook-secret-for-tests';
 export const RECEIVED_AT = '2026-11-20T10:11:12.345Z';
-export const GUID = '0b989ba4-242f-11e5-81e1-c7b6966d2516';
+const GUID = '0b989ba4-242f-11e5-81e1-c7b6966d2516';
 /** A raw exchange that takes longer has hung. */
 const EXCHANGE_TIMEOUT_MS = 15_000;
 
