@@ -3,6 +3,7 @@ import type { Log } from '../log.ts';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
 import type { FairOrder } from './fair-order.ts';
 import { openLocalOrder } from './local-order.ts';
+import { openEmbeddedNotes } from './notes.ts';
 import { openLocalState } from './shared-state.ts';
 import type { QueueStorage } from './queue-storage.ts';
 
@@ -22,6 +23,7 @@ export async function openEmbeddedStorage(
   const resumed = await postgres.recoverInterrupted({ maxStalledCount: stallsMax });
   if (resumed > 0) log.info({ resumed }, 'jobs that were running when the last process ended will run again');
   log.info({ folder }, 'the embedded queue survives the death of this process, not that of the machine');
+  const notes = await openEmbeddedNotes(postgres.pool);
   const orders = new Map<string, FairOrder>();
   return {
     kind: 'embedded',
@@ -60,6 +62,7 @@ export async function openEmbeddedStorage(
       return order;
     },
     state: openLocalState(() => new Date()),
+    notes,
     async ping() {
       await postgres.pool.query('SELECT 1');
     },

@@ -1,6 +1,7 @@
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
 import { addTo, revive } from './adding.ts';
+import type { Notes } from './notes.ts';
 import { promoteParked } from './parked-jobs.ts';
 import { stateIn, type QueuedState } from './queued-state.ts';
 import { openedQueues } from './opened-queues.ts';
@@ -10,6 +11,7 @@ import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-
 export interface JobQueue {
   readonly durability: QueueDurability;
   readonly location: string;
+  readonly notes: Notes;
   /**
    * Makes a job durable in the queue. `duplicate`: the queue holds it already (waiting, running, recently done); one that had
    * failed is revived and answers `queued`. Two that race for the same job may both be told `queued`.
@@ -60,6 +62,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
       return storage.durability;
     },
     location: storage.location,
+    notes: answeringNotes(storage.notes),
     add: (job) => answering(() => add(job)),
     counts: () => answering(() => countsOf(queueOf)),
     failed: (limit) =>
@@ -147,6 +150,15 @@ function failedJob(job: BullJob): FailedJob {
 
 function timeOf(job: FailedJob): number {
   return job.failedAt?.getTime() ?? 0;
+}
+
+function answeringNotes(notes: Notes): Notes {
+  return {
+    note: (name, text, keptMs) => answering(() => notes.note(name, text, keptMs)),
+    noted: (names) => answering(() => notes.noted(names)),
+    claim: (name, holder, keptMs) => answering(() => notes.claim(name, holder, keptMs)),
+    release: (name, holder) => answering(() => notes.release(name, holder)),
+  };
 }
 
 async function answering<T>(ask: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
 import type { FairOrder } from './fair-order.ts';
+import type { Notes } from './notes.ts';
 import type { SharedState } from './shared-state.ts';
 
 /** BullMQ's classes without the type of the connection that a storage hides. */
@@ -16,6 +17,9 @@ export type BullQueue = Pick<
   | 'close'
   | 'name'
   | 'exportPrometheusMetrics'
+  | 'getJobSchedulers'
+  | 'upsertJobScheduler'
+  | 'removeJobScheduler'
 >;
 export type BullWorker = Pick<
   Worker<unknown, unknown, string, IQueueBackend>,
@@ -63,6 +67,8 @@ export interface QueueStorage {
   orderOf(queue: BullQueue): FairOrder;
   /** What all workers agree on. */
   readonly state: SharedState;
+  /** What is remembered from one run to the next. */
+  readonly notes: Notes;
   /** Rejects unless the server answers. */
   ping(): Promise<void>;
   close(): Promise<void>;
