@@ -1,6 +1,5 @@
 import { createServer, type Server } from 'node:http';
 import type { TestProject } from 'vitest/node';
-import { startRedis, type RedisServer } from './redis-server.ts';
 import { startS3 } from './s3-server.ts';
 import type { S3Server } from './s3-connection.ts';
 
@@ -12,11 +11,10 @@ declare module 'vitest' {
 }
 
 /**
- * One Redis and one S3 server per test run, for vitest's `globalSetup`. Each is started by the first test that asks,
- * so that a run of unit tests alone neither installs nor starts anything. Tests that kill Redis start their own.
+ * One S3 server per test run, for vitest's `globalSetup`. It is started by the first test that asks, so that a run of unit tests
+ * alone neither installs nor starts anything. A Redis starts in an instant: tests start their own.
  */
 class ServiceDesk {
-  #redis: Promise<RedisServer> | undefined;
   #s3: Promise<S3Server> | undefined;
   readonly #http: Server = createServer((request, response) => {
     this.#answer(request.url ?? '').then(
@@ -40,19 +38,12 @@ class ServiceDesk {
   async close(): Promise<void> {
     this.#http.close();
     this.#http.closeAllConnections();
-    const started = await Promise.allSettled([this.#redis, this.#s3]);
-    for (const service of started) {
-      if (service.status === 'fulfilled') await service.value?.stop();
-    }
+    const [started] = await Promise.allSettled([this.#s3]);
+    if (started.status === 'fulfilled') await started.value?.stop();
   }
 
   async #answer(path: string): Promise<object> {
     switch (path) {
-      case '/redis': {
-        this.#redis ??= startRedis();
-        const { url, port } = await this.#redis;
-        return { url, port };
-      }
       case '/s3': {
         this.#s3 ??= startS3();
         const { endpoint, accessKeyId, secretAccessKey, region, kind, honoursCreateOnly } = await this.#s3;

@@ -12,7 +12,7 @@ import { startRedis } from './redis-server.ts';
 /** The queue room and the worker runtime without GitHub: what their tests have in common. */
 
 /** Keeps nothing. */
-const SILENT: Log = {
+export const SILENT: Log = {
   debug: () => undefined,
   info: () => undefined,
   warn: () => undefined,

@@ -6,7 +6,6 @@ import { s3Server, type S3Server } from './s3-connection.ts';
 /** The first to ask for S3 on a bare machine waits for its packages to be installed and for it to start. */
 const SERVICE_TIMEOUT_MS = 300_000;
 
-const redisCoordinates = z.object({ url: z.string(), port: z.number() });
 const s3Coordinates = z.object({
   endpoint: z.string(),
   accessKeyId: z.string(),
@@ -18,11 +17,6 @@ const s3Coordinates = z.object({
 
 /** Long enough for a `beforeAll` that asks for a service: pass it as the hook's timeout. */
 export const SERVICE_HOOK_TIMEOUT_MS = SERVICE_TIMEOUT_MS + 10_000;
-
-/** The Redis of this test run, started by the first who asks. Use queue names of your own; never stop or flush it. */
-export async function runRedis(): Promise<z.infer<typeof redisCoordinates>> {
-  return redisCoordinates.parse(await askDesk('redis'));
-}
 
 /** The S3 server of this test run, started by the first who asks. Make buckets of your own; `stop` does nothing. */
 export async function runS3(): Promise<S3Server> {
