@@ -63,6 +63,7 @@ export async function openEmbeddedStorage(
     },
     state: openLocalState(() => new Date()),
     notes,
+    firstContact: Promise.resolve(),
     async ping() {
       await postgres.pool.query('SELECT 1');
     },

@@ -52,6 +52,7 @@ export interface FailedJob {
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
   const { queueOf, orderOf, close } = openedQueues(storage);
+  const answering = answeringAfter(storage.firstContact);
 
   const add = addOnce((job) =>
     addTo(queueOf(CATALOG[job.name].queue), orderOf(CATALOG[job.name].queue), job),
@@ -62,7 +63,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
       return storage.durability;
     },
     location: storage.location,
-    notes: answeringNotes(storage.notes),
+    notes: answeringNotes(storage.notes, answering),
     add: (job) => answering(() => add(job)),
     counts: () => answering(() => countsOf(queueOf)),
     failed: (limit) =>
@@ -152,7 +153,7 @@ function timeOf(job: FailedJob): number {
   return job.failedAt?.getTime() ?? 0;
 }
 
-function answeringNotes(notes: Notes): Notes {
+function answeringNotes(notes: Notes, answering: Answering): Notes {
   return {
     note: (name, text, keptMs) => answering(() => notes.note(name, text, keptMs)),
     noted: (names) => answering(() => notes.noted(names)),
@@ -161,11 +162,17 @@ function answeringNotes(notes: Notes): Notes {
   };
 }
 
-async function answering<T>(ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof EverlogError) throw error;
-    throw retryable('queue_unavailable', `the queue does not answer: ${messageOf(error)}`, error);
-  }
+type Answering = <T>(ask: () => Promise<T>) => Promise<T>;
+
+/** Asks nothing before the first contact, and says of every failure what it is. */
+function answeringAfter(firstContact: Promise<void>): Answering {
+  return async (ask) => {
+    try {
+      await firstContact;
+      return await ask();
+    } catch (error) {
+      if (error instanceof EverlogError) throw error;
+      throw retryable('queue_unavailable', `the queue does not answer: ${messageOf(error)}`, error);
+    }
+  };
 }

@@ -69,6 +69,8 @@ export interface QueueStorage {
   readonly state: SharedState;
   /** What is remembered from one run to the next. */
   readonly notes: Notes;
+  /** Resolves when the server has been reached once, or has had its time for that: what is asked before is refused. */
+  readonly firstContact: Promise<void>;
   /** Rejects unless the server answers. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -38,6 +38,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
     { ...options.options, enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS },
     options.log,
   );
+  const contact = firstContact(producer);
   const workers: Redis[] = [];
   return {
     kind: 'redis',
@@ -46,6 +47,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
       return durability;
     },
     async check() {
+      await contact;
       durability = await judgeDurability(producer, options);
     },
     createQueue(name) {
@@ -82,7 +84,9 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
       ),
     state: openRedisState(producer, PREFIX, options.now ?? (() => new Date())),
     notes: openRedisNotes(producer, PREFIX),
+    firstContact: contact,
     async ping() {
+      await contact;
       await producer.ping();
     },
     async close() {
@@ -90,6 +94,15 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
       await Promise.resolve();
     },
   };
+}
+
+/** A connection takes its first milliseconds: who asks in them is better served by waiting than by a refusal. */
+function firstContact(connection: Redis): Promise<void> {
+  return new Promise((resolve) => {
+    connection.once('ready', resolve);
+    connection.once('end', resolve);
+    setTimeout(resolve, COMMAND_TIMEOUT_MS).unref();
+  });
 }
 
 function connect(options: RedisOptions, log: Log): Redis {
