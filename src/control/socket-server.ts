@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { messageOf } from '../errors.ts';
@@ -20,12 +20,16 @@ export interface ControlSocket {
 export const SOCKET_NOTE = 'control-socket';
 /** Without group and others, also for whatever the system call itself makes. */
 const PRIVATE_UMASK = 0o077;
+const SOCKET_NAME = 's';
+/** What a socket's path may hold on the systems that allow least; Linux allows four more. */
+const SOCKET_PATH_BYTES_MAX = 103;
 
 /** Listens on a socket of its own and notes its path in the queue's folder. */
 export async function listenForCommands(queueFolder: string, control: QueueControl): Promise<ControlSocket> {
-  // A socket's path may hold 107 bytes, and a queue's folder may lie deep: so the socket lives elsewhere.
-  const folder = await mkdtemp(join(tmpdir(), 'everlog-'));
-  const path = join(folder, 's');
+  await removeStaleSocket(queueFolder);
+  // A queue's folder may lie deep: so the socket lives elsewhere.
+  const folder = await mkdtemp(join(shortFolder(), 'everlog-'));
+  const path = join(folder, SOCKET_NAME);
   const app = controlApp(control);
   const listener = getRequestListener((request) => app.fetch(request));
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
@@ -50,6 +54,25 @@ export async function listenForCommands(queueFolder: string, control: QueueContr
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The system's temporary folder, unless it lies too deep itself. */
+function shortFolder(): string {
+  const temporary = tmpdir();
+  const path = join(temporary, 'everlog-XXXXXX', SOCKET_NAME);
+  return Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? temporary : '/tmp';
+}
+
+/** Who owns the queue now knows that a socket noted earlier has nobody behind it. */
+async function removeStaleSocket(queueFolder: string): Promise<void> {
+  try {
+    const path = await readFile(join(queueFolder, SOCKET_NOTE), 'utf8');
+    if (basename(path) !== SOCKET_NAME) return;
+    await rm(path, { force: true });
+    await rmdir(dirname(path));
+  } catch {
+    // There was none, or it is gone: tidying is all that this is for.
+  }
 }
 
 function controlApp(control: QueueControl): Hono {
