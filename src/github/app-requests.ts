@@ -2,7 +2,7 @@ import { App } from '@octokit/app';
 import { Octokit } from '@octokit/core';
 import { fetch, type Dispatcher } from 'undici';
 import { z } from 'zod';
-import { giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
+import { EverlogError, giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
 import { codedCause } from './connections.ts';
 import type { GitHubHost } from './host.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
@@ -17,8 +17,18 @@ export type AppRequest = (
   route: string,
   parameters: Readonly<Record<string, unknown>>,
   about: string,
-) => Promise<unknown>;
+) => Promise<AppAnswer>;
 
+/** An answer of 2xx. */
+export interface AppAnswer {
+  /** As it came: ids may be larger than the numbers that JSON.parse can hold (deliveries have them since 2026). */
+  readonly text: string;
+  /** The `Link` header, which leads to the next page. */
+  readonly link: string | null;
+}
+
+/** A page of a hundred installations or deliveries is well under one; more is not GitHub. */
+const APP_BODY_BYTES_MAX = 8 * 1024 * 1024;
 /** An App call answers in well under a second; GitHub gives up after ten. */
 const APP_REQUEST_TIMEOUT_MS = 30_000;
 
@@ -53,15 +63,37 @@ export function openAppRequests(
   });
   return async (route, parameters, about) => {
     try {
-      const { data }: { data: unknown } = await app.octokit.request(route, { ...parameters });
-      return data;
+      const answer: { data: unknown; headers: { link?: string | undefined } } = await app.octokit.request(
+        route,
+        {
+          ...parameters,
+          request: { parseSuccessResponseBody: false },
+        },
+      );
+      return { text: await textOf(answer.data), link: answer.headers.link ?? null };
     } catch (error) {
       throw appRequestError(error, host, about, now());
     }
   };
 }
 
+/** Octokit hands the body over as a stream, or as an empty text where there is none. */
+async function textOf(body: unknown): Promise<string> {
+  if (!(body instanceof ReadableStream)) return '';
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    if (!(chunk instanceof Uint8Array)) throw new Error('the HTTP client gave text for bytes');
+    bytes += chunk.byteLength;
+    if (bytes > APP_BODY_BYTES_MAX)
+      throw retryable('github_unexpected', `an answer over ${APP_BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
 function appRequestError(error: unknown, host: GitHubHost, about: string, now: Date): Error {
+  if (error instanceof EverlogError) return error;
   const coded = codedCause(error);
   if (coded !== null) return coded;
   const parsed = requestErrorSchema.safeParse(error);
