@@ -17,7 +17,10 @@ export type AppRequest = (
   route: string,
   parameters: Readonly<Record<string, unknown>>,
   about: string,
-) => Promise<AppAnswer>;
+) => Promise<unknown>;
+
+/** The same, with the answer as it came. */
+export type RawAppRequest = (...call: Parameters<AppRequest>) => Promise<AppAnswer>;
 
 /** An answer of 2xx. */
 export interface AppAnswer {
@@ -45,13 +48,31 @@ export interface AppCredentials {
   readonly privateKey: string;
 }
 
-/** Opens the App calls of one host. Failures are coded as `Tokens.tokenFor` says. */
+/** Opens the App calls of one host; they answer parsed JSON. Failures are coded as `Tokens.tokenFor` says. */
 export function openAppRequests(
   host: GitHubHost,
   credentials: AppCredentials,
   dispatcher: Dispatcher,
   now: () => Date,
 ): AppRequest {
+  const request = openRawAppRequests(host, credentials, dispatcher, now);
+  return async (route, parameters, about) => {
+    const { text } = await request(route, parameters, about);
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw retryable('github_unexpected', `${host.name}: the answer for ${about} is not JSON`);
+    }
+  };
+}
+
+/** The same calls, with answers as they came. */
+export function openRawAppRequests(
+  host: GitHubHost,
+  credentials: AppCredentials,
+  dispatcher: Dispatcher,
+  now: () => Date,
+): RawAppRequest {
   const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
   const fetchHere = (url: string, options: Parameters<typeof fetch>[1]) =>
     fetch(url, { ...options, dispatcher, signal: AbortSignal.timeout(APP_REQUEST_TIMEOUT_MS) });

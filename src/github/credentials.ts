@@ -80,7 +80,7 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
     return remembered(installations, place, async () => {
       const { owner, repo } = repository;
       const answer = await request('GET /repos/{owner}/{repo}/installation', { owner, repo }, place);
-      return installationSchema.parse(JSON.parse(answer.text)).id;
+      return installationSchema.parse(answer).id;
     });
   }
 
@@ -90,7 +90,7 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
       { installation_id: id, permissions: { actions: 'read', metadata: 'read' } },
       `installation ${id}`,
     );
-    const { token, expires_at } = tokenSchema.parse(JSON.parse(answer.text));
+    const { token, expires_at } = tokenSchema.parse(answer);
     const lifeMs = Date.parse(expires_at) - now().getTime();
     // A host that gives short tokens must not make us mint one per call.
     return { token, renewAtMs: now().getTime() + lifeMs - Math.min(RENEW_BEFORE_MS, lifeMs / 10) };

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { EverlogError, retryable } from '../errors.ts';
-import type { AppRequest } from './app-requests.ts';
+import type { RawAppRequest } from './app-requests.ts';
 import type { GitHubHost, Product } from './host.ts';
 
 /**
@@ -54,7 +54,7 @@ export function redeliveryWindowMs(product: Product): number {
 }
 
 /** Opens the list of deliveries of one host's App. */
-export function openDeliveryLog(host: GitHubHost, request: AppRequest): DeliveryLog {
+export function openDeliveryLog(host: GitHubHost, request: RawAppRequest): DeliveryLog {
   return {
     host,
     async page(cursor) {
