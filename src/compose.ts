@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { archiveJob } from '../workers/handlers/archive-job.ts';
 import type { HostAccess } from '../workers/archive-run.ts';
 import { installationChanged } from '../workers/handlers/installation-changed.ts';
+import { reconcileHosts, type ReconcileHost } from '../workers/handlers/reconcile-hosts.ts';
+import { reconcileRepository } from '../workers/handlers/reconcile-repository.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openFolderStore } from './archive/folder-object-store.ts';
@@ -14,9 +16,11 @@ import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
 import type { ArchiveUrl, Config } from './config.ts';
 import { openApi } from './github/api.ts';
+import { openAppRequests } from './github/app-requests.ts';
 import { openConnections } from './github/connections.ts';
 import { openTokens, type Tokens } from './github/credentials.ts';
 import { lookUpLog } from './github/job-log.ts';
+import { listInstallations } from './github/repositories.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { NewJob, QueueName } from './queue/catalog.ts';
@@ -123,7 +127,7 @@ export function startWorkforce(
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
-  const { hosts, tokens, close } = openHosts(config, now);
+  const { hosts, tokens, reconcilable, close } = openHosts(config, now);
   const deps = {
     store,
     names: openKnownNames(store, now),
@@ -142,10 +146,18 @@ export function startWorkforce(
     enqueue: (job: NewJob) => open.queue.add(job),
     random: () => randomInt(2 ** 32) / 2 ** 32,
     onRecorded: (outcome: string, source: string, bytes: number) => metrics.recorded(outcome, source, bytes),
+    reconcileHosts: reconcilable,
+    reconcileIntervalMs: config.reconcileIntervalMs,
+    reconcileLookbackMs: config.reconcileLookbackMs,
+    reconcileShare: config.reconcileBudgetShare,
+    onReconciled: () => undefined,
+    log,
   };
   const handlers: Handlers = {
     'archive-job': (data, context) => archiveJob(deps, data, context),
     'sweep-run': (data, context) => sweepRun(deps, data, context),
+    'reconcile-hosts': () => reconcileHosts(deps),
+    'reconcile-repository': (data, context) => reconcileRepository(deps, data, context),
     'installation-changed': async (data) => {
       tokens.get(data.host)?.forget(data.installation_id);
       await installationChanged({ state: open.storage.state, queue: open.queue }, data);
@@ -163,11 +175,18 @@ export function startWorkforce(
   return { workers, spool, close };
 }
 
-function openHosts(
-  config: Config,
-  now: () => Date,
-): { hosts: Map<string, HostAccess>; tokens: Map<string, Tokens>; close: () => Promise<void> } {
+/** Every host that there are credentials for, by the name in keys. */
+export interface OpenHosts {
+  readonly hosts: ReadonlyMap<string, HostAccess>;
+  readonly tokens: ReadonlyMap<string, Tokens>;
+  readonly reconcilable: ReadonlyMap<string, ReconcileHost>;
+  close(): Promise<void>;
+}
+
+/** Opens the hosts of the configuration; nothing is asked of them yet. */
+export function openHosts(config: Config, now: () => Date): OpenHosts {
   const hosts = new Map<string, HostAccess>();
+  const reconcilable = new Map<string, ReconcileHost>();
   const tokens = new Map<string, Tokens>();
   const closers: (() => Promise<void>)[] = [];
   for (const { github, credentials } of config.hosts) {
@@ -177,11 +196,16 @@ function openHosts(
     const api = openApi(github, connections, hostTokens, now);
     hosts.set(github.host, { api, lookUpLog: (ref) => lookUpLog(api, connections, ref, now) });
     tokens.set(github.host, hostTokens);
+    const appRequests =
+      credentials.kind === 'app' ? openAppRequests(github, credentials, connections.dispatcher, now) : null;
+    const installations = appRequests === null ? null : () => listInstallations(appRequests);
+    reconcilable.set(github.host, { api, installations });
     closers.push(() => connections.close());
   }
   return {
     hosts,
     tokens,
+    reconcilable,
     async close() {
       await Promise.all(closers.map((close) => close()));
     },

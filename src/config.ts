@@ -19,6 +19,11 @@ export interface Config {
   readonly spoolFolder: string;
   readonly spoolBytesMax: number;
   readonly logRetentionMs: number;
+  readonly reconcileIntervalMs: number;
+  readonly reconcileLookbackMs: number;
+  /** Shares of an installation's rate limit, in (0, 1]. */
+  readonly reconcileBudgetShare: number;
+  readonly backfillBudgetShare: number;
   readonly concurrency: number;
   readonly listen: ListenAddress | null;
   readonly adminListen: ListenAddress | null;
@@ -105,6 +110,10 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     spoolFolder: variables.text('EVERLOG_SPOOL_DIR') ?? tmpdir(),
     spoolBytesMax: variables.size('EVERLOG_SPOOL_MAX_BYTES', 4 * GIB),
     logRetentionMs: variables.duration('EVERLOG_GITHUB_LOG_RETENTION', 90 * DAY_MS),
+    reconcileIntervalMs: variables.duration('EVERLOG_RECONCILE_INTERVAL', HOUR_MS),
+    reconcileLookbackMs: variables.duration('EVERLOG_RECONCILE_LOOKBACK', 72 * HOUR_MS),
+    reconcileBudgetShare: variables.share('EVERLOG_RECONCILE_BUDGET_SHARE', 0.1),
+    backfillBudgetShare: variables.share('EVERLOG_BACKFILL_BUDGET_SHARE', 0.3),
     concurrency: variables.whole('EVERLOG_CONCURRENCY', 50, { min: 1, max: 1_000 }),
     listen: readListen(variables, 'EVERLOG_LISTEN', { host: '127.0.0.1', port: 3000 }),
     adminListen: readListen(variables, 'EVERLOG_ADMIN_LISTEN', { host: '127.0.0.1', port: 9464 }),

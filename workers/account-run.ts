@@ -1,7 +1,7 @@
 import { commitRecordRevision, findJobRecords, type StoredRecord } from '../src/archive/commit.ts';
 import type { KnownNames } from '../src/archive/known-names.ts';
 import type { ObjectStore } from '../src/archive/object-store.ts';
-import { isProvisional, type Source } from '../src/archive/record.ts';
+import { isProvisional, type JobRecord, type Source } from '../src/archive/record.ts';
 import { commitRun, type RunEntry } from '../src/archive/run-object.ts';
 import type { ListedJob } from '../src/github/lists.ts';
 import { packDelivered, type ArchiveJob, type NewJob } from '../src/queue/catalog.ts';
@@ -29,30 +29,33 @@ export interface Attempt {
   readonly runAttempt: number;
 }
 
+/** Whether an absence that a later look may overturn is due for that look. */
+export type LookAgain = (record: JobRecord) => boolean;
+
 export interface Account {
   /** Completed jobs without a record; they are queued now. */
   readonly missing: readonly number[];
   /** Jobs that GitHub says are not over. */
   readonly unfinished: readonly number[];
-  /** Jobs whose absence a later look may overturn; they are queued when `lookAgain` is set. */
-  readonly provisional: readonly number[];
+  /** Jobs whose absence a later look may overturn and was due for one; they are queued now too. */
+  readonly lookedAgain: readonly number[];
   readonly archived: readonly number[];
   readonly absent: readonly { readonly job_id: number; readonly outcome: string }[];
 }
 
-/** Compares a listing with the archive and queues the difference. */
+/** Compares a listing with the archive and queues the difference. `lookAgain` null: absences stay as they are. */
 export async function accountForJobs(
   deps: AccountDeps,
   attempt: Attempt,
   listed: readonly ListedJob[],
   source: Extract<Source, 'sweep' | 'reconcile' | 'backfill'>,
-  lookAgain: boolean,
+  lookAgain: LookAgain | null,
 ): Promise<Account> {
   const records = await findJobRecords(deps.store, deps.names, attempt, attempt.runId);
   const account = {
     missing: [] as number[],
     unfinished: [] as number[],
-    provisional: [] as number[],
+    lookedAgain: [] as number[],
     archived: [] as number[],
     absent: [] as { job_id: number; outcome: string }[],
   };
@@ -73,14 +76,12 @@ export async function accountForJobs(
     await confirm(deps, record, { job, raw });
     if (record.record.outcome === 'archived') account.archived.push(job.id);
     else account.absent.push({ job_id: job.id, outcome: record.record.outcome });
-    if (!isProvisional(record.record.outcome)) continue;
-    account.provisional.push(job.id);
-    if (lookAgain) {
-      await deps.enqueue({
-        name: 'archive-job',
-        data: archiveJobOf(attempt, { job, raw }, source, deps.now()),
-      });
-    }
+    if (!isProvisional(record.record.outcome) || lookAgain?.(record.record) !== true) continue;
+    account.lookedAgain.push(job.id);
+    await deps.enqueue({
+      name: 'archive-job',
+      data: archiveJobOf(attempt, { job, raw }, source, deps.now()),
+    });
   }
   return account;
 }

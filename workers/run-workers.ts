@@ -133,6 +133,10 @@ async function handle(job: BullJob, handlers: Handlers): Promise<void> {
       return handlers['sweep-run'](parsed('sweep-run', job.data), contextOf(job));
     case 'installation-changed':
       return handlers['installation-changed'](parsed('installation-changed', job.data), contextOf(job));
+    case 'reconcile-hosts':
+      return handlers['reconcile-hosts'](parsed('reconcile-hosts', job.data), contextOf(job));
+    case 'reconcile-repository':
+      return handlers['reconcile-repository'](parsed('reconcile-repository', job.data), contextOf(job));
     default:
       throw giveUp('job_data_invalid', `this version knows no job called ${job.name}`);
   }

@@ -75,6 +75,19 @@ export class Variables {
     );
   }
 
+  /** A part of a whole, above 0 and at most 1. */
+  share(name: string, fallback: number): number {
+    return this.parsed(
+      name,
+      fallback,
+      (text) => {
+        const value = /^\d?\.?\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
+        return value > 0 && value <= 1 ? value : null;
+      },
+      'a share above 0 and at most 1, such as 0.1',
+    );
+  }
+
   flag(name: string): boolean {
     const words: Readonly<Record<string, boolean>> = {
       true: true,

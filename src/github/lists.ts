@@ -83,7 +83,17 @@ async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string
  * @throws EverlogError `github_unexpected` when it leads to another origin.
  */
 export function nextPath(answer: ApiAnswer, api: GitHubApi): string | null {
-  const [, target] = /<([^>]+)>\s*;\s*rel="next"/.exec(headerText(answer.headers, 'link') ?? '') ?? [];
+  return linkedPath(answer, api, 'next');
+}
+
+/** Likewise of another page that the answer's `Link` header names. */
+export function linkedPath(
+  answer: ApiAnswer,
+  api: GitHubApi,
+  relation: 'next' | 'prev' | 'first' | 'last',
+): string | null {
+  const links = (headerText(answer.headers, 'link') ?? '').matchAll(/<([^>]+)>\s*;\s*rel="([a-z]+)"/g);
+  const target = [...links].find(([, , rel]) => rel === relation)?.[1];
   if (target === undefined) return null;
   const base = new URL(api.host.apiUrl);
   const url = URL.canParse(target, base.href) ? new URL(target, base.href) : null;

@@ -58,6 +58,7 @@ async function unlessOthersWereFaster(act: () => Promise<void>): Promise<boolean
 
 /** What GitHub has just told of goes before what Everlog found by itself, and both before the past. */
 function urgencyOf(job: NewJob): Urgency {
+  if (isPeriodic(job)) return 'sweep';
   if (job.name !== 'archive-job') return 'live';
   switch (job.data.source) {
     case 'webhook':
@@ -74,6 +75,7 @@ function urgencyOf(job: NewJob): Urgency {
 
 /** Jobs of one repository are one flow. */
 function flowOf(job: NewJob): string {
+  if (job.name === 'reconcile-hosts') return 'hosts/';
   if (job.name === 'installation-changed') return `${job.data.host}/`;
   const { host, repository_id, owner, repo } = job.data;
   return `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`;
@@ -84,9 +86,14 @@ function jobOptions(job: NewJob, id: string): Parameters<BullQueue['add']>[2] {
     jobId: id,
     attempts: CATALOG[job.name].attempts,
     backoff: { type: 'capped' },
-    removeOnComplete: FINISHED_KEPT,
+    // What is done at every interval must not be taken for a duplicate of the last time.
+    removeOnComplete: isPeriodic(job) ? true : FINISHED_KEPT,
     removeOnFail: false,
     stackTraceLimit: 0,
     ...(job.name === 'sweep-run' ? { delay: job.delayMs } : {}),
   };
+}
+
+function isPeriodic(job: NewJob): boolean {
+  return job.name === 'reconcile-hosts' || job.name === 'reconcile-repository';
 }

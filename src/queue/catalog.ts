@@ -60,6 +60,25 @@ const installationChangedSchema = z.object({
   received_at: instant,
 });
 
+/** Nothing beside the moment it runs at matters to it. */
+const reconcileHostsSchema = z.object({});
+
+const reconcileRepositorySchema = z.object({
+  host: z.string().min(1),
+  owner: name,
+  repo: name,
+  repository_id: id,
+  installation_id: id.nullable(),
+  /** Which runs are looked at: those of the lookback, or all that can still change. */
+  pass: z.enum(['recent', 'daily']),
+  /** When it began: its windows end there. Null: not yet. */
+  started_at: instant.nullable(),
+  /** Runs created until then are compared; a broken-off job goes on behind. */
+  done_until: instant.nullable(),
+});
+
+export type ReconcileHosts = z.infer<typeof reconcileHostsSchema>;
+export type ReconcileRepository = z.infer<typeof reconcileRepositorySchema>;
 export type ArchiveJob = z.infer<typeof archiveJobSchema>;
 export type SweepRun = z.infer<typeof sweepRunSchema>;
 export type InstallationChanged = z.infer<typeof installationChangedSchema>;
@@ -69,7 +88,9 @@ export type NewJob =
   | { readonly name: 'archive-job'; readonly data: ArchiveJob }
   /** `delayMs`: how long it may rest; a sweep that waits longer already is brought forward. */
   | { readonly name: 'sweep-run'; readonly data: SweepRun; readonly delayMs: number }
-  | { readonly name: 'installation-changed'; readonly data: InstallationChanged };
+  | { readonly name: 'installation-changed'; readonly data: InstallationChanged }
+  | { readonly name: 'reconcile-hosts'; readonly data: ReconcileHosts }
+  | { readonly name: 'reconcile-repository'; readonly data: ReconcileRepository };
 export type JobName = NewJob['name'];
 /** The data of one kind of job. */
 export type JobData<N extends JobName> = Extract<NewJob, { name: N }>['data'];
@@ -103,6 +124,18 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
       `installation-${idPart(data.host)}-${data.installation_id}-${data.action}-${Date.parse(data.received_at)}`,
     attempts: 20,
   },
+  'reconcile-hosts': {
+    queue: 'upkeep',
+    schema: reconcileHostsSchema,
+    id: () => 'reconcile-hosts',
+    attempts: 20,
+  },
+  'reconcile-repository': {
+    queue: 'upkeep',
+    schema: reconcileRepositorySchema,
+    id: (data) => `reconcile-${data.pass}-${idPart(data.host)}-${data.repository_id}`,
+    attempts: 20,
+  },
 };
 
 /** A run is swept this long after it was asked for, in case that the event of its end is lost: hosted jobs end within 6 h. */
@@ -119,6 +152,10 @@ export function queueIdOf(job: NewJob): string {
       return CATALOG['sweep-run'].id(job.data);
     case 'installation-changed':
       return CATALOG['installation-changed'].id(job.data);
+    case 'reconcile-hosts':
+      return CATALOG['reconcile-hosts'].id(job.data);
+    case 'reconcile-repository':
+      return CATALOG['reconcile-repository'].id(job.data);
   }
 }
 

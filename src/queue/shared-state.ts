@@ -29,7 +29,7 @@ export interface Pace {
 }
 
 /** Counts are forgotten after this: longer than any window that is asked for. */
-export const COUNTS_KEPT_MINUTES = 30;
+export const COUNTS_KEPT_MINUTES = 65;
 
 interface Budget {
   spentUntilMs: number;

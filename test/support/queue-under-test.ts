@@ -103,6 +103,8 @@ export function work(
     'archive-job': handler,
     'sweep-run': () => Promise.resolve(),
     'installation-changed': () => Promise.resolve(),
+    'reconcile-hosts': () => Promise.resolve(),
+    'reconcile-repository': () => Promise.resolve(),
   };
   return runWorkers({
     storage,

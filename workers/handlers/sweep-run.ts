@@ -85,7 +85,7 @@ async function sweep(
   if (run?.success !== true || listing === null || listing.kind === 'missing') {
     return gone(deps, api, attempt, data);
   }
-  const account = await accountForJobs(deps, attempt, listing.jobs, 'sweep', false);
+  const account = await accountForJobs(deps, attempt, listing.jobs, 'sweep', null);
   const open = account.missing.length + account.unfinished.length;
   if (open === 0 && (run.data.status ?? 'completed') === 'completed') {
     await recordAttempt(deps, attempt, run.data, listing.jobs, account, null);

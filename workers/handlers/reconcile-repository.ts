@@ -1,0 +1,92 @@
+import { giveUp } from '../../src/errors.ts';
+import type { ReconcileRepository } from '../../src/queue/catalog.ts';
+import type { AccountDeps } from '../account-run.ts';
+import type { JobContext } from '../job-context.ts';
+import type { Comparison } from '../reconcile/compare-run.ts';
+import { isDueForLook, restOf, windowsOf } from '../reconcile/plan.ts';
+import { reconcileRepository as compare } from '../reconcile/reconcile-repository.ts';
+import { openSpending } from '../reconcile/spending.ts';
+import { addCounts, newCounts, type Counts } from '../reconcile/tally.ts';
+import type { RunNumberGap } from '../reconcile/run-numbers.ts';
+import type { ReconcileHostsDeps } from './reconcile-hosts.ts';
+
+export interface ReconcileRepositoryDeps extends ReconcileHostsDeps, AccountDeps {
+  readonly missRules: { readonly retentionMs: number };
+  /** Told of every repository that was looked through. */
+  readonly onReconciled: (counts: Counts, apiCalls: number) => void;
+}
+
+/** One that was broken off this long ago begins anew: its windows lie too far back. */
+const STALE_MS = 6 * 60 * 60_000;
+/** Run numbers told of in one line of the log. */
+const RUN_NUMBERS_SHOWN = 20;
+
+/** Compares one repository with the archive; put off when its share of the rate budget is spent, it goes on where it was. */
+export async function reconcileRepository(
+  deps: ReconcileRepositoryDeps,
+  given: ReconcileRepository,
+  context: JobContext<ReconcileRepository>,
+): Promise<void> {
+  const host = deps.reconcileHosts.get(given.host);
+  if (host === undefined)
+    throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${given.host}`);
+  const spending = { purpose: 'reconcile', share: deps.reconcileShare, onWait: null } as const;
+  const api = openSpending(deps, host.api, spending);
+  const { retentionMs } = deps.missRules;
+  const daily = given.pass === 'daily';
+  const comparison: Comparison = {
+    ...deps,
+    api,
+    source: 'reconcile',
+    readsComplete: daily,
+    lookAgain: daily ? (record) => isDueForLook(record, deps.now(), retentionMs) : null,
+    retentionMs,
+  };
+  const data = fresh(given, deps.now());
+  const startedAt = new Date(data.started_at ?? deps.now());
+  const doneUntil = data.done_until === null ? null : new Date(data.done_until);
+  const sum = newCounts();
+  const gaps: RunNumberGap[] = [];
+  for (const window of windowsOf(data.pass, startedAt, {
+    lookbackMs: deps.reconcileLookbackMs,
+    retentionMs,
+  })) {
+    const rest = restOf(window, doneUntil);
+    if (rest === null) continue;
+    const { counts, runNumberGaps } = await compare(comparison, placeOf(data), rest, {
+      onWindow: ({ to }) => context.update({ ...data, done_until: to.toISOString() }),
+    });
+    addCounts(sum, counts);
+    gaps.push(...runNumberGaps);
+  }
+  deps.onReconciled(sum, api.calls());
+  const about = {
+    host: data.host,
+    repo: `${data.owner}/${data.repo}`,
+    pass: data.pass,
+    api_calls: api.calls(),
+  };
+  deps.log.info({ ...about, ...sum }, 'repository reconciled');
+  if (daily && gaps.length > 0) {
+    deps.log.info(
+      { ...about, run_numbers: gaps.slice(0, RUN_NUMBERS_SHOWN), count: gaps.length },
+      'run numbers without a run: these were deleted',
+    );
+  }
+}
+
+function fresh(data: ReconcileRepository, now: Date): ReconcileRepository {
+  const isStale = data.started_at !== null && now.getTime() - Date.parse(data.started_at) > STALE_MS;
+  if (data.started_at !== null && !isStale) return data;
+  return { ...data, started_at: now.toISOString(), done_until: null };
+}
+
+function placeOf(data: ReconcileRepository): Parameters<typeof compare>[1] {
+  return {
+    host: data.host,
+    owner: data.owner,
+    repo: data.repo,
+    repositoryId: data.repository_id,
+    installationId: data.installation_id,
+  };
+}
