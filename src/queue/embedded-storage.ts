@@ -1,8 +1,8 @@
 import { createPostgresBackend, Queue, Worker, type IQueueBackend, type PgPool } from 'bullmq';
 import type { Log } from '../log.ts';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
-import type { FairOrder } from './fair-order.ts';
-import { openLocalOrder } from './local-order.ts';
+import { TAGS_MAX, type FairOrder } from './fair-order.ts';
+import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow } from './local-order.ts';
 import { openEmbeddedNotes } from './notes.ts';
 import { openLocalState } from './shared-state.ts';
 import type { QueueStorage } from './queue-storage.ts';
@@ -57,7 +57,11 @@ export async function openEmbeddedStorage(
     },
     orderOf(queue) {
       // Whoever adds and whoever works must see one order.
-      const order = orders.get(queue.name) ?? openLocalOrder(queue);
+      const waiting = async (): Promise<readonly WaitingFlow[]> => {
+        const { rows } = await postgres.pool.query(WAITING_FLOWS_SQL, [queue.name, TAGS_MAX]);
+        return waitingFlowsSchema.parse(rows);
+      };
+      const order = orders.get(queue.name) ?? openLocalOrder(queue, waiting);
       orders.set(queue.name, order);
       return order;
     },

@@ -2,27 +2,46 @@ import { z } from 'zod';
 import { FairTags, tagOf, type FairOrder } from './fair-order.ts';
 import type { BullQueue } from './queue-storage.ts';
 
-/** Waiting jobs read at once when the order is learnt. */
-const PAGE_JOBS = 1_000;
 /** Nothing waiting is looked for at most this often (adds). */
 const RESET_EVERY = 1_000;
 
-const flowSchema = z.object({
-  host: z.string(),
-  repository_id: z.number().nullish(),
-  owner: z.string().nullish(),
-  repo: z.string().nullish(),
-});
+/** What waits of one flow, by the priorities of its first and last job. */
+export interface WaitingFlow {
+  readonly flow: string;
+  readonly first: number;
+  readonly last: number;
+}
 
-/** The order of one queue's jobs where one process owns the queue: kept in memory, learnt from the queue at start. */
-export function openLocalOrder(queue: BullQueue): FairOrder {
+/**
+ * What an earlier process left waiting in a queue ($1), in one pass: read job by job, ten thousand would hold up the first
+ * delivery for seconds. Flows are named as `flowOf` names those of new jobs; a division by $2, the tags of one urgency, tells
+ * the urgencies apart.
+ */
+export const WAITING_FLOWS_SQL = `
+SELECT (data->>'host') || '/' || COALESCE(data->>'repository_id', lower((data->>'owner') || '/' || (data->>'repo')), '') AS flow,
+       min(priority)::int AS first, max(priority)::int AS last
+  FROM job
+ WHERE queue = $1 AND state = 'waiting' AND priority > 0 AND data->>'host' IS NOT NULL
+ GROUP BY 1, (priority - 1) / $2::int
+`;
+
+export const waitingFlowsSchema = z.array(z.object({ flow: z.string(), first: z.int(), last: z.int() }));
+
+/**
+ * The order of one queue's jobs where one process owns the queue: kept in memory, learnt at the first use from what waits, so
+ * that new jobs line up behind their own repository's.
+ */
+export function openLocalOrder(
+  queue: BullQueue,
+  readWaiting: () => Promise<readonly WaitingFlow[]>,
+): FairOrder {
   const tags = new FairTags();
   let learnt: Promise<void> | null = null;
   let admitted = 0;
 
   return {
     async admit(id, urgency, flow) {
-      learnt ??= learn(queue, tags).catch((error: unknown) => {
+      learnt ??= learn(readWaiting, tags).catch((error: unknown) => {
         learnt = null;
         throw error;
       });
@@ -37,17 +56,9 @@ export function openLocalOrder(queue: BullQueue): FairOrder {
   };
 }
 
-/** Reads the jobs that an earlier process left waiting, so that new ones line up behind their own repository's. */
-async function learn(queue: BullQueue, tags: FairTags): Promise<void> {
-  for (let start = 0; ; start += PAGE_JOBS) {
-    const jobs = await queue.getJobs(['prioritized'], start, start + PAGE_JOBS - 1, true);
-    for (const job of jobs) {
-      const place = tagOf(job.priority);
-      const flow = flowSchema.safeParse(job.data);
-      if (place === null || !flow.success) continue;
-      const { host, repository_id, owner, repo } = flow.data;
-      tags.restore(place.urgency, `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`, place.tag);
-    }
-    if (jobs.length < PAGE_JOBS) return;
+async function learn(readWaiting: () => Promise<readonly WaitingFlow[]>, tags: FairTags): Promise<void> {
+  for (const { flow, first, last } of await readWaiting()) {
+    for (const place of [tagOf(first), tagOf(last)])
+      if (place !== null) tags.restore(place.urgency, flow, place.tag);
   }
 }

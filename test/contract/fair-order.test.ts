@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { FairTags, priorityOf } from '../../src/queue/fair-order.ts';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
 import { openRedisOrder } from '../../src/queue/redis-state.ts';
+import { each } from '../support/everlog-under-test.ts';
 import { archiveJob, embeddedPlace } from '../support/queue-under-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { fairOrderContract, type OrderUnderTest } from './fair-order.contract.ts';
@@ -59,6 +60,7 @@ test(
     try {
       const first = openJobQueue(await place.open());
       for (let index = 0; index < 5; index += 1) await first.add(archiveJob(100 + index));
+      await first.add(archiveJob(105, { source: 'backfill' }));
       await first.add(archiveJob(200, { repository_id: null, owner: 'Octo-Org', repo: 'Other' }));
       await first.close();
 
@@ -69,9 +71,34 @@ test(
       expect(await order.admit('new-1', 'live', 'github.com/1296269')).toBe(6);
       expect(await order.admit('new-2', 'live', 'github.com/octo-org/other')).toBe(2);
       expect(await order.admit('new-3', 'live', 'github.com/77')).toBe(1);
-      expect(await order.admit('new-4', 'backfill', 'github.com/1296269')).toBe(1);
+      expect(await order.admit('new-4', 'backfill', 'github.com/1296269')).toBe(2);
+      expect(await order.admit('new-5', 'sweep', 'github.com/1296269')).toBe(1);
       await raw.close();
       await storage.close();
+    } finally {
+      await place.remove();
+    }
+  },
+  EMBEDDED_TIMEOUT_MS,
+);
+
+test(
+  'ten thousand jobs that waited do not hold up the first delivery after a start',
+  async () => {
+    const place = await embeddedPlace();
+    try {
+      const first = openJobQueue(await place.open());
+      const numbers = Array.from({ length: 10_000 }, (_, index) => index);
+      await each(numbers, 100, (index) =>
+        first.add(archiveJob(index + 1, { repository_id: (index % 500) + 1 })),
+      );
+      await first.close();
+      const queue = openJobQueue(await place.open());
+      const beganMs = performance.now();
+      expect(await queue.add(archiveJob(20_000))).toBe('queued');
+      // The receiver gives the queue this long.
+      expect(performance.now() - beganMs).toBeLessThan(2_000);
+      await queue.close();
     } finally {
       await place.remove();
     }
