@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import { archiveJob } from '../workers/handlers/archive-job.ts';
 import type { HostAccess } from '../workers/archive-run.ts';
 import { installationChanged } from '../workers/handlers/installation-changed.ts';
-import { reconcileHosts, type ReconcileHost } from '../workers/handlers/reconcile-hosts.ts';
+import { reconcileHosts } from '../workers/handlers/reconcile-hosts.ts';
 import { reconcileRepository } from '../workers/handlers/reconcile-repository.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
+import type { ReconcileHost } from '../workers/reconcile/targets.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openFolderStore } from './archive/folder-object-store.ts';
 import { openKnownNames } from './archive/known-names.ts';
@@ -180,7 +181,7 @@ export interface OpenHosts {
   readonly hosts: ReadonlyMap<string, HostAccess>;
   readonly tokens: ReadonlyMap<string, Tokens>;
   readonly reconcilable: ReadonlyMap<string, ReconcileHost>;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Opens the hosts of the configuration; nothing is asked of them yet. */

@@ -22,7 +22,10 @@ export interface ListedRun {
   /** The newest attempt; 1 where the host sends none. */
   readonly runAttempt: number;
   readonly status: string;
+  /** A re-run keeps it. */
   readonly createdAt: Date;
+  /** When its newest attempt began. */
+  readonly startedAt: Date;
   /** What its number counts within: the workflow. */
   readonly workflow: string | null;
   readonly raw: Readonly<Record<string, unknown>>;
@@ -52,6 +55,7 @@ const runSchema = z.looseObject({
   run_attempt: z.int().positive().nullish(),
   status: z.string().nullish(),
   created_at: z.iso.datetime({ offset: true }),
+  run_started_at: z.string().nullish(),
   workflow_id: z.int().nullish(),
 });
 const pageSchema = z.object({ total_count: z.int().min(0), workflow_runs: z.array(z.unknown()) });
@@ -159,12 +163,14 @@ function parseRun(value: unknown, api: GitHubApi): ListedRun {
     );
   }
   const run = parsed.data;
+  const startedMs = Date.parse(run.run_started_at ?? '');
   return {
     id: run.id,
     runNumber: run.run_number ?? null,
     runAttempt: run.run_attempt ?? 1,
     status: run.status ?? 'completed',
     createdAt: new Date(run.created_at),
+    startedAt: new Date(Number.isNaN(startedMs) ? run.created_at : startedMs),
     workflow: run.workflow_id === null || run.workflow_id === undefined ? null : String(run.workflow_id),
     raw: run,
   };

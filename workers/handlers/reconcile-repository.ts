@@ -3,7 +3,7 @@ import type { ReconcileRepository } from '../../src/queue/catalog.ts';
 import type { AccountDeps } from '../account-run.ts';
 import type { JobContext } from '../job-context.ts';
 import type { Comparison } from '../reconcile/compare-run.ts';
-import { isDueForLook, restOf, windowsOf } from '../reconcile/plan.ts';
+import { isDueForLook, isScheduled, restOf, windowsOf } from '../reconcile/plan.ts';
 import { reconcileRepository as compare } from '../reconcile/reconcile-repository.ts';
 import { openSpending } from '../reconcile/spending.ts';
 import { addCounts, newCounts, type Counts } from '../reconcile/tally.ts';
@@ -54,6 +54,7 @@ export async function reconcileRepository(
     const rest = restOf(window, doneUntil);
     if (rest === null) continue;
     const { counts, runNumberGaps } = await compare(comparison, placeOf(data), rest, {
+      isMeant: (run, known) => isScheduled(run, known.size > 0, startedAt, deps.reconcileLookbackMs),
       onWindow: ({ to }) => context.update({ ...data, done_until: to.toISOString() }),
     });
     addCounts(sum, counts);

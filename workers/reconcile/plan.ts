@@ -1,6 +1,5 @@
-import type { JobRecord } from '../../src/archive/record.ts';
-import type { CreatedWindow } from '../../src/github/runs.ts';
-import { momentOf } from '../../src/archive/record.ts';
+import { momentOf, type JobRecord } from '../../src/archive/record.ts';
+import type { CreatedWindow, ListedRun } from '../../src/github/runs.ts';
 
 /**
  * When which runs are looked at. Pure.
@@ -32,8 +31,9 @@ export function windowsOf(
   const startMs = startedAt.getTime();
   const back = (ms: number): Date => new Date(startMs - ms);
   if (pass === 'recent') return [{ from: back(limits.lookbackMs), to: startedAt }];
-  const recentMs = Math.max(RERUN_DAYS * DAY_MS, limits.lookbackMs);
-  const windows = [{ from: back(recentMs), to: startedAt }];
+  const recent = rerunWindow(startedAt, limits.lookbackMs);
+  const recentMs = startMs - recent.from.getTime();
+  const windows = [recent];
   const oldMs = limits.retentionMs - recentMs;
   if (oldMs > 0) {
     const slice = Math.floor(startMs / DAY_MS) % OLD_SLICES;
@@ -43,6 +43,35 @@ export function windowsOf(
     windows.unshift({ from, to });
   }
   return windows;
+}
+
+/** The window of runs that may still be run again, at least the lookback. */
+export function rerunWindow(startedAt: Date, lookbackMs: number): CreatedWindow {
+  const backMs = Math.max(RERUN_DAYS * DAY_MS, lookbackMs);
+  return { from: new Date(startedAt.getTime() - backMs), to: startedAt };
+}
+
+/**
+ * Whether a run is looked into by the schedule: it was created or run again within the lookback, or the archive knows it. What is
+ * older and unknown was there before Everlog, and is fetched by `backfill`, when somebody wants it.
+ */
+export function isScheduled(
+  run: Pick<ListedRun, 'createdAt' | 'startedAt'>,
+  isKnown: boolean,
+  startedAt: Date,
+  lookbackMs: number,
+): boolean {
+  const sinceMs = startedAt.getTime() - lookbackMs;
+  return isKnown || run.createdAt.getTime() >= sinceMs || run.startedAt.getTime() >= sinceMs;
+}
+
+/** A window in parts of this length, oldest first; the last one may be shorter. */
+export function slicesOf({ from, to }: CreatedWindow, sliceMs: number): CreatedWindow[] {
+  const slices: CreatedWindow[] = [];
+  for (let fromMs = from.getTime(); fromMs <= to.getTime(); fromMs += sliceMs) {
+    slices.push({ from: new Date(fromMs), to: new Date(Math.min(fromMs + sliceMs - 1_000, to.getTime())) });
+  }
+  return slices;
 }
 
 /** What is left of a window once everything created until `doneUntil` was compared; null when nothing is. */

@@ -10,8 +10,13 @@ import { newCounts, type Counts } from './tally.ts';
 /** A repository by its present name. */
 export type Place = Omit<Attempt, 'runId' | 'runAttempt'>;
 
+/** Which runs of a window are compared; the others are listed and passed over. */
+export type Meant = (run: ListedRun, known: ReadonlyMap<number, RunEntry>) => boolean;
+
 /** What follows the work as it goes. Awaited, so that whoever cannot take more holds it up. */
 export interface Follower {
+  /** Default: every run is compared. */
+  readonly isMeant?: Meant;
   /** Attempts whose jobs were queued. */
   readonly onOpen?: (open: OpenAttempt) => Promise<void>;
   /** After each page of runs. */
@@ -52,7 +57,9 @@ export async function reconcileRepository(
     const ids = page.runs.map(({ id }) => id);
     const known = await findKnownAttempts(deps.store, place.host, names, ids);
     await forEachInFlight(inOrder(page.runs), RUNS_IN_FLIGHT, async (run) => {
-      for (const open of await compareRun(deps, place, run, known.get(run.id) ?? NONE, counts)) {
+      const attempts = known.get(run.id) ?? NONE;
+      if (follower.isMeant?.(run, attempts) === false) return;
+      for (const open of await compareRun(deps, place, run, attempts, counts)) {
         await follower.onOpen?.(open);
       }
     });
