@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   statSync,
@@ -59,29 +60,25 @@ function failingWith(code: string): () => Promise<void> {
 
 describe('several processes on one folder', () => {
   test('racing for the same keys: each is created once, by one of them', async () => {
-    const keys = Array.from({ length: 150 }, (_, index) => `v1/race/${index % 5}/${index}.json`);
-    const go = join(folder, '..', 'go');
-    const racers = ['a', 'b', 'c'].map((name) =>
+    const keys = Array.from({ length: 60 }, (_, index) => `v1/race/${index % 5}/${index}.json`);
+    const starts = mkdtempSync(join(folder, '..', 'starts-'));
+    const names = ['a', 'b', 'c'];
+    // All three stand at the start of every key, else the first process to be scheduled would win them all.
+    const racers = names.map((name) =>
       child(`
-        import { existsSync } from 'node:fs';
+        import { existsSync, writeFileSync } from 'node:fs';
         const store = await openFolderStore({ folder });
         const created = [];
-        const keys = ${JSON.stringify(name === 'b' ? keys.toReversed() : keys)};
-        console.log(JSON.stringify({ ready: true }));
-        while (!existsSync(${JSON.stringify(go)}));
-        await Promise.all(keys.map(async (key) => {
+        for (const [index, key] of ${JSON.stringify(keys)}.entries()) {
+          const marks = ${JSON.stringify(names)}.map((racer) => ${JSON.stringify(starts)} + '/' + index + racer);
+          writeFileSync(${JSON.stringify(starts)} + '/' + index + ${JSON.stringify(name)}, '');
+          while (!marks.every((mark) => existsSync(mark))) await new Promise((next) => setImmediate(next));
           const body = bytesBody(Buffer.from(${JSON.stringify(name)}.repeat(10_000)));
           const { outcome } = await store.putIfAbsent(key, body, { contentType: 'text/plain', kind: 'other' });
           if (outcome === 'created') created.push(key);
-        }));
+        }
         console.log(JSON.stringify({ created }));`),
     );
-    await Promise.all(
-      racers.map(async (racer) =>
-        racer.waitForLine((seen) => seen.json?.['ready'] === true, CHILD_TIMEOUT_MS),
-      ),
-    );
-    writeFileSync(go, '');
     const winnerOf = new Map<string, string>();
     for (const [index, racer] of racers.entries()) {
       const line = await racer.waitForLine((seen) => seen.json?.['created'] !== undefined, CHILD_TIMEOUT_MS);
