@@ -1,4 +1,5 @@
-import { commitRecordRevision, findJobRecords, type StoredRecord } from '../src/archive/commit.ts';
+import { commitRecordRevision } from '../src/archive/commit.ts';
+import { findJobRecords, type StandingRecord } from '../src/archive/job-records.ts';
 import type { KnownNames } from '../src/archive/known-names.ts';
 import type { ObjectStore } from '../src/archive/object-store.ts';
 import { isProvisional, type JobRecord, type Source } from '../src/archive/record.ts';
@@ -123,7 +124,7 @@ export function recordAttempt(
  * A record made from a delivery's copy is only as good as the webhook's secret. Where GitHub's listing says otherwise of the
  * job, the next revision says it by the listing; where it agrees, the attempt's object, which holds the listing, confirms it.
  */
-async function confirm(deps: AccountDeps, stored: StoredRecord, { job, raw }: ListedJob): Promise<void> {
+async function confirm(deps: AccountDeps, stored: StandingRecord, { job, raw }: ListedJob): Promise<void> {
   const { record } = stored;
   if (record.details_source !== 'webhook') return;
   const agrees =

@@ -1,25 +1,16 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { giveUp } from '../errors.ts';
-import { logKey, parseKey, recordKey, recordsPrefix, type JobAddress } from './keys.ts';
-import type { KnownNames, NamedRepository } from './known-names.ts';
-import { readWhole, type ObjectStore, type PutBody } from './object-store.ts';
+import { recordAt, type StandingRecord } from './job-records.ts';
+import { logKey, recordKey, type JobAddress } from './keys.ts';
+import type { ObjectStore, PutBody } from './object-store.ts';
 import { bytesBody } from './put-body.ts';
-import { parseRecord, serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
+import { serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
 
 /**
  * The commit protocol (DESIGN decision 4): the log first, the record last, both create-only. Every step can be repeated:
  * what is there already and says the same is success, what says something else makes ours the next revision.
  */
-
-/** A record that stands in the archive. */
-export interface StoredRecord {
-  readonly key: string;
-  readonly address: JobAddress;
-  readonly revision: number;
-  readonly record: JobRecord;
-}
 
 /** A record without what the commit decides. */
 export type RecordDraft = Omit<JobRecord, 'revision' | 'supersedes' | 'log'>;
@@ -38,7 +29,7 @@ export interface Commit {
   readonly dt: string;
   readonly draft: RecordDraft;
   /** The record that this one follows, if any. */
-  readonly prior: StoredRecord | null;
+  readonly prior: StandingRecord | null;
 }
 
 export interface Committed {
@@ -51,60 +42,14 @@ export interface Committed {
 /** More revisions of one job than this mean that something writes without end. */
 const REVISIONS_MAX = 100;
 
-/** The newest record of a job: under its run in any attempt, and under any name its repository has borne. */
-export async function findRecord(
-  store: ObjectStore,
-  names: KnownNames,
-  repository: NamedRepository,
-  runId: number,
-  jobId: number,
-): Promise<StoredRecord | null> {
-  let newest: Omit<StoredRecord, 'record'> | null = null;
-  for (const name of await names.namesOf(repository)) {
-    for await (const { key } of store.list(recordsPrefix({ host: repository.host, ...name, runId }))) {
-      const parsed = parseKey(key);
-      if (parsed?.type !== 'record' || parsed.address.jobId !== jobId) continue;
-      if (newest === null || parsed.revision > newest.revision) {
-        newest = { key, address: parsed.address, revision: parsed.revision };
-      }
-    }
-  }
-  return newest === null ? null : { ...newest, record: await readRecord(store, newest.key) };
-}
-
-/** The newest record of every job of a run, under any attempt and any name, by job id. */
-export async function findJobRecords(
-  store: ObjectStore,
-  names: KnownNames,
-  repository: NamedRepository,
-  runId: number,
-): Promise<ReadonlyMap<number, StoredRecord>> {
-  const newest = new Map<number, Omit<StoredRecord, 'record'>>();
-  for (const name of await names.namesOf(repository)) {
-    for await (const { key } of store.list(recordsPrefix({ host: repository.host, ...name, runId }))) {
-      const parsed = parseKey(key);
-      if (parsed?.type !== 'record') continue;
-      const { address, revision } = parsed;
-      const known = newest.get(address.jobId);
-      if (known === undefined || revision > known.revision)
-        newest.set(address.jobId, { key, address, revision });
-    }
-  }
-  const records = new Map<number, StoredRecord>();
-  for (const [jobId, entry] of newest) {
-    records.set(jobId, { ...entry, record: await readRecord(store, entry.key) });
-  }
-  return records;
-}
-
 /** Commits what is now known of a recorded job, with the log that it has: the next revision of its record. */
 export async function commitRecordRevision(
   store: ObjectStore,
-  standing: StoredRecord,
+  standing: StandingRecord,
   draft: RecordDraft,
 ): Promise<void> {
   const key = recordKey(standing.address, standing.revision + 1);
-  const record = ordered(draft, standing.revision + 1, standing.key, standing.record.log);
+  const record = ordered(placed(draft, standing), standing.revision + 1, standing.key, standing.record.log);
   // Another process may have written that revision meanwhile: the newest is looked at again by the next sweep.
   await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
     contentType: 'application/json',
@@ -159,13 +104,13 @@ async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
     const revision = (prior?.revision ?? 0) + 1;
     const key = recordKey(commit.address, revision);
-    const record = ordered(commit.draft, revision, prior?.key ?? null, log);
+    const record = ordered(placed(commit.draft, prior), revision, prior?.key ?? null, log);
     const put = await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
       contentType: 'application/json',
       kind: 'record',
     });
     if (put.outcome === 'created') return { key, record, written: true };
-    const standing = await readRecord(store, key);
+    const standing = await recordAt(store, key, commit.address, revision);
     if (saysTheSame(standing, record)) return { key, record: standing, written: false };
     prior = { key, address: commit.address, revision, record: standing };
   }
@@ -176,6 +121,13 @@ async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog
 function saysTheSame(standing: JobRecord, ours: JobRecord): boolean {
   if (ours.log === null) return standing.log !== null || standing.outcome === ours.outcome;
   return standing.log?.sha256 === ours.log.sha256;
+}
+
+/** A later finding stands where the first copy was filed, so it bears that copy's name and attempt. */
+function placed(draft: RecordDraft, prior: StandingRecord | null): RecordDraft {
+  if (prior === null) return draft;
+  const { owner, repo, run_attempt } = prior.record;
+  return { ...draft, owner, repo, run_attempt };
 }
 
 /** Members in the contract's order, so that a person finds the outcome first. */
@@ -215,14 +167,6 @@ function recorded(key: string, versionId: string | null, log: ReadyLog): Recorde
     stored_bytes: log.body.bytes,
     encoding: 'gzip',
   };
-}
-
-async function readRecord(store: ObjectStore, key: string): Promise<JobRecord> {
-  const found = await readWhole(store, key);
-  if (found === null) throw giveUp('object_corrupt', `record ${key} was listed and is not there`);
-  const parsed = parseRecord(found.bytes);
-  if (!parsed.ok) throw giveUp('object_corrupt', `record ${key} cannot be read: ${parsed.problem}`);
-  return parsed.record;
 }
 
 /** What a record says of a log that stands in the store, computed from its bytes. */

@@ -12,6 +12,7 @@ import { findNameHistory } from './repository-names.ts';
 /** A record as it stands in the archive. */
 export interface StoredRecord {
   readonly key: string;
+  readonly address: JobAddress;
   readonly revision: number;
   /** The object's bytes: one JSON document and a line feed. */
   readonly bytes: Buffer;
@@ -88,8 +89,8 @@ export async function readRecord(
   const parsed = parseRecord(found.bytes);
   if (!parsed.ok) return parsed;
   if (!isAt(parsed.record, entry)) return { ok: false, problem: 'says it belongs under another key' };
-  const { key, revision } = entry;
-  return { ok: true, stored: { key, revision, bytes: found.bytes, record: parsed.record } };
+  const { key, address, revision } = entry;
+  return { ok: true, stored: { key, address, revision, bytes: found.bytes, record: parsed.record } };
 }
 
 /**

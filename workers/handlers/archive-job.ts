@@ -1,4 +1,5 @@
-import { commitLog, findRecord, type Commit } from '../../src/archive/commit.ts';
+import { commitLog, type Commit } from '../../src/archive/commit.ts';
+import { findRecord } from '../../src/archive/job-records.ts';
 import { parseKey } from '../../src/archive/keys.ts';
 import { isProvisional } from '../../src/archive/record.ts';
 import { spoolLog, type SpoolResult } from '../../src/archive/spool.ts';

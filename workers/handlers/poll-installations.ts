@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import type { Installation } from '../../src/github/repositories.ts';
+import type { NewJob, PerHost } from '../../src/queue/catalog.ts';
+import type { Notes } from '../../src/queue/notes.ts';
+import type { SharedState } from '../../src/queue/shared-state.ts';
+
+export interface PollInstallationsDeps {
+  /** The App's installations, by host; only those that are reached as an App have any. */
+  readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
+  readonly notes: Notes;
+  readonly state: Pick<SharedState, 'pause'>;
+  readonly enqueue: (job: NewJob) => Promise<'queued' | 'duplicate'>;
+  readonly now: () => Date;
+}
+
+/** A suspended installation's jobs rest until a little after the next poll, or until the event of its return. */
+const SUSPENDED_PAUSE_MS = 65 * 60_000;
+/** Longer than any pause between polls that is worth comparing over. */
+const KEPT_MS = 30 * 24 * 60 * 60_000;
+
+/** Whether each known installation was suspended, by its id. */
+const knownSchema = z.record(z.string(), z.boolean());
+
+/**
+ * Finds out what no event said, or none that arrived: an installation that was suspended, is back, or was removed. What follows
+ * is what the event would have done.
+ */
+export async function pollInstallations(deps: PollInstallationsDeps, data: PerHost): Promise<void> {
+  const list = deps.installations.get(data.host);
+  if (list === undefined) return;
+  const name = `installations/${data.host}`;
+  const [text] = await deps.notes.noted([name]);
+  const parsed = knownSchema.safeParse(JSON.parse(text ?? 'null'));
+  const before = parsed.success ? parsed.data : {};
+  const present: Record<string, boolean> = {};
+  const changed = async (id: number, action: 'unsuspend' | 'deleted'): Promise<void> => {
+    const received_at = deps.now().toISOString();
+    await deps.enqueue({
+      name: 'installation-changed',
+      data: { host: data.host, installation_id: id, action, received_at },
+    });
+  };
+  for await (const { id, suspended } of list()) {
+    present[id] = suspended;
+    if (suspended) await deps.state.pause(`${data.host}/${id}`, deps.now().getTime() + SUSPENDED_PAUSE_MS);
+    else if (before[id] === true) await changed(id, 'unsuspend');
+  }
+  for (const id of Object.keys(before)) {
+    if (!(id in present)) await changed(Number(id), 'deleted');
+  }
+  await deps.notes.note(name, JSON.stringify(present), KEPT_MS);
+}
