@@ -1,4 +1,4 @@
-import { lookup, type LookupAddress } from 'node:dns';
+import { lookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { isIP } from 'node:net';
 import { Agent, buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { EverlogError } from '../errors.ts';
@@ -21,6 +21,13 @@ const BODY_IDLE_TIMEOUT_MS = 30_000;
 /** Idle connections are kept this long: new TLS connections cost 26 times a kept one (measured). */
 const KEEP_ALIVE_MS = 30_000;
 
+/** Finds all addresses of a name, as `dns.lookup` does. */
+export type Resolve = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
+) => void;
+
 export interface Connections {
   readonly dispatcher: Dispatcher;
   readonly addresses: AddressRule;
@@ -28,10 +35,14 @@ export interface Connections {
 }
 
 /** Opens a pool of judged connections for one host. */
-export function openConnections(host: GitHubHost, proxies: ProxySettings): Connections {
+export function openConnections(
+  host: GitHubHost,
+  proxies: ProxySettings,
+  resolve: Resolve = lookup,
+): Connections {
   const addresses = addressRule(host.privateCidrs);
   const options = {
-    connect: judgedConnector(host, addresses),
+    connect: judgedConnector(host, addresses, resolve),
     headersTimeout: HEADERS_TIMEOUT_MS,
     bodyTimeout: BODY_IDLE_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -51,17 +62,23 @@ export function openConnections(host: GitHubHost, proxies: ProxySettings): Conne
   return { dispatcher, addresses, close: () => dispatcher.destroy() };
 }
 
-function judgedConnector(host: GitHubHost, addresses: AddressRule): buildConnector.connector {
+function judgedConnector(
+  host: GitHubHost,
+  addresses: AddressRule,
+  resolve: Resolve,
+): buildConnector.connector {
   const connect = buildConnector({
     timeout: CONNECT_TIMEOUT_MS,
     lookup: (hostname, options, callback) => {
-      lookup(hostname, { ...options, all: true }, (error, found) => {
-        if (error !== null) {
-          callback(error, []);
+      resolve(hostname, { ...options, all: true }, (error, found) => {
+        const refused = error ?? firstRefused(hostname, found, host, addresses);
+        if (refused !== null) {
+          callback(refused, []);
           return;
         }
-        const refused = firstRefused(hostname, found, host, addresses);
-        if (refused !== null) callback(refused, []);
+        const [first] = found;
+        // Node asks for one address where its user has turned the choice between families off.
+        if (options.all !== true && first !== undefined) callback(null, first.address, first.family);
         else callback(null, found);
       });
     },
