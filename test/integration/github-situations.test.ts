@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Queue } from 'bullmq';
 import { readRecord, tallyOf } from '../support/archive-oracle.ts';
 import { each, openStage, until } from '../support/everlog-under-test.ts';
 import {
@@ -190,8 +189,10 @@ describe('a host that looks broken', () => {
     'is not believed about missing logs until it gives logs again',
     async () => {
       const [host, other] = await Promise.all([startHost(stage, 'ghes'), startHost(stage, 'ghe.com')]);
-      const database = `${redis.url}/${databases++}`;
-      const service = await startFetchPath(stage, database, [hostConfig(host), hostConfig(other)]);
+      const service = await startFetchPath(stage, `${redis.url}/${databases++}`, [
+        hostConfig(host),
+        hostConfig(other),
+      ]);
       const links: OwnLinks = { origin: '', answers: new Map(), targets: [] };
       const scene = new Scene(host, service, links, 'octo-org');
       const elsewhere = new Scene(other, service, links, 'octo-org');
@@ -221,10 +222,7 @@ describe('a host that looks broken', () => {
       // One log was only late.
       const [late = 0, ...never] = missing;
       host.simulator.world.setLog(late, 'late\n');
-      await promoteAll(
-        database,
-        missing.map((id) => `job-${host.name}-${id}`),
-      );
+      await service.hurry();
       await until(
         'every job has a record',
         async () => (await recordsOf()).length === FOUND + RECOVERED + MISSING,
@@ -238,13 +236,6 @@ describe('a host that looks broken', () => {
     },
     START_TIMEOUT_MS,
   );
-
-  /** Brings forward what was put off, as the minute's wait would. */
-  async function promoteAll(url: string, ids: readonly string[]): Promise<void> {
-    const queue = new Queue('archive', { connection: { url }, prefix: 'everlog' });
-    for (const id of ids) await (await queue.getJob(id))?.promote();
-    await queue.close();
-  }
 });
 
 function rowOf(

@@ -1,3 +1,4 @@
+import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { startService, UP } from '../../src/cli/service.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -89,6 +90,8 @@ export interface ServiceUnderTest {
   /** Resolves when the job has ended, failed, or been put off for longer than `patienceMs`. */
   settled(host: string, jobId: number, patienceMs?: number): Promise<QueuedState>;
   counts(): Promise<{ waiting: number; active: number; delayed: number; failed: number }>;
+  /** Brings forward every job that was put off, as the passing of time would. */
+  hurry(): Promise<void>;
   /** Lets the queue forget a job that has ended, as it does after an hour. */
   forget(host: string, jobId: number): Promise<void>;
 }
@@ -116,8 +119,12 @@ export async function startFetchPath(
   const log = openLog('debug', { write: (line) => void lines.push(line) });
   const service = await startService({ ...config, hosts }, UP, log);
   stage.defer(() => service.stop());
-  const redis = new Redis(queueUrl);
-  stage.defer(() => Promise.resolve(redis.disconnect()));
+  const redis = new Redis(queueUrl, { maxRetriesPerRequest: null });
+  const queue = new Queue('archive', { connection: redis, prefix: 'everlog' });
+  stage.defer(async () => {
+    await queue.close();
+    redis.disconnect();
+  });
   const idOf = (host: string, jobId: number): string => `job-${host}-${jobId}`;
   const stateOf = (host: string, jobId: number): Promise<QueuedState> =>
     service.open.queue.stateOf(idOf(host, jobId));
@@ -145,6 +152,9 @@ export async function startFetchPath(
     },
     async counts() {
       return (await service.open.queue.counts()).archive;
+    },
+    async hurry() {
+      await queue.promoteJobs();
     },
     async forget(host, jobId) {
       const id = idOf(host, jobId);
