@@ -142,12 +142,13 @@ async function getWithoutCredentials(target: URL, connections: Connections, name
 
 function logAnswer(followed: Followed, apiStatus: number, requestedAt: Date, name: string): LogAnswer {
   const { headers, host, statusCode } = followed;
-  const type = headerText(headers, 'content-type');
-  if (type !== null && NOT_A_LOG.test(type)) {
+  // The bare type: what follows it is the host's own words, which may say back the link.
+  const [page] = NOT_A_LOG.exec(headerText(headers, 'content-type') ?? '') ?? [];
+  if (page !== undefined) {
     followed.body.destroy();
     throw retryable(
       'github_unexpected',
-      `${name}: log host ${host} answers 200 with a page of ${type.slice(0, 60)}`,
+      `${name}: log host ${host} answers 200 with a page of ${page.trim()}`,
     );
   }
   const contentMd5 = headerText(headers, 'content-md5');
