@@ -152,12 +152,15 @@ async function finish(
     .toString('hex')
     .toUpperCase()
     .replaceAll(/(.{4})(?=.)/g, '$1:');
-  const headers = { server: 'github.com', 'x-github-request-id': requestId, ...answer.headers };
+  // A caller whose clock is wrong learns GitHub's time from here.
+  const date = new Date(hub.now()).toUTCString();
+  const headers = { server: 'github.com', date, 'x-github-request-id': requestId, ...answer.headers };
   await sendAnswer(response, { ...answer, headers }, effect);
 }
 
 /** Serves one API request from beginning to end. */
 export async function serveApi(hub: Hub, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  response.once('close', hub.requests.begin());
   const url = new URL(incoming.url ?? '/', hub.links.webUrl);
   const method = incoming.method ?? 'GET';
   const inside = url.pathname.startsWith(`${hub.apiPrefix}/`);

@@ -21,7 +21,6 @@ export type Caller =
 const JWT_LIFETIME_LIMIT_S = 600;
 /** GitHub's clock and the caller's may differ by this much. */
 const CLOCK_SKEW_S = 60;
-const TOKEN_LENGTH = 520;
 /** Expired tokens are swept when this many are held, so that a long soak does not grow. */
 const TOKENS_HELD = 10_000;
 
@@ -44,6 +43,8 @@ function decodeJson(part: string | undefined): unknown {
 export class Credentials {
   readonly clientId: string;
   tokenLifetimeMs = 3_600_000;
+  /** Characters of the tokens issued: about 520 since 2026, 40 on older servers. */
+  tokenLength = 520;
   readonly #appId: number;
   readonly #publicKey: KeyObject;
   readonly #acceptToken: string | undefined;
@@ -87,7 +88,11 @@ export class Credentials {
     const { iss, iat, exp } = parsed.data;
     const nowS = this.#now() / 1000;
     if (String(iss) !== String(this.#appId) && iss !== this.clientId) return refuse('Integration not found');
-    if (exp < nowS) return refuse("'Expiration time' claim ('exp') is too far in the past");
+    if (exp < nowS) {
+      return refuse(
+        "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
+      );
+    }
     if (
       exp > nowS + JWT_LIFETIME_LIMIT_S + CLOCK_SKEW_S ||
       (iat !== undefined && exp - iat > JWT_LIFETIME_LIMIT_S + CLOCK_SKEW_S)
@@ -102,7 +107,12 @@ export class Credentials {
     return { kind: 'app' };
   }
 
-  /** Issues a token in the long stateless format. */
+  /** What the tokens that are good or have expired may do, oldest first. */
+  get grants(): readonly Grant[] {
+    return [...this.#grants.values()];
+  }
+
+  /** Issues a token in the long stateless format, or the opaque one where that is too short for it. */
   issue(grant: Omit<Grant, 'expiresAtMs'>): { token: string; grant: Grant } {
     const issued = { ...grant, expiresAtMs: this.#now() + this.tokenLifetimeMs };
     const claims = Buffer.from(
@@ -114,10 +124,15 @@ export class Credentials {
     );
     const head = `ghs_${this.#appId}_${Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')}.${claims.toString('base64url')}.`;
     const seal = createHmac('sha512', this.#tokenSecret).update(head).digest('base64url');
-    const token = (head + seal.repeat(8)).slice(0, TOKEN_LENGTH);
+    const long = (head + seal.repeat(Math.ceil(this.tokenLength / seal.length))).slice(0, this.tokenLength);
+    const token = this.tokenLength > head.length + seal.length / 4 ? long : this.#shortToken();
     if (this.#grants.size >= TOKENS_HELD) this.#sweep();
     this.#grants.set(token, issued);
     return { token, grant: issued };
+  }
+
+  #shortToken(): string {
+    return `ghs_${randomBytes(this.tokenLength).toString('hex')}`.slice(0, this.tokenLength);
   }
 
   /** Makes every token issued so far invalid, as an uninstall and reinstall would. */

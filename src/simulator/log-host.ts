@@ -129,6 +129,7 @@ export async function serveLog(
   response: ServerResponse,
 ): Promise<void> {
   incoming.resume();
+  response.once('close', hub.requests.begin());
   const url = new URL(incoming.url ?? '/', hub.links.webUrl);
   const remote = BLOB_PATH.exec(url.pathname);
   const local = SAME_ORIGIN_PATH.exec(url.pathname);

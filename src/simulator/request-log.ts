@@ -23,6 +23,8 @@ const headerValue = z.string();
 export class RequestLog {
   readonly counts = new Map<string, number>();
   #entries: RequestEntry[] = [];
+  #underWay = 0;
+  #underWayMost = 0;
 
   get entries(): readonly RequestEntry[] {
     return this.#entries;
@@ -37,6 +39,22 @@ export class RequestLog {
     }
     this.#entries.push({ ...entry, headers: kept });
     if (this.#entries.length > ENTRIES_KEPT * 2) this.#entries = this.#entries.slice(-ENTRIES_KEPT);
+  }
+
+  /** The most requests, to the API and the log host together, that were under way at the same time. */
+  get mostAtOnce(): number {
+    return this.#underWayMost;
+  }
+
+  /** Counts a request as under way until the function it gives is called. */
+  begin(): () => void {
+    this.#underWay += 1;
+    this.#underWayMost = Math.max(this.#underWayMost, this.#underWay);
+    let ended = false;
+    return () => {
+      if (!ended) this.#underWay -= 1;
+      ended = true;
+    };
   }
 
   /** How many requests a route has had. */
