@@ -135,7 +135,7 @@ async function archiveAll(ids: readonly number[]): Promise<void> {
   );
 }
 
-/** Hash, length and lines of the stored log, never whole in memory. */
+/** Hash, length and lines of the stored log, unpacked piece by piece. */
 async function tallyOfStored(id: number): Promise<ReturnType<typeof tallyOf>> {
   const { bytes: stored } = await scene.service.archive.read(placesOn(host, id).log);
   const sha256 = createHash('sha256');
