@@ -6,6 +6,8 @@ import { registerDemo } from './demo.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { registerFailed } from './failed.ts';
 import { registerReading } from './reading.ts';
+import { registerReconcile } from './reconcile.ts';
+import { registerRedeliver } from './redeliver.ts';
 import { registerService } from './run-service.ts';
 
 /** `everlog`: parses the command line, runs one command, and ends with its exit code. */
@@ -26,7 +28,14 @@ async function main(argv: readonly string[]): Promise<number> {
   const done = (exit: number): void => {
     code = exit;
   };
-  for (const register of [registerDemo, registerService, registerReading, registerFailed])
+  for (const register of [
+    registerDemo,
+    registerService,
+    registerReading,
+    registerReconcile,
+    registerRedeliver,
+    registerFailed,
+  ])
     register(program, done);
   inheritSettings(program);
   try {

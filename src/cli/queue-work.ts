@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
-import { openQueue } from '../compose.ts';
+import { openQueue, type OpenQueue } from '../compose.ts';
 import { loadConfig, type Config } from '../config.ts';
 import type { QueueControl } from '../control/requests.ts';
-import { reachService } from '../control/socket-client.ts';
+import { reachService, type RemoteControl } from '../control/socket-client.ts';
+import { EverlogError } from '../errors.ts';
 import { openLog } from '../log.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
+import { openLocalState, type SharedState } from '../queue/shared-state.ts';
 import { startService } from './service.ts';
 
 /**
@@ -14,6 +16,8 @@ import { startService } from './service.ts';
  */
 export interface CommandQueue {
   readonly control: QueueControl;
+  /** What is agreed with the workers; with a service reached by its socket, the command's own. */
+  readonly state: SharedState;
   /** Whether the command waits for the work without being told to: an embedded queue may have nobody else. */
   readonly waits: boolean;
   close(): Promise<void>;
@@ -21,14 +25,32 @@ export interface CommandQueue {
 
 /** How often waiting looks at the jobs. */
 const LOOK_MS = 200;
+/** A server that has not answered a command by then is down. */
+const ANSWER_TIMEOUT_MS = 10_000;
 
 /** Opens the queue for a command that only looks at it or takes something out. */
 export async function openCommandQueue(): Promise<CommandQueue> {
   const config = loadConfig({});
   const remote = config.queue.kind === 'embedded' ? await reachService(config.queue.folder) : null;
-  if (remote !== null) return { control: remote, waits: true, close: () => remote.close() };
-  const { queue } = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
-  return { control: queue, waits: false, close: () => queue.close() };
+  if (remote !== null) return reached(remote);
+  const open = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
+  await answering(open);
+  const { queue, storage } = open;
+  return { control: queue, state: storage.state, waits: false, close: () => queue.close() };
+}
+
+/** Waits for the server's first answer, which a connection that has just begun cannot give at once. */
+async function answering(open: OpenQueue): Promise<void> {
+  const deadlineMs = Date.now() + ANSWER_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return await open.check();
+    } catch (error) {
+      const passing = error instanceof EverlogError && error.remedy.kind === 'retry';
+      if (!passing || Date.now() > deadlineMs) throw error;
+    }
+    await sleep(LOOK_MS);
+  }
 }
 
 /** Opens the queue for a command that adds work, and workers with it where nobody else would do that work. */
@@ -36,11 +58,17 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   const config = loadConfig({});
   if (config.queue.kind !== 'embedded') return openCommandQueue();
   const remote = await reachService(config.queue.folder);
-  if (remote !== null) return { control: remote, waits: true, close: () => remote.close() };
+  if (remote !== null) return reached(remote);
   const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };
   const log = openLog('warn', destination({ fd: 2, sync: true }));
   const service = await startService(quiet, { receive: false, queues: ['archive', 'upkeep'] }, log);
-  return { control: service.open.queue, waits: true, close: () => service.stop() };
+  const { queue, storage } = service.open;
+  return { control: queue, state: storage.state, waits: true, close: () => service.stop() };
+}
+
+function reached(remote: RemoteControl): CommandQueue {
+  const state = openLocalState(() => new Date());
+  return { control: remote, state, waits: true, close: () => remote.close() };
 }
 
 /** Waits until every job has ended or been put off; answers where each stands then. */

@@ -1,12 +1,19 @@
 import { z } from 'zod';
+import { CATALOG } from '../queue/catalog.ts';
 import type { FailedJob } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
+
+/** What commands may add: jobs whose logs are to be fetched. */
+const addedJobSchema = z.object({ name: z.literal('archive-job'), data: CATALOG['archive-job'].schema });
+export type AddedJob = z.infer<typeof addedJobSchema>;
 
 /**
  * What a command may ask of the service that owns an embedded queue. The same shape is answered by the queue itself, so a
  * command does not care which of the two it holds.
  */
 export interface QueueControl {
+  /** Makes a job durable in the queue; see `JobQueue.add`. */
+  add(job: AddedJob): Promise<'queued' | 'duplicate'>;
   /** Jobs whose retries ran out, newest first. */
   failed(limit: number): Promise<readonly FailedJob[]>;
   /** Has a failed job tried again from the start; false when there is no such failed job. */
@@ -23,6 +30,7 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('retry_failed'), id: z.string().min(1) }),
   z.object({ ask: z.literal('drop_failed'), id: z.string().min(1) }),
   z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
+  z.object({ ask: z.literal('add'), job: addedJobSchema }),
 ]);
 export type ControlRequest = z.infer<typeof requestSchema>;
 
@@ -42,6 +50,8 @@ export const failedJobsSchema = z.array(
   }),
 );
 
+export const addedSchema = z.enum(['queued', 'duplicate']);
+
 export const queuedStateSchema = z.object({
   state: z.enum(['waiting', 'running', 'put_off', 'failed', 'done', 'gone']),
   reason: z.string().nullable(),
@@ -59,5 +69,7 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
       return control.dropFailed(request.id);
     case 'state_of':
       return control.stateOf(request.id);
+    case 'add':
+      return control.add(request.job);
   }
 }

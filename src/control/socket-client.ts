@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { Client } from 'undici';
 import { z } from 'zod';
 import { retryable } from '../errors.ts';
-import { failedJobsSchema, queuedStateSchema, type ControlRequest, type QueueControl } from './requests.ts';
+import {
+  addedSchema,
+  failedJobsSchema,
+  queuedStateSchema,
+  type ControlRequest,
+  type QueueControl,
+} from './requests.ts';
 import { SOCKET_NOTE } from './socket-server.ts';
 
 /** A running service, reached through its local socket. */
@@ -38,6 +44,7 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     throw error;
   }
   return {
+    add: async (job) => addedSchema.parse(await ask({ ask: 'add', job })),
     failed: async (limit) => failedJobsSchema.parse(await ask({ ask: 'failed', limit })),
     retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
     dropFailed: async (id) => z.boolean().parse(await ask({ ask: 'drop_failed', id })),

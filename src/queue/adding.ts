@@ -25,9 +25,14 @@ export async function addTo(
     }
     const state = await queue.getJobState(id);
     if (state === 'unknown') continue;
-    if (state !== 'failed' && state !== 'delayed') return 'duplicate';
+    if (state !== 'failed' && state !== 'delayed' && !(state === 'completed' && comesFromArchive(job)))
+      return 'duplicate';
     const standing = await queue.getJob(id);
     if (standing === undefined) continue;
+    if (state === 'completed') {
+      await unlessOthersWereFaster(() => standing.remove());
+      continue;
+    }
     if (state === 'delayed') {
       // News of a run's start, late, must not postpone the look at its end.
       if (job.name !== 'sweep-run' || job.delayMs > SWEEP_SOON_MS) return 'duplicate';
@@ -92,6 +97,11 @@ function jobOptions(job: NewJob, id: string): Parameters<BullQueue['add']>[2] {
     stackTraceLimit: 0,
     ...(job.name === 'sweep-run' ? { delay: job.delayMs } : {}),
   };
+}
+
+/** Whoever has looked into the archive knows better than the queue, which only remembers that it once had the job. */
+function comesFromArchive(job: NewJob): boolean {
+  return job.name === 'archive-job' && (job.data.source === 'reconcile' || job.data.source === 'backfill');
 }
 
 function isPeriodic(job: NewJob): boolean {

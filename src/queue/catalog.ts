@@ -108,7 +108,7 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
   'archive-job': {
     queue: 'archive',
     schema: archiveJobSchema,
-    id: (data) => `job-${idPart(data.host)}-${data.job_id}`,
+    id: (data) => archiveJobId(data.host, data.job_id),
     attempts: 200,
   },
   'sweep-run': {
@@ -157,6 +157,11 @@ export function queueIdOf(job: NewJob): string {
     case 'reconcile-repository':
       return CATALOG['reconcile-repository'].id(job.data);
   }
+}
+
+/** The queue id under which a job's log is fetched. */
+export function archiveJobId(host: string, jobId: number): string {
+  return `job-${idPart(host)}-${jobId}`;
 }
 
 /** An IPv6 host holds colons, which BullMQ does not allow in ids. */

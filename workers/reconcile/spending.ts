@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EverlogError, messageOf, waitUntil } from '../../src/errors.ts';
+import { EverlogError, messageOf, retryable, waitUntil } from '../../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../../src/github/api.ts';
 import type { RepositoryRef } from '../../src/github/credentials.ts';
 import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from '../budget.ts';
@@ -46,7 +46,7 @@ export function openSpending(deps: BudgetDeps, api: GitHubApi, spending: Spendin
 
   async function once(path: string, repository: RepositoryRef): Promise<ApiAnswer> {
     const budget = budgetOf(api.host.host, repository);
-    await inLine(() => take(deps, api, spending, budget, repository));
+    await inLine(() => agreed(() => take(deps, api, spending, budget, repository)));
     calls += 1;
     try {
       const answer = await api.get(path, repository);
@@ -64,6 +64,16 @@ export function openSpending(deps: BudgetDeps, api: GitHubApi, spending: Spendin
     calls: () => calls,
     get: (path, repository) => patiently(deps, spending, () => once(path, repository)),
   };
+}
+
+/** What is agreed with others stands at the queue server, which may be away for a moment. */
+async function agreed<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof EverlogError) throw error;
+    throw retryable('queue_unavailable', `the queue does not answer: ${messageOf(error)}`, error);
+  }
 }
 
 /** Takes one call from the share and the pace, or says when there will be one. */
