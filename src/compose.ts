@@ -1,13 +1,14 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { archiveJob } from '../workers/handlers/archive-job.ts';
-import type { HostAccess } from '../workers/archive-run.ts';
+import type { HostAccess, Recorded } from '../workers/archive-run.ts';
 import { installationChanged } from '../workers/handlers/installation-changed.ts';
+import { pollInstallations } from '../workers/handlers/poll-installations.ts';
 import { reconcileHosts } from '../workers/handlers/reconcile-hosts.ts';
 import { reconcileRepository } from '../workers/handlers/reconcile-repository.ts';
+import { redeliver } from '../workers/handlers/redeliver.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
 import type { ReconcileHost } from '../workers/reconcile/targets.ts';
+import { wasAskedFor, type RedeliveryDeps } from '../workers/redelivery.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openFolderStore } from './archive/folder-object-store.ts';
 import { openKnownNames } from './archive/known-names.ts';
@@ -15,16 +16,20 @@ import type { ObjectStore } from './archive/object-store.ts';
 import { proxyAgents } from './archive/s3-proxy.ts';
 import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
+import { readVersion } from './compose/version.ts';
 import type { ArchiveUrl, Config } from './config.ts';
 import { openApi } from './github/api.ts';
-import { openAppRequests } from './github/app-requests.ts';
+import { openAppRequests, openRawAppRequests } from './github/app-requests.ts';
 import { openConnections } from './github/connections.ts';
 import { openTokens, type Tokens } from './github/credentials.ts';
+import { openDeliveryLog, type DeliveryLog } from './github/deliveries.ts';
 import { lookUpLog } from './github/job-log.ts';
-import { listInstallations } from './github/repositories.ts';
+import { openLeastRates } from './github/least-rates.ts';
+import { listInstallations, type Installation } from './github/repositories.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { NewJob, QueueName } from './queue/catalog.ts';
+import { noteGaps, noteReconciled } from './queue/reconcile-note.ts';
 import { openEmbeddedStorage } from './queue/embedded-storage.ts';
 import { openJobQueue, type JobQueue } from './queue/job-queue.ts';
 import type { QueueStorage } from './queue/queue-storage.ts';
@@ -32,6 +37,8 @@ import { openRedisStorage } from './queue/redis-storage.ts';
 import { createAdmin, type Dependency } from './receiver/admin.ts';
 import { createReceiver } from './receiver/app.ts';
 import { listenHttp, type HttpListener } from './receiver/serve.ts';
+
+export { readVersion } from './compose/version.ts';
 
 /** The only file that knows every adapter: it builds them from the configuration and hands them to the rooms. */
 
@@ -114,6 +121,8 @@ export function listenForAdmin(
 export interface Workforce {
   readonly workers: RunningWorkers;
   readonly spool: Spool;
+  /** The least that is left of any installation's rate limit, by host. */
+  rateLimitRemaining(): ReadonlyMap<string, number>;
   close(): Promise<void>;
 }
 
@@ -128,11 +137,43 @@ export function startWorkforce(
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
-  const { hosts, tokens, reconcilable, close } = openHosts(config, now);
+  const opened = openHosts(config, now);
+  const workers = runWorkers({
+    storage: open.storage,
+    handlers: handlersOf(config, opened, open, { store, spool, log, metrics, now }),
+    queues,
+    concurrency: config.concurrency,
+    log,
+    now,
+    onJob: (name, outcome) => metrics.jobRun(name, outcome),
+  });
+  return {
+    workers,
+    spool,
+    rateLimitRemaining: () => opened.rateLimitRemaining(now()),
+    close: opened.close,
+  };
+}
+
+interface Surroundings {
+  readonly store: ObjectStore;
+  readonly spool: Spool;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly now: () => Date;
+}
+
+function handlersOf(
+  config: Config,
+  opened: OpenHosts,
+  { storage, queue }: Pick<OpenQueue, 'storage' | 'queue'>,
+  { store, spool, log, metrics, now }: Surroundings,
+): Handlers {
+  const { notes } = queue;
   const deps = {
     store,
     names: openKnownNames(store, now),
-    hosts,
+    hosts: opened.hosts,
     spool,
     spoolLimits: {
       folder: config.spoolFolder,
@@ -143,37 +184,47 @@ export function startWorkforce(
     jobDetails: config.jobDetails,
     version: readVersion(),
     now,
-    state: open.storage.state,
-    enqueue: (job: NewJob) => open.queue.add(job),
+    state: storage.state,
+    notes,
+    enqueue: (job: NewJob) => addCounted(queue, metrics, job),
     random: () => randomInt(2 ** 32) / 2 ** 32,
-    onRecorded: (outcome: string, source: string, bytes: number) => metrics.recorded(outcome, source, bytes),
-    reconcileHosts: reconcilable,
+    onRecorded: (record: Recorded) => metrics.recorded(record),
+    wasAskedFor: (host: string, guid: string) => wasAskedFor(notes, host, guid),
+    installations: opened.installations,
+    reconcileHosts: opened.reconcilable,
     reconcileIntervalMs: config.reconcileIntervalMs,
     reconcileLookbackMs: config.reconcileLookbackMs,
     reconcileShare: config.reconcileBudgetShare,
-    onReconciled: () => undefined,
     log,
   };
-  const handlers: Handlers = {
+  const redeliveries = new Map<string, RedeliveryDeps>();
+  for (const [host, deliveries] of opened.deliveryLogs) redeliveries.set(host, { ...deps, deliveries });
+  return {
     'archive-job': (data, context) => archiveJob(deps, data, context),
     'sweep-run': (data, context) => sweepRun(deps, data, context),
-    'reconcile-hosts': () => reconcileHosts(deps),
-    'reconcile-repository': (data, context) => reconcileRepository(deps, data, context),
+    'reconcile-hosts': async () => {
+      await reconcileHosts(deps);
+      for (const host of opened.reconcilable.keys()) await noteReconciled(notes, host, now());
+    },
+    'reconcile-repository': async (data, context) => {
+      let missing = 0;
+      const onReconciled = (counts: { readonly missing: number }): void => void (missing = counts.missing);
+      await reconcileRepository({ ...deps, onReconciled }, data, context);
+      await noteGaps(notes, data.host, data.repository_id, missing, now());
+    },
+    redeliver: (data, context) => redeliver({ redeliveries, log }, data, context),
+    'poll-installations': (data) => pollInstallations(deps, data),
     'installation-changed': async (data) => {
-      tokens.get(data.host)?.forget(data.installation_id);
-      await installationChanged({ state: open.storage.state, queue: open.queue }, data);
+      opened.tokens.get(data.host)?.forget(data.installation_id);
+      await installationChanged({ state: storage.state, queue }, data);
     },
   };
-  const workers = runWorkers({
-    storage: open.storage,
-    handlers,
-    queues,
-    concurrency: config.concurrency,
-    log,
-    now,
-    onJob: (name, outcome) => metrics.jobRun(name, outcome),
-  });
-  return { workers, spool, close };
+}
+
+async function addCounted(queue: JobQueue, metrics: Metrics, job: NewJob): Promise<'queued' | 'duplicate'> {
+  const answer = await queue.add(job);
+  if (answer === 'queued' && job.name === 'archive-job') metrics.found(job.data.source);
+  return answer;
 }
 
 /** Every host that there are credentials for, by the name in keys. */
@@ -181,6 +232,10 @@ export interface OpenHosts {
   readonly hosts: ReadonlyMap<string, HostAccess>;
   readonly tokens: ReadonlyMap<string, Tokens>;
   readonly reconcilable: ReadonlyMap<string, ReconcileHost>;
+  /** Those that are reached as an App. */
+  readonly deliveryLogs: ReadonlyMap<string, DeliveryLog>;
+  readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
+  readonly rateLimitRemaining: (now: Date) => ReadonlyMap<string, number>;
   readonly close: () => Promise<void>;
 }
 
@@ -189,50 +244,39 @@ export function openHosts(config: Config, now: () => Date): OpenHosts {
   const hosts = new Map<string, HostAccess>();
   const reconcilable = new Map<string, ReconcileHost>();
   const tokens = new Map<string, Tokens>();
+  const deliveryLogs = new Map<string, DeliveryLog>();
+  const rates = openLeastRates();
+  const allInstallations = new Map<string, () => AsyncIterable<Installation>>();
   const closers: (() => Promise<void>)[] = [];
   for (const { github, credentials } of config.hosts) {
     if (credentials === null) continue;
     const connections = openConnections(github, config.proxies);
     const hostTokens = openTokens(github, credentials, connections.dispatcher, now);
-    const api = openApi(github, connections, hostTokens, now);
+    const api = openApi(github, connections, hostTokens, now, (budget, state) =>
+      rates.note(github.host, budget, state),
+    );
     hosts.set(github.host, { api, lookUpLog: (ref) => lookUpLog(api, connections, ref, now) });
     tokens.set(github.host, hostTokens);
     const appRequests =
       credentials.kind === 'app' ? openAppRequests(github, credentials, connections.dispatcher, now) : null;
     const installations = appRequests === null ? null : () => listInstallations(appRequests);
     reconcilable.set(github.host, { api, installations });
+    if (installations !== null) allInstallations.set(github.host, installations);
+    if (credentials.kind === 'app') {
+      const requests = openRawAppRequests(github, credentials, connections.dispatcher, now);
+      deliveryLogs.set(github.host, openDeliveryLog(github, requests));
+    }
     closers.push(() => connections.close());
   }
   return {
     hosts,
     tokens,
     reconcilable,
+    deliveryLogs,
+    installations: allInstallations,
+    rateLimitRemaining: (at) => rates.remaining(at),
     async close() {
       await Promise.all(closers.map((close) => close()));
     },
   };
-}
-
-/** Everlog's version, from the package it was installed as. */
-export function readVersion(): string {
-  // The file stands one folder up from the sources and two from the build.
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const found: unknown = JSON.parse(readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8'));
-      if (isPackage(found)) return found.version;
-    } catch {
-      continue;
-    }
-  }
-  throw new Error('package.json was not found beside the program');
-}
-
-function isPackage(value: unknown): value is { name: string; version: string } {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'name' in value &&
-    value.name === 'everlog' &&
-    'version' in value
-  );
 }

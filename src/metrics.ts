@@ -1,10 +1,12 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
-import type { QueueCounts } from './queue/job-queue.ts';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { openGauges, type Scraped } from './metrics/gauges.ts';
 
 /** What a process counts, for `GET /metrics`. Labels come from closed sets only: never a repository, job or delivery. */
 export interface Metrics {
   delivery(event: string, outcome: string, reason: string | null): void;
-  recorded(outcome: string, source: string, logBytes: number): void;
+  recorded(record: CountedRecord): void;
+  /** An archive job that Everlog found by itself and queued, by how. */
+  found(source: string): void;
   jobRun(name: string, outcome: string): void;
   /** Reads gauges when somebody asks for them; what cannot be read is left out. */
   onScrape(read: () => Promise<Scraped>): void;
@@ -12,11 +14,17 @@ export interface Metrics {
   exposition(): Promise<{ contentType: string; body: string }>;
 }
 
-export interface Scraped {
-  readonly queues?: Readonly<Record<string, QueueCounts>>;
-  readonly spoolBytes?: number;
-  readonly queueDurability?: string;
+/** A record as far as it is counted. */
+export interface CountedRecord {
+  readonly outcome: string;
+  readonly source: string;
+  readonly logBytes: number;
+  /** From the job's end to its record, in milliseconds; null where GitHub gave no end. */
+  readonly lagMs: number | null;
 }
+
+/** Seconds to hours: a log within a minute is usual, after a day it was found by reconcile. */
+const LAG_BUCKETS_S = [1, 5, 15, 30, 60, 300, 900, 3_600, 6 * 3_600, 24 * 3_600, 72 * 3_600];
 
 /** Makes the metrics of one process. */
 export function createMetrics(): Metrics {
@@ -36,46 +44,36 @@ export function createMetrics(): Metrics {
     registers,
   });
   const bytes = new Counter({ name: 'everlog_log_bytes_total', help: 'Bytes of logs archived', registers });
+  const lag = new Histogram({
+    name: 'everlog_archive_lag_seconds',
+    help: 'From the end of a job to its record, by how Everlog came to know of it',
+    labelNames: ['source'],
+    buckets: LAG_BUCKETS_S,
+    registers,
+  });
+  const found = new Counter({
+    name: 'everlog_found_jobs_total',
+    help: 'Archive jobs that Everlog found by itself and queued, by how',
+    labelNames: ['source'],
+    registers,
+  });
   const runs = new Counter({
     name: 'everlog_job_runs_total',
     help: 'Runs of queued jobs, by kind and how they ended',
     labelNames: ['job', 'outcome'],
     registers,
   });
-  const queues = new Gauge({
-    name: 'everlog_queue_jobs',
-    help: 'Jobs in the queue now, by queue and state',
-    labelNames: ['queue', 'state'],
-    registers,
-  });
-  const spool = new Gauge({
-    name: 'everlog_spool_reserved_bytes',
-    help: 'Spool space reserved now',
-    registers,
-  });
-  const durability = new Gauge({
-    name: 'everlog_queue_durability',
-    help: 'What the queue promises of acknowledged jobs: 1 for the one that holds',
-    labelNames: ['durability'],
-    registers,
-  });
-  let read: () => Promise<Scraped> = () => Promise.resolve({});
-
-  function show(scraped: Scraped): void {
-    for (const [queue, counts] of Object.entries(scraped.queues ?? {})) {
-      for (const [state, value] of Object.entries(counts)) queues.set({ queue, state }, value);
-    }
-    if (scraped.spoolBytes !== undefined) spool.set(scraped.spoolBytes);
-    durability.reset();
-    if (scraped.queueDurability !== undefined) durability.set({ durability: scraped.queueDurability }, 1);
-  }
+  const show = openGauges(registry);
+  let read: () => Promise<Scraped> = () => Promise.resolve({ now: new Date() });
 
   return {
     delivery: (event, outcome, reason) => deliveries.inc({ event, outcome, reason: reason ?? '' }),
-    recorded(outcome, source, logBytes) {
+    recorded({ outcome, source, logBytes, lagMs }) {
       records.inc({ outcome, source });
       bytes.inc(logBytes);
+      if (lagMs !== null) lag.observe({ source }, lagMs / 1000);
     },
+    found: (source) => found.inc({ source }),
     jobRun: (job, outcome) => runs.inc({ job, outcome }),
     onScrape(newRead) {
       read = newRead;

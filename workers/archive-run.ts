@@ -29,8 +29,19 @@ export interface ArchiveJobDeps extends BudgetDeps {
   readonly missRules: MissRules;
   readonly jobDetails: JobDetailsMode;
   readonly version: string;
+  /** Whether Everlog itself asked GitHub to send this delivery again. */
+  readonly wasAskedFor: (host: string, guid: string) => Promise<boolean>;
   /** Told of every record that this process writes. */
-  readonly onRecorded: (outcome: string, source: string, logBytes: number) => void;
+  readonly onRecorded: (record: Recorded) => void;
+}
+
+/** What is told of a record that was written. */
+export interface Recorded {
+  readonly outcome: string;
+  readonly source: string;
+  readonly logBytes: number;
+  /** From the job's end to its record, in milliseconds; null where GitHub gave no end. */
+  readonly lagMs: number | null;
 }
 
 /** One run of an archive job, once its details are known. */
@@ -74,6 +85,13 @@ export function draftOf(
   });
 }
 
+/** Tells of a record that this run has written. */
+export function noteRecorded(run: ArchiveRun, outcome: string, source: string, logBytes: number): void {
+  const endMs = Date.parse(run.details.job.completed_at ?? '');
+  const lagMs = Number.isNaN(endMs) ? null : Math.max(0, run.deps.now().getTime() - endMs);
+  run.deps.onRecorded({ outcome, source, logBytes, lagMs });
+}
+
 /** Commits why there is no log. */
 export async function recordAbsence(run: ArchiveRun, finding: AbsenceFinding): Promise<void> {
   const { deps, data } = run;
@@ -89,5 +107,5 @@ export async function recordAbsence(run: ArchiveRun, finding: AbsenceFinding): P
   };
   const draft = draftOf(run, finding.outcome, absence, finding.answer ?? null);
   const committed = await commitAbsence(deps.store, { ...run.commit, draft });
-  if (committed.written) deps.onRecorded(finding.outcome, data.source, 0);
+  if (committed.written) noteRecorded(run, finding.outcome, data.source, 0);
 }

@@ -79,12 +79,12 @@ export async function notePause(
 }
 
 /** The error that puts a job off to its turn. */
-export function notYourTurn(budget: string, at: Date): EverlogError {
-  return waitUntil(
-    'github_rate_limited',
-    at,
-    `the rate budget of ${budget} is spent or paused, or it is suspended`,
-  );
+export function notYourTurn(
+  budget: string,
+  at: Date,
+  code: 'github_rate_limited' | 'installation_suspended' = 'github_rate_limited',
+): EverlogError {
+  return waitUntil(code, at, `the rate budget of ${budget} is spent or paused, or it is suspended`);
 }
 
 function pauseIn(error: unknown): Date | null {

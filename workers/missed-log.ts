@@ -3,7 +3,7 @@ import { waitUntil } from '../src/errors.ts';
 import type { LogLookup } from '../src/github/job-log.ts';
 import { isRepositoryVisible, listRunJobs } from '../src/github/lists.ts';
 import { afterMiss, carriedFrom, looksBroken, type Looks } from './absence.ts';
-import { draftOf, recordAbsence, type ArchiveRun } from './archive-run.ts';
+import { draftOf, noteRecorded, recordAbsence, type ArchiveRun } from './archive-run.ts';
 import { endOf } from './record-draft.ts';
 
 /** A look that found no log. */
@@ -29,7 +29,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   const { deps, data, details } = run;
   const adopted = await adoptLog(deps.store, { ...run.commit, draft: draftOf(run, 'archived', null, null) });
   if (adopted !== null) {
-    if (adopted.written) deps.onRecorded('archived', 'adopted', adopted.record.log?.bytes ?? 0);
+    if (adopted.written) noteRecorded(run, 'archived', 'adopted', adopted.record.log?.bytes ?? 0);
     return;
   }
   const statuses = { apiStatus: missed.apiStatus, logStatus: missed.logStatus };

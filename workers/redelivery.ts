@@ -28,7 +28,7 @@ import { notYourTurn, takeTurn, type BudgetDeps } from './budget.ts';
  */
 export interface RedeliveryDeps extends BudgetDeps {
   readonly deliveries: DeliveryLog;
-  readonly notes: Notes;
+  readonly notes: Pick<Notes, 'note' | 'noted' | 'claim' | 'release'>;
   readonly log: Log;
 }
 
@@ -129,7 +129,7 @@ export async function redeliverAlone(
 }
 
 /** Whether Everlog itself asked GitHub for this delivery within the last day. */
-export async function wasAskedFor(notes: Notes, host: string, guid: string): Promise<boolean> {
+export async function wasAskedFor(notes: Pick<Notes, 'noted'>, host: string, guid: string): Promise<boolean> {
   const [ask] = await notes.noted([askName(host, guid)]);
   return ask !== undefined && ask !== null;
 }

@@ -111,7 +111,8 @@ async function process(job: BullJob, token: string | undefined, deps: WorkersDep
     if (known?.remedy.kind === 'wait') {
       const at = Math.max(known.remedy.until.getTime(), deps.now().getTime() + PUT_OFF_MS_MIN);
       // For whoever asks why the job waits; kept beside the job, so that it goes with it.
-      await job.updateProgress({ put_off_until: new Date(at).toISOString(), reason: messageOf(error) });
+      const put_off_until = new Date(at).toISOString();
+      await job.updateProgress({ put_off_until, reason: messageOf(error), code: details.code });
       await job.moveToDelayed(at, token);
       deps.onJob(job.name, 'put_off');
       deps.log.info({ ...details, until: new Date(at).toISOString() }, 'job put off');
@@ -137,6 +138,10 @@ async function handle(job: BullJob, handlers: Handlers): Promise<void> {
       return handlers['reconcile-hosts'](parsed('reconcile-hosts', job.data), contextOf(job));
     case 'reconcile-repository':
       return handlers['reconcile-repository'](parsed('reconcile-repository', job.data), contextOf(job));
+    case 'redeliver':
+      return handlers.redeliver(parsed('redeliver', job.data), contextOf(job));
+    case 'poll-installations':
+      return handlers['poll-installations'](parsed('poll-installations', job.data), contextOf(job));
     default:
       throw giveUp('job_data_invalid', `this version knows no job called ${job.name}`);
   }
@@ -153,5 +158,5 @@ function parsed<N extends JobName>(name: N, data: unknown): JobData<N> {
 }
 
 function contextOf<Data>(job: BullJob): JobContext<Data> {
-  return { attempts: job.attemptsStarted, update: (data) => job.updateData(data) };
+  return { id: job.id ?? '', attempts: job.attemptsStarted, update: (data) => job.updateData(data) };
 }

@@ -95,7 +95,7 @@ export async function startDemoService(folder: DemoFolder, admin: boolean): Prom
   try {
     const config = loadConfig({ receive: true, github: true }, variablesFor(simulator, folder, admin));
     const log = openLog(config.logLevel, destination({ dest: folder.logFile, sync: true }));
-    const service = await startService(config, UP, log);
+    const service = await startService(config, { ...UP, schedules: false }, log);
     const store = await openArchive(config, config.archive);
     if (service.webhooks === null) throw new Error('the demo needs a service that receives');
     const webhooks = `${service.webhooks.url}/webhooks`;

@@ -61,7 +61,11 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   if (remote !== null) return reached(remote);
   const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };
   const log = openLog('warn', destination({ fd: 2, sync: true }));
-  const service = await startService(quiet, { receive: false, queues: ['archive', 'upkeep'] }, log);
+  const service = await startService(
+    quiet,
+    { receive: false, queues: ['archive', 'upkeep'], schedules: false },
+    log,
+  );
   const { queue, storage } = service.open;
   return { control: queue, state: storage.state, waits: true, close: () => service.stop() };
 }

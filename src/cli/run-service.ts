@@ -34,7 +34,7 @@ export function registerService(program: Command, done: (exit: number) => void):
     .action(async (options: { only?: string; json?: boolean }) => {
       const queues = QUEUE_NAMES.filter((name) => options.only === undefined || options.only === name);
       const needs = { queueServer: true, github: options.only !== 'seal' };
-      done(await run({ receive: false, queues }, needs, options.json === true));
+      done(await run({ receive: false, queues, schedules: true }, needs, options.json === true));
     });
 }
 

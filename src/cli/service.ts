@@ -8,12 +8,14 @@ import {
   type OpenQueue,
   type Workforce,
 } from '../compose.ts';
+import { announceReceiver, keepSchedules } from '../compose/schedules.ts';
 import type { Config } from '../config.ts';
 import { listenForCommands } from '../control/socket-server.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
+import { readReconciled } from '../queue/reconcile-note.ts';
 import type { HttpListener } from '../receiver/serve.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
 
@@ -21,10 +23,12 @@ import type { ObjectStore } from '../archive/object-store.ts';
 export interface Roles {
   readonly receive: boolean;
   readonly queues: readonly QueueName[];
+  /** Whether what runs by the clock does so. */
+  readonly schedules: boolean;
 }
 
-export const UP: Roles = { receive: true, queues: QUEUE_NAMES };
-export const SERVE: Roles = { receive: true, queues: [] };
+export const UP: Roles = { receive: true, queues: QUEUE_NAMES, schedules: true };
+export const SERVE: Roles = { receive: true, queues: [], schedules: false };
 
 /** A service that runs in this process. */
 export interface Service {
@@ -58,6 +62,8 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   if (store !== null) await probeStore(store, log);
   const workforce = store === null ? null : startWorkforce(config, roles.queues, open, store, log, metrics);
   observe(metrics, open, workforce);
+  if (roles.schedules && roles.queues.includes('upkeep'))
+    void keepSchedules(config, open.queue, log, stopping.signal);
   const dependencies = [
     { name: 'queue' as const, ping: () => open.queue.ping() },
     ...(store === null ? [] : [{ name: 'archive' as const, ping: () => store.ping() }]),
@@ -65,6 +71,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const socket =
     config.queue.kind === 'embedded' ? await listenForCommands(config.queue.folder, open.queue) : null;
   const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
+  if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
   const admin = await listenForAdmin(config, dependencies, metrics);
   log.info(
     {
@@ -135,10 +142,20 @@ async function probeStore(store: ObjectStore, log: Log): Promise<void> {
 
 function observe(metrics: Metrics, open: OpenQueue, workforce: Workforce | null): void {
   metrics.onScrape(async () => {
-    const queues = await open.queue.counts().catch(() => null);
+    const now = new Date();
+    const [queues, census, reconciled] = await Promise.all([
+      open.queue.counts().catch(() => null),
+      open.queue.census().catch(() => null),
+      readReconciled(open.queue.notes, now).catch(() => null),
+    ]);
     return {
+      now,
       ...(queues === null ? {} : { queues }),
-      ...(workforce === null ? {} : { spoolBytes: workforce.spool.used() }),
+      ...(census === null ? {} : { census }),
+      ...(reconciled === null ? {} : { reconciled }),
+      ...(workforce === null
+        ? {}
+        : { spoolBytes: workforce.spool.used(), rateLimitRemaining: workforce.rateLimitRemaining() }),
       queueDurability: open.queue.durability,
     };
   });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CATALOG } from '../queue/catalog.ts';
 import type { FailedJob } from '../queue/job-queue.ts';
+import type { Notes } from '../queue/notes.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 
 /** What commands may add: jobs whose logs are to be fetched. */
@@ -22,7 +23,11 @@ export interface QueueControl {
   dropFailed(id: string): Promise<boolean>;
   /** Where a job stands now. */
   stateOf(id: string): Promise<QueuedState>;
+  readonly notes: Pick<Notes, 'note' | 'noted' | 'claim' | 'release'>;
 }
+
+const name = z.string().min(1);
+const keptMs = z.number().positive();
 
 /** A request over the socket. */
 export const requestSchema = z.discriminatedUnion('ask', [
@@ -31,6 +36,10 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('drop_failed'), id: z.string().min(1) }),
   z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
   z.object({ ask: z.literal('add'), job: addedJobSchema }),
+  z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
+  z.object({ ask: z.literal('noted'), names: z.array(name) }),
+  z.object({ ask: z.literal('claim'), name, holder: name, keptMs }),
+  z.object({ ask: z.literal('release'), name, holder: name }),
 ]);
 export type ControlRequest = z.infer<typeof requestSchema>;
 
@@ -71,5 +80,13 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
       return control.stateOf(request.id);
     case 'add':
       return control.add(request.job);
+    case 'note':
+      return control.notes.note(request.name, request.text, request.keptMs).then(() => true);
+    case 'noted':
+      return control.notes.noted(request.names);
+    case 'claim':
+      return control.notes.claim(request.name, request.holder, request.keptMs);
+    case 'release':
+      return control.notes.release(request.name, request.holder).then(() => true);
   }
 }

@@ -49,6 +49,18 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
     dropFailed: async (id) => z.boolean().parse(await ask({ ask: 'drop_failed', id })),
     stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
+    notes: {
+      async note(name, text, keptMs) {
+        await ask({ ask: 'note', name, text, keptMs });
+      },
+      noted: async (names) =>
+        z.array(z.string().nullable()).parse(await ask({ ask: 'noted', names: [...names] })),
+      claim: async (name, holder, keptMs) =>
+        z.boolean().parse(await ask({ ask: 'claim', name, holder, keptMs })),
+      async release(name, holder) {
+        await ask({ ask: 'release', name, holder });
+      },
+    },
     close: () => client.destroy(),
   };
 }

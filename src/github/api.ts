@@ -43,12 +43,13 @@ const REDIRECTS_MAX = 3;
 const API_VERSIONS = ['2026-03-10', '2022-11-28'] as const;
 const USER_AGENT = 'everlog';
 
-/** Opens the API of one host. */
+/** Opens the API of one host. `onRate` is told every rate state that an answer gives. */
 export function openApi(
   host: GitHubHost,
   connections: Connections,
   tokens: Tokens,
   now: () => Date,
+  onRate: (budget: string, state: RateState) => void = () => undefined,
 ): GitHubApi {
   const rates = new Map<string, RateState>();
   let version: Promise<string | null> | null = null;
@@ -69,7 +70,10 @@ export function openApi(
       ...(apiVersion === null ? {} : { 'x-github-api-version': apiVersion }),
     });
     const state = rateStateOf(answer.headers);
-    if (state !== null) rates.set(token.budget, state);
+    if (state !== null) {
+      rates.set(token.budget, state);
+      onRate(token.budget, state);
+    }
     return answer;
   }
 

@@ -63,7 +63,7 @@ async function unlessOthersWereFaster(act: () => Promise<void>): Promise<boolean
 
 /** What GitHub has just told of goes before what Everlog found by itself, and both before the past. */
 function urgencyOf(job: NewJob): Urgency {
-  if (isPeriodic(job)) return 'sweep';
+  if (isReconcile(job)) return 'sweep';
   if (job.name !== 'archive-job') return 'live';
   switch (job.data.source) {
     case 'webhook':
@@ -81,7 +81,7 @@ function urgencyOf(job: NewJob): Urgency {
 /** Jobs of one repository are one flow. */
 function flowOf(job: NewJob): string {
   if (job.name === 'reconcile-hosts') return 'hosts/';
-  if (job.name === 'installation-changed') return `${job.data.host}/`;
+  if (!('repo' in job.data)) return `${job.data.host}/`;
   const { host, repository_id, owner, repo } = job.data;
   return `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`;
 }
@@ -105,5 +105,9 @@ function comesFromArchive(job: NewJob): boolean {
 }
 
 function isPeriodic(job: NewJob): boolean {
+  return isReconcile(job) || job.name === 'redeliver' || job.name === 'poll-installations';
+}
+
+function isReconcile(job: NewJob): boolean {
   return job.name === 'reconcile-hosts' || job.name === 'reconcile-repository';
 }

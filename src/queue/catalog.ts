@@ -60,6 +60,9 @@ const installationChangedSchema = z.object({
   received_at: instant,
 });
 
+/** What is done for one host at every interval. */
+const perHostSchema = z.object({ host: z.string().min(1) });
+
 /** Nothing beside the moment it runs at matters to it. */
 const reconcileHostsSchema = z.object({});
 
@@ -82,6 +85,7 @@ export type ReconcileRepository = z.infer<typeof reconcileRepositorySchema>;
 export type ArchiveJob = z.infer<typeof archiveJobSchema>;
 export type SweepRun = z.infer<typeof sweepRunSchema>;
 export type InstallationChanged = z.infer<typeof installationChangedSchema>;
+export type PerHost = z.infer<typeof perHostSchema>;
 
 /** A job to be queued: its name and data as the catalog knows them. */
 export type NewJob =
@@ -90,7 +94,11 @@ export type NewJob =
   | { readonly name: 'sweep-run'; readonly data: SweepRun; readonly delayMs: number }
   | { readonly name: 'installation-changed'; readonly data: InstallationChanged }
   | { readonly name: 'reconcile-hosts'; readonly data: ReconcileHosts }
-  | { readonly name: 'reconcile-repository'; readonly data: ReconcileRepository };
+  | { readonly name: 'reconcile-repository'; readonly data: ReconcileRepository }
+  /** Asks GitHub to send failed deliveries again. */
+  | { readonly name: 'redeliver'; readonly data: PerHost }
+  /** Looks which installations were suspended, unsuspended or removed without an event that arrived. */
+  | { readonly name: 'poll-installations'; readonly data: PerHost };
 export type JobName = NewJob['name'];
 /** The data of one kind of job. */
 export type JobData<N extends JobName> = Extract<NewJob, { name: N }>['data'];
@@ -136,6 +144,18 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
     id: (data) => `reconcile-${data.pass}-${idPart(data.host)}-${data.repository_id}`,
     attempts: 20,
   },
+  redeliver: {
+    queue: 'upkeep',
+    schema: perHostSchema,
+    id: (data) => `redeliver-${idPart(data.host)}`,
+    attempts: 5,
+  },
+  'poll-installations': {
+    queue: 'upkeep',
+    schema: perHostSchema,
+    id: (data) => `poll-installations-${idPart(data.host)}`,
+    attempts: 5,
+  },
 };
 
 /** A run is swept this long after it was asked for, in case that the event of its end is lost: hosted jobs end within 6 h. */
@@ -156,6 +176,9 @@ export function queueIdOf(job: NewJob): string {
       return CATALOG['reconcile-hosts'].id(job.data);
     case 'reconcile-repository':
       return CATALOG['reconcile-repository'].id(job.data);
+    case 'redeliver':
+    case 'poll-installations':
+      return CATALOG[job.name].id(job.data);
   }
 }
 

@@ -1,5 +1,6 @@
 import { createPostgresBackend, Queue, Worker, type IQueueBackend, type PgPool } from 'bullmq';
 import type { Log } from '../log.ts';
+import { embeddedCensus } from './census.ts';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
 import { TAGS_MAX, type FairOrder } from './fair-order.ts';
 import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow } from './local-order.ts';
@@ -66,6 +67,7 @@ export async function openEmbeddedStorage(
       return order;
     },
     state: openLocalState(() => new Date()),
+    census: (queue) => embeddedCensus(postgres.pool, queue),
     notes,
     firstContact: Promise.resolve(),
     async ping() {

@@ -2,7 +2,9 @@ import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
 import { addTo, revive } from './adding.ts';
 import type { Notes } from './notes.ts';
+import type { Census } from './census.ts';
 import { promoteParked } from './parked-jobs.ts';
+import { applySchedules, type Schedule } from './schedules.ts';
 import { stateIn, type QueuedState } from './queued-state.ts';
 import { openedQueues } from './opened-queues.ts';
 import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-storage.ts';
@@ -18,6 +20,8 @@ export interface JobQueue {
    */
   add(job: NewJob): Promise<'queued' | 'duplicate'>;
   counts(): Promise<Record<QueueName, QueueCounts>>;
+  /** Who waits in the archive queue, since when and why. */
+  census(): Promise<Census>;
   /** Jobs whose retries ran out, newest first. */
   failed(limit: number): Promise<readonly FailedJob[]>;
   /** Has a failed job tried again from the start; false when there is no such failed job. */
@@ -26,6 +30,8 @@ export interface JobQueue {
   dropFailed(id: string): Promise<boolean>;
   /** Lets an installation's jobs that wait for its budget run now, a page at a time; answers how many. */
   promoteParked(host: string, installationId: number): Promise<number>;
+  /** Makes the schedules of a queue those that are wanted, and no others. */
+  schedule(name: QueueName, wanted: readonly Schedule[]): Promise<void>;
   /** Where a job stands now. */
   stateOf(id: string): Promise<QueuedState>;
   /** Rejects unless the queue answers now. */
@@ -66,6 +72,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     notes: answeringNotes(storage.notes, answering),
     add: (job) => answering(() => add(job)),
     counts: () => answering(() => countsOf(queueOf)),
+    census: () => answering(() => storage.census(queueOf('archive'))),
     failed: (limit) =>
       answering(async () => {
         const lists = await Promise.all(
@@ -78,6 +85,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     dropFailed: (id) => answering(() => withFailed(queueOf, id, (job) => job.remove().then(() => true))),
     promoteParked: (host, installationId) =>
       answering(() => promoteParked(queueOf('archive'), host, installationId)),
+    schedule: (name, wanted) => answering(() => applySchedules(queueOf(name), name, wanted)),
     stateOf: (id) => answering(() => stateIn(queueOf, id)),
     ping: () => answering(() => storage.ping()),
     async close() {
@@ -157,6 +165,8 @@ function answeringNotes(notes: Notes, answering: Answering): Notes {
   return {
     note: (name, text, keptMs) => answering(() => notes.note(name, text, keptMs)),
     noted: (names) => answering(() => notes.noted(names)),
+    setField: (table, field, text) => answering(() => notes.setField(table, field, text)),
+    fields: (table) => answering(() => notes.fields(table)),
     claim: (name, holder, keptMs) => answering(() => notes.claim(name, holder, keptMs)),
     release: (name, holder) => answering(() => notes.release(name, holder)),
   };

@@ -10,6 +10,10 @@ export interface Notes {
   note(name: string, text: string, keptMs: number): Promise<void>;
   /** The texts under these names, in their order; null where there is none. */
   noted(names: readonly string[]): Promise<readonly (string | null)[]>;
+  /** Sets a field of a table that stays until its fields are removed; null removes the field. */
+  setField(table: string, field: string, text: string | null): Promise<void>;
+  /** All fields of a table. */
+  fields(table: string): Promise<Readonly<Record<string, string>>>;
   /**
    * Claims a name for `holder`, so that one at a time does what it stands for: true when it was free, its claim had run out,
    * or it is the holder's already. Ends by itself after `keptMs`.
@@ -40,6 +44,7 @@ const NAMES_PER_COMMAND = 1_000;
 export function openRedisNotes(connection: Redis, prefix: string): Notes {
   const noteKey = (name: string): string => `${prefix}:notes:${name}`;
   const claimKey = (name: string): string => `${prefix}:claims:${name}`;
+  const tableKey = (name: string): string => `${prefix}:tables:${name}`;
   return {
     async note(name, text, keptMs) {
       await connection.set(noteKey(name), text, 'PX', Math.ceil(keptMs));
@@ -51,6 +56,11 @@ export function openRedisNotes(connection: Redis, prefix: string): Notes {
       }
       return found;
     },
+    async setField(table, field, text) {
+      if (text === null) await connection.hdel(tableKey(table), field);
+      else await connection.hset(tableKey(table), field, text);
+    },
+    fields: (table) => connection.hgetall(tableKey(table)),
     async claim(name, holder, keptMs) {
       return (await connection.eval(CLAIM_LUA, 1, claimKey(name), holder, String(Math.ceil(keptMs)))) === 1;
     },
@@ -71,6 +81,9 @@ export async function openEmbeddedNotes(
   await pool.query(
     `CREATE TABLE IF NOT EXISTS everlog_note (name text PRIMARY KEY, body text NOT NULL, until_ms bigint NOT NULL)`,
   );
+  await pool.query(
+    `CREATE TABLE IF NOT EXISTS everlog_field (name text, field text, body text NOT NULL, PRIMARY KEY (name, field))`,
+  );
   const claims = new Map<string, { readonly holder: string; readonly untilMs: number }>();
   return {
     async note(name, text, keptMs) {
@@ -90,6 +103,24 @@ export async function openEmbeddedNotes(
       );
       const found = new Map(rows.map(({ name, body }) => [name, body]));
       return names.map((name) => found.get(name) ?? null);
+    },
+    async setField(table, field, text) {
+      if (text === null) {
+        await pool.query('DELETE FROM everlog_field WHERE name = $1 AND field = $2', [table, field]);
+        return;
+      }
+      await pool.query(
+        `INSERT INTO everlog_field (name, field, body) VALUES ($1, $2, $3)
+         ON CONFLICT (name, field) DO UPDATE SET body = EXCLUDED.body`,
+        [table, field, text],
+      );
+    },
+    async fields(table) {
+      const { rows } = await pool.query<{ field: string; body: string }>(
+        'SELECT field, body FROM everlog_field WHERE name = $1',
+        [table],
+      );
+      return Object.fromEntries(rows.map(({ field, body }) => [field, body]));
     },
     claim(name, holder, keptMs) {
       const nowMs = now().getTime();

@@ -1,4 +1,5 @@
 import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
+import type { Census } from './census.ts';
 import type { FairOrder } from './fair-order.ts';
 import type { Notes } from './notes.ts';
 import type { SharedState } from './shared-state.ts';
@@ -67,6 +68,8 @@ export interface QueueStorage {
   orderOf(queue: BullQueue): FairOrder;
   /** What all workers agree on. */
   readonly state: SharedState;
+  /** Who waits in a queue, since when and why. */
+  census(queue: BullQueue): Promise<Census>;
   /** What is remembered from one run to the next. */
   readonly notes: Notes;
   /** Resolves when the server has been reached once, or has had its time for that: what is asked before is refused. */

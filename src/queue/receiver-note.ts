@@ -15,7 +15,7 @@ const SALT_BYTES = 16;
 
 /** Notes the settings that a receiver starts with. They are kept as a slow hash, from which no secret can be read. */
 export async function noteReceiverSettings(
-  notes: Notes,
+  notes: Pick<Notes, 'note' | 'noted'>,
   host: string,
   settings: readonly string[],
   now: Date,
@@ -36,12 +36,12 @@ export async function noteReceiverSettings(
 }
 
 /** Since when the host's receivers have the settings that they have; null when none has said. */
-export async function receiverChangedAt(notes: Notes, host: string): Promise<Date | null> {
+export async function receiverChangedAt(notes: Pick<Notes, 'noted'>, host: string): Promise<Date | null> {
   const known = await read(notes, host);
   return known === null ? null : new Date(known.changed_at);
 }
 
-async function read(notes: Notes, host: string): Promise<z.infer<typeof noteSchema> | null> {
+async function read(notes: Pick<Notes, 'noted'>, host: string): Promise<z.infer<typeof noteSchema> | null> {
   const [text] = await notes.noted([nameOf(host)]);
   const parsed = noteSchema.safeParse(JSON.parse(text ?? 'null'));
   return parsed.success ? parsed.data : null;

@@ -2,6 +2,7 @@ import { Queue, Worker, type IQueueBackend } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import { giveUp, messageOf, retryable } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { redisCensus } from './census.ts';
 import { openRedisNotes } from './notes.ts';
 import { openRedisOrder, openRedisState } from './redis-state.ts';
 import type { QueueDurability, QueueStorage } from './queue-storage.ts';
@@ -83,6 +84,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
         (error) => options.log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
       ),
     state: openRedisState(producer, PREFIX, options.now ?? (() => new Date())),
+    census: (queue) => redisCensus(producer, queue),
     notes: openRedisNotes(producer, PREFIX),
     firstContact: contact,
     async ping() {

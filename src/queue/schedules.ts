@@ -5,10 +5,10 @@ import type { BullQueue } from './queue-storage.ts';
 export interface Schedule {
   readonly job: NewJob;
   readonly everyMs: number;
+  /** How long after it was added it first runs. */
+  readonly firstAfterMs: number;
 }
 
-/** A new schedule first runs within this: soon, and not together with every other one. */
-const FIRST_RUN_MS_MAX = 10_000;
 /** More schedules than hosts and kinds of job would make. */
 const SCHEDULES_MAX = 1_000;
 /** Runs that failed are kept for whoever asks why; the next run does what they did not. */
@@ -22,12 +22,11 @@ export async function applySchedules(
   queue: BullQueue,
   name: QueueName,
   wanted: readonly Schedule[],
-  random: () => number,
 ): Promise<void> {
   const standing = await queue.getJobSchedulers(0, SCHEDULES_MAX - 1);
   const wantedIds = new Set(wanted.map(({ job }) => queueIdOf(job)));
   for (const { key } of standing) if (!wantedIds.has(key)) await queue.removeJobScheduler(key);
-  for (const { job, everyMs } of wanted) {
+  for (const { job, everyMs, firstAfterMs } of wanted) {
     if (CATALOG[job.name].queue !== name) throw new Error(`${job.name} does not run in the queue ${name}`);
     const id = queueIdOf(job);
     const found = standing.find(({ key }) => key === id);
@@ -36,7 +35,7 @@ export async function applySchedules(
       Number(found.every) === everyMs &&
       JSON.stringify(found.template?.data ?? {}) === JSON.stringify(job.data);
     if (same) continue;
-    const startDate = Date.now() + Math.floor(random() * Math.min(FIRST_RUN_MS_MAX, everyMs));
+    const startDate = Date.now() + firstAfterMs;
     await queue.upsertJobScheduler(
       id,
       { every: everyMs, ...(found === undefined ? { startDate } : {}) },

@@ -105,6 +105,8 @@ export function work(
     'installation-changed': () => Promise.resolve(),
     'reconcile-hosts': () => Promise.resolve(),
     'reconcile-repository': () => Promise.resolve(),
+    redeliver: () => Promise.resolve(),
+    'poll-installations': () => Promise.resolve(),
   };
   return runWorkers({
     storage,

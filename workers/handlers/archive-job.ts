@@ -15,6 +15,7 @@ import type { ArchiveJob } from '../../src/queue/catalog.ts';
 import { expectationOf } from '../absence.ts';
 import {
   draftOf,
+  noteRecorded,
   recordAbsence,
   type ArchiveJobDeps,
   type ArchiveRun,
@@ -35,11 +36,12 @@ const POINTS = 2;
  */
 export async function archiveJob(
   deps: ArchiveJobDeps,
-  data: ArchiveJob,
+  queued: ArchiveJob,
   context: JobContext<ArchiveJob>,
 ): Promise<void> {
-  const prior = await findRecord(deps.store, deps.names, placeOf(data), data.run_id, data.job_id);
+  const prior = await findRecord(deps.store, deps.names, placeOf(queued), queued.run_id, queued.job_id);
   if (prior !== null && !isProvisional(prior.record.outcome)) return;
+  const data: ArchiveJob = { ...queued, source: await sourceOf(deps, queued) };
   const host = deps.hosts.get(data.host);
   if (host === undefined) {
     throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${data.host}`);
@@ -61,8 +63,19 @@ export async function archiveJob(
     const parked = await notePause(deps, budget, host.api, repository, error);
     if (parked === null) throw error;
     await context.update({ ...data, slot_at: parked.toISOString() });
-    throw notYourTurn(budget, parked);
+    const suspended = error instanceof EverlogError && error.code === 'installation_suspended';
+    throw notYourTurn(budget, parked, suspended ? 'installation_suspended' : 'github_rate_limited');
   }
+}
+
+/**
+ * How the job became known. A redelivery looks to the receiver like any delivery, and telling them apart there would cost every
+ * delivery a question to the queue server before its answer; here it costs one beside several calls to GitHub.
+ */
+async function sourceOf(deps: ArchiveJobDeps, data: ArchiveJob): Promise<ArchiveJob['source']> {
+  const [guid] = data.delivery_ids;
+  if (data.source !== 'webhook' || guid === undefined) return data.source;
+  return (await deps.wasAskedFor(data.host, guid)) ? 'redelivery' : 'webhook';
 }
 
 async function withGitHub(
@@ -129,7 +142,7 @@ async function storeLog(run: ArchiveRun, answer: LogAnswer, space: SpoolSpace): 
   try {
     const draft = draftOf(run, 'archived', null, answer);
     const committed = await commitLog(deps.store, { ...run.commit, draft }, log);
-    if (committed.written) deps.onRecorded('archived', run.data.source, log.bytes);
+    if (committed.written) noteRecorded(run, 'archived', run.data.source, log.bytes);
   } finally {
     await log.release();
   }
