@@ -119,7 +119,7 @@ test('a re-run of a run from before the lookback is found, and what lay there be
   const runs = (await site.archive.versions()).filter(
     (key) => key.includes(`/${oldest}/`) && key.startsWith('v1/runs'),
   );
-  expect(runs.map((key) => key.split('/').at(-1)).toSorted()).toEqual(['1.json', '2.json']);
+  expect(new Set(runs.map((key) => key.split('/').at(-1)))).toEqual(new Set(['1.json', '2.json']));
 });
 
 test('the queue is lost with jobs in it: reconcile rebuilds, and fetches nothing again that is archived', async () => {
@@ -170,7 +170,7 @@ test('an absence is looked at again: the log that came late is the next revision
   const last = await site.run('reconcile');
   expect(last).toMatchObject({ code: 0, report: { archived: 1, absent: {}, looked_again: 0 } });
   const found = (await site.archive.versions()).filter((key) => key.endsWith('.r2.json'));
-  expect(found.map((key) => key.split('/').slice(1, 2)[0]).toSorted()).toEqual(['records', 'runs']);
+  expect(new Set(found.map((key) => key.split('/')[1]))).toEqual(new Set(['records', 'runs']));
   const record = await readRecord(site.archive, found.find((key) => key.startsWith('v1/records')) ?? '');
   expect(record).toMatchObject({ outcome: 'archived', fetch: { source: 'reconcile' } });
 });
@@ -190,7 +190,7 @@ test('a dry run says what is missing and leaves no trace', async () => {
     missing: 3,
     dry_run: true,
   });
-  expect(report.gaps.map(({ job_id }) => job_id).toSorted()).toEqual(jobIds);
+  expect(new Set(report.gaps.map(({ job_id }) => job_id))).toEqual(new Set(jobIds));
   expect(await site.archive.versions()).toEqual([]);
   await expect(access(join(site.cwd, 'data/queue'))).rejects.toThrow();
 });

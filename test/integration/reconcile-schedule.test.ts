@@ -1,0 +1,112 @@
+import { afterEach, expect, test } from 'vitest';
+import { openQueue } from '../../src/compose.ts';
+import { loadConfig } from '../../src/config.ts';
+import { openLog } from '../../src/log.ts';
+import { openStage, until, type Environment, type Stage } from '../support/everlog-under-test.ts';
+import { hostConfig, startFetchPath, startHost, type HostUnderTest } from '../support/fetch-path.ts';
+import { addRuns, readsOf } from '../support/reconcile-under-test.ts';
+import { startRedis } from '../support/redis-server.ts';
+
+/** What the schedule queues: `reconcile-hosts`, and through it a look into each repository. */
+
+const DONE_TIMEOUT_MS = 40_000;
+const RECONCILE_ROUTES = ['installation_repositories', 'runs', 'run_jobs', 'run_attempt'];
+
+let stage: Stage = openStage();
+
+afterEach(async () => {
+  await stage.close();
+  stage = openStage();
+});
+
+interface Scheduled {
+  readonly host: HostUnderTest;
+  readonly records: () => Promise<number>;
+  readonly runObjects: () => Promise<number>;
+  readonly lines: readonly string[];
+  /** Does what the schedule does at each interval, and waits until every repository was looked into or put off. */
+  readonly reconcile: (repositories: number) => Promise<void>;
+}
+
+async function openScheduled(limit: number, env: Environment = {}): Promise<Scheduled> {
+  const redis = await startRedis();
+  stage.defer(() => redis.stop());
+  const host = await startHost(stage, 'github.com', { rateLimit: { limit, windowMs: 3_600_000 } });
+  // Repositories' daily turns lie elsewhere in a long interval's place than the test: the pass is the recent one.
+  const service = await startFetchPath(stage, redis.url, [hostConfig(host)], {
+    EVERLOG_RECONCILE_INTERVAL: '1h',
+    ...env,
+  });
+  const config = loadConfig({}, { EVERLOG_QUEUE_URL: redis.url });
+  const { queue } = await openQueue(config, openLog('silent', { write: () => undefined }));
+  stage.defer(() => queue.close());
+  const below = async (root: string): Promise<number> =>
+    (await service.archive.versions()).filter((key) => key.startsWith(root)).length;
+  const ended = (): number =>
+    service.lines.filter(
+      (line) =>
+        line.includes('repository reconciled') ||
+        (line.includes('job put off') && line.includes('reconcile-')),
+    ).length;
+  return {
+    host,
+    records: () => below('v1/records/'),
+    runObjects: () => below('v1/runs/'),
+    lines: service.lines,
+    async reconcile(repositories) {
+      const before = ended();
+      await until(
+        'the queue answers',
+        () =>
+          queue.ping().then(
+            () => true,
+            () => false,
+          ),
+        DONE_TIMEOUT_MS,
+      );
+      await queue.add({ name: 'reconcile-hosts', data: {} });
+      await until(
+        `${repositories} repositories are looked into`,
+        () => ended() - before >= repositories,
+        DONE_TIMEOUT_MS,
+        () => service.lines.slice(-20).join(''),
+      );
+    },
+  };
+}
+
+test('missed deliveries are found, runs get their objects, and a third look costs the listings alone', async () => {
+  const { host, records, runObjects, reconcile, lines } = await openScheduled(15_000);
+  const { world, requests } = host.simulator;
+  const installationId = world.addInstallation({ login: 'octo-org' }).id;
+  world.setInstallation(world.addInstallation({ login: 'away' }).id, 'suspended');
+  const repositories = ['one', 'two'].map((name) => world.addRepository({ name, installationId }).id);
+  const jobIds = repositories.flatMap((id) => addRuns(host.simulator, id, 10, { jobs: () => 2 }).jobIds);
+  await reconcile(2);
+  await until(
+    'all are recorded',
+    async () => (await records()) === 40,
+    DONE_TIMEOUT_MS,
+    () => lines.slice(-9).join(''),
+  );
+  await reconcile(2);
+  expect(await runObjects()).toBe(20);
+  requests.clear();
+  await reconcile(2);
+  expect(requests.count('runs')).toBe(2);
+  expect(requests.count('installation_repositories')).toBe(1);
+  expect(requests.count('run_jobs') + requests.count('run_attempt') + requests.count('logs')).toBe(0);
+  expect(lines.some((line) => line.includes('suspended') && line.includes('away'))).toBe(true);
+  expect([...readsOf(host.simulator, jobIds).values()].every((reads) => reads <= 1)).toBe(true);
+});
+
+test('a share that is spent puts the repository off, and it is not spent over', async () => {
+  const { host, reconcile } = await openScheduled(200);
+  const { world, requests } = host.simulator;
+  const installationId = world.addInstallation({ login: 'octo-org' }).id;
+  addRuns(host.simulator, world.addRepository({ name: 'one', installationId }).id, 60, { jobs: () => 0 });
+  await reconcile(1);
+  await reconcile(0);
+  const spent = RECONCILE_ROUTES.reduce((sum, route) => sum + requests.count(route), 0);
+  expect(spent).toBe(20);
+});
