@@ -90,6 +90,8 @@ export interface WorkersSettings {
   readonly queues?: readonly QueueName[];
   readonly random?: () => number;
   readonly log?: Log;
+  /** Others than the one for archive jobs. */
+  readonly handlers?: Partial<Handlers>;
   readonly onJob?: (name: string, outcome: string) => void;
 }
 
@@ -107,6 +109,7 @@ export function work(
     'reconcile-repository': () => Promise.resolve(),
     redeliver: () => Promise.resolve(),
     'poll-installations': () => Promise.resolve(),
+    ...settings.handlers,
   };
   return runWorkers({
     storage,

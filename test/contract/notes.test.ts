@@ -1,0 +1,5 @@
+import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { notesContract } from './notes.contract.ts';
+
+notesContract('on Redis', redisPlace);
+notesContract('embedded', embeddedPlace);

@@ -1,0 +1,5 @@
+import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { schedulesContract } from './schedules.contract.ts';
+
+schedulesContract('on Redis', redisPlace);
+schedulesContract('embedded', embeddedPlace);
