@@ -30,7 +30,7 @@ const SHARE_SPENT_WAIT_MS = 5 * 60_000;
 const NEAR_TURN_MS = 5_000;
 /** Passing trouble is tried again this often by those who cannot be put off. */
 const RETRIES_MAX = 5;
-const RETRY_WAIT_MS = 2_000;
+const RETRY_WAIT_MS = 500;
 
 /** Opens the API for one purpose. */
 export function openSpending(deps: BudgetDeps, api: GitHubApi, spending: Spending): SpendingApi {

@@ -59,7 +59,7 @@ async function callsUntilRefused(api: SpendingApi, repository = REPOSITORY): Pro
     );
     if (refusal === null) continue;
     if (refusal instanceof EverlogError && refusal.code === 'github_rate_limited') return calls;
-    throw refusal;
+    throw new Error('refused for another reason', { cause: refusal });
   }
   return Number.POSITIVE_INFINITY;
 }
