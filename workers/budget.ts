@@ -84,7 +84,11 @@ export function notYourTurn(
   at: Date,
   code: 'github_rate_limited' | 'installation_suspended' = 'github_rate_limited',
 ): EverlogError {
-  return waitUntil(code, at, `the rate budget of ${budget} is spent or paused, or it is suspended`);
+  const why =
+    code === 'installation_suspended'
+      ? 'is suspended'
+      : 'has spent its rate budget, or GitHub asked for a pause';
+  return waitUntil(code, at, `${budget} ${why}`);
 }
 
 function pauseIn(error: unknown): Date | null {

@@ -56,6 +56,7 @@ export async function archiveJob(
   }
   // The turn is used up: another try takes another.
   const unreserved = { ...data, slot_at: null };
+  if (reserved !== null) await context.update(unreserved);
   try {
     await withGitHub(deps, host, unreserved, context, prior);
     await notePause(deps, budget, host.api, repository, null);
@@ -120,9 +121,14 @@ async function fetchLog(run: ArchiveRun): Promise<void> {
   const space = await deps.spool.take(data.spool_bytes ?? FIRST_RESERVATION_BYTES);
   try {
     const lookup = await run.host.lookUpLog({ ...repository, jobId: data.job_id });
-    await noteFirstLook(run, lookup.kind === 'found');
-    if (lookup.kind === 'found') await storeLog(run, lookup.answer, space);
-    else await afterMissedLog(run, lookup);
+    if (lookup.kind === 'found') {
+      // A link lives a minute: nothing comes between it and the reading of the log.
+      await storeLog(run, lookup.answer, space);
+      await noteFirstLook(run, true);
+    } else {
+      await noteFirstLook(run, false);
+      await afterMissedLog(run, lookup);
+    }
   } finally {
     space.release();
   }
