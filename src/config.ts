@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import { hostFromVariables, hostsFromFile, type HostConfig } from './config/github-hosts.ts';
+import { proxiesFromVariables } from './config/proxy-variables.ts';
 import { Variables } from './config/variables.ts';
 import { giveUp } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
@@ -118,14 +119,7 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     listen: readListen(variables, 'EVERLOG_LISTEN', { host: '127.0.0.1', port: 3000 }),
     adminListen: readListen(variables, 'EVERLOG_ADMIN_LISTEN', { host: '127.0.0.1', port: 9464 }),
     logLevel: variables.choice('EVERLOG_LOG_LEVEL', LOG_LEVELS, 'info'),
-    proxies: {
-      httpProxy: variables.text('http_proxy') ?? variables.text('HTTP_PROXY'),
-      httpsProxy: variables.text('https_proxy') ?? variables.text('HTTPS_PROXY'),
-      // What listens on this machine is never meant to be reached by way of a proxy.
-      noProxy: [variables.text('no_proxy') ?? variables.text('NO_PROXY'), 'localhost,127.0.0.1,::1']
-        .filter(Boolean)
-        .join(','),
-    },
+    proxies: proxiesFromVariables(variables),
     unknownVariables: Object.keys(env).filter(isUnknown),
   };
 }

@@ -1,9 +1,12 @@
 import { request, type Dispatcher } from 'undici';
-import { giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
+import { giveUp, retryable, waitUntil } from '../errors.ts';
+import { openApiVersion, type ApiVersion } from './api-version.ts';
 import { codedCause, type Connections } from './connections.ts';
 import type { InstallationToken, RepositoryRef, Tokens } from './credentials.ts';
 import type { GitHubHost } from './host.ts';
 import { checkLiteralAddress } from './log-hosts.ts';
+import { networkFailure } from './network-failure.ts';
+import type { Permit } from './permits.ts';
 import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
 import { installationSuspended, saysSuspended } from './suspension.ts';
 
@@ -24,11 +27,12 @@ export interface ApiAnswer {
 export interface GitHubApi {
   readonly host: GitHubHost;
   /**
-   * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410, 422 and 451.
+   * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410, 422 and 451. Takes a permit of the
+   * host's unless one is `held` already.
    * @throws EverlogError `github_rate_limited`, `installation_suspended` (wait), `github_unavailable`, `github_unexpected`,
    * `unauthorised` (retry), `github_refused` (give up).
    */
-  get(path: string, repository: RepositoryRef): Promise<ApiAnswer>;
+  get(path: string, repository: RepositoryRef, held?: Permit): Promise<ApiAnswer>;
   /** The newest rate state seen for the installation that a repository belongs to; null where none is known. */
   rateState(repository: RepositoryRef): Promise<RateState | null>;
 }
@@ -39,8 +43,6 @@ const API_BODY_BYTES_MAX = 32 * 1024 * 1024;
 const API_TIMEOUT_MS = 30_000;
 /** One rename answers one redirect; three allow for a chain. */
 const REDIRECTS_MAX = 3;
-/** Newest first: the first that the host offers is used. */
-const API_VERSIONS = ['2026-03-10', '2022-11-28'] as const;
 const USER_AGENT = 'everlog';
 
 /** Opens the API of one host. `onRate` is told every rate state that an answer gives. */
@@ -52,24 +54,11 @@ export function openApi(
   onRate: (budget: string, state: RateState) => void = () => undefined,
 ): GitHubApi {
   const rates = new Map<string, RateState>();
-  let version: Promise<string | null> | null = null;
-
-  function knownVersion(): Promise<string | null> {
-    version ??= probeVersion(host, connections).catch((error: unknown) => {
-      version = null;
-      throw error;
-    });
-    return version;
-  }
+  const version = openApiVersion(host, now);
 
   async function once(url: URL, token: InstallationToken): Promise<Omit<ApiAnswer, 'path'>> {
-    const apiVersion = await knownVersion();
-    const answer = await send(url, connections, host, {
-      accept: 'application/vnd.github+json',
-      authorization: `Bearer ${token.token}`,
-      ...(apiVersion === null ? {} : { 'x-github-api-version': apiVersion }),
-    });
-    const state = rateStateOf(answer.headers);
+    const answer = await sendAs(token.token, url, connections, host, version);
+    const state = rateStateOf(answer.headers, now());
     if (state !== null) {
       rates.set(token.budget, state);
       onRate(token.budget, state);
@@ -77,7 +66,7 @@ export function openApi(
     return answer;
   }
 
-  async function get(path: string, repository: RepositoryRef): Promise<ApiAnswer> {
+  async function getInTurn(path: string, repository: RepositoryRef): Promise<ApiAnswer> {
     const base = new URL(host.apiUrl);
     let url = new URL(host.apiUrl + path);
     let token = await tokens.tokenFor(repository);
@@ -90,8 +79,19 @@ export function openApi(
         continue;
       }
       if (isRetiredVersion(answer, now())) {
-        version = null;
+        version.forget();
         throw retryable('github_unexpected', `${host.name}: GitHub has retired the API version asked for`);
+      }
+      // Before anybody concludes that access was withdrawn: it may be another installation's.
+      if (
+        answer.status === 404 &&
+        isRepositoryItself(path, repository) &&
+        (await tokens.isMisdirected(repository))
+      ) {
+        throw retryable(
+          'github_unexpected',
+          `${host.name}: ${path} is of another installation than was given`,
+        );
       }
       if (!isRename(answer.status)) return judged({ ...answer, path: url.pathname }, host, now());
       url = sameOrigin(headerText(answer.headers, 'location'), url, base, host);
@@ -102,11 +102,22 @@ export function openApi(
 
   return {
     host,
-    get,
+    async get(path, repository, held) {
+      const permit = held ?? (await connections.permits.forCall());
+      try {
+        return await getInTurn(path, repository);
+      } finally {
+        if (held === undefined) permit.release();
+      }
+    },
     async rateState(repository) {
       return rates.get(await tokens.budgetOf(repository)) ?? null;
     },
   };
+}
+
+function isRepositoryItself(path: string, { owner, repo }: RepositoryRef): boolean {
+  return path === `/repos/${owner}/${repo}`;
 }
 
 /** 302 is the log link's own answer and the caller's to follow. */
@@ -146,6 +157,29 @@ function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
   return answer;
 }
 
+/** Sends a call with a token and the API version that the host offers. */
+async function sendAs(
+  token: string,
+  url: URL,
+  connections: Connections,
+  host: GitHubHost,
+  version: ApiVersion,
+): Promise<Omit<ApiAnswer, 'path'>> {
+  const authorization = `Bearer ${token}`;
+  // With the token, as an appliance in private mode answers nobody without one.
+  const asked = await version.current(() =>
+    send(new URL(`${host.apiUrl}/versions`), connections, host, {
+      accept: 'application/json',
+      authorization,
+    }),
+  );
+  return send(url, connections, host, {
+    accept: 'application/vnd.github+json',
+    authorization,
+    ...(asked === null ? {} : { 'x-github-api-version': asked }),
+  });
+}
+
 async function send(
   url: URL,
   connections: Connections,
@@ -163,7 +197,7 @@ async function send(
   } catch (error) {
     throw (
       codedCause(error) ??
-      retryable('github_unavailable', `${host.name}: no answer from the API: ${messageOf(error)}`, error)
+      retryable('github_unavailable', `${host.name}: no answer from the API: ${networkFailure(error)}`, error)
     );
   }
 }
@@ -178,21 +212,4 @@ async function boundedBody(body: Dispatcher.ResponseData['body']): Promise<Buffe
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/** The API version to ask for; null for a host that knows none (GHES before 3.9). */
-async function probeVersion(host: GitHubHost, connections: Connections): Promise<string | null> {
-  const answer = await send(new URL(`${host.apiUrl}/versions`), connections, host, {
-    accept: 'application/json',
-  });
-  if (answer.status >= 500)
-    throw retryable('github_unavailable', `${host.name}: ${answer.status} for /versions`);
-  if (answer.status !== 200) return null;
-  let offered: unknown;
-  try {
-    offered = JSON.parse(answer.bytes.toString('utf8'));
-  } catch {
-    return null;
-  }
-  return API_VERSIONS.find((known) => Array.isArray(offered) && offered.includes(known)) ?? null;
 }

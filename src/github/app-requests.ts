@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { EverlogError, giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
 import { codedCause } from './connections.ts';
 import type { GitHubHost } from './host.ts';
+import { networkFailure } from './network-failure.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
 import { installationSuspended, saysSuspended } from './suspension.ts';
 
@@ -124,7 +125,10 @@ function appRequestError(error: unknown, host: GitHubHost, about: string, now: D
   const pause = pauseAskedFor(status, textHeaders(response?.headers ?? {}), message, now);
   if (pause !== null) return waitUntil('github_rate_limited', pause, `${host.name}: rate limit for the App`);
   if (response === undefined || status >= 500) {
-    return retryable('github_unavailable', `${host.name}: no answer for ${about}: ${status} ${message}`);
+    return retryable(
+      'github_unavailable',
+      `${host.name}: no answer for ${about}: ${response === undefined ? networkFailure(error) : `${status} ${message}`}`,
+    );
   }
   switch (status) {
     case 401:

@@ -1,11 +1,13 @@
 import { lookup, type LookupAddress, type LookupAllOptions } from 'node:dns';
 import { isIP } from 'node:net';
-import { Agent, buildConnector, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { EverlogError } from '../errors.ts';
 import { addressRule, type AddressRule } from './addresses.ts';
 import type { ProxySettings } from '../proxies.ts';
 import type { GitHubHost } from './host.ts';
 import { addressRefused } from './log-hosts.ts';
+import { openPermits, type Permits } from './permits.ts';
+import { ProxyDispatcher } from './proxy-dispatcher.ts';
 
 /**
  * Connections to one GitHub host and its log hosts. Direct connections go only to addresses that were judged when the
@@ -31,6 +33,8 @@ export type Resolve = (
 export interface Connections {
   readonly dispatcher: Dispatcher;
   readonly addresses: AddressRule;
+  /** To be held while a request is under way. */
+  readonly permits: Permits;
   close(): Promise<void>;
 }
 
@@ -49,17 +53,12 @@ export function openConnections(
     connections: host.maxConcurrency,
     pipelining: 1,
   };
-  const { httpProxy, httpsProxy, noProxy } = proxies;
   const dispatcher =
-    httpProxy === null && httpsProxy === null
+    proxies.httpProxy === null && proxies.httpsProxy === null
       ? new Agent(options)
-      : new EnvHttpProxyAgent({
-          ...options,
-          httpProxy: httpProxy ?? '',
-          httpsProxy: httpsProxy ?? '',
-          noProxy: noProxy ?? '',
-        });
-  return { dispatcher, addresses, close: () => dispatcher.destroy() };
+      : new ProxyDispatcher(options, proxies);
+  const permits = openPermits(host.maxConcurrency);
+  return { dispatcher, addresses, permits, close: () => dispatcher.destroy() };
 }
 
 function judgedConnector(

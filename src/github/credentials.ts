@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import { openAppRequests, type AppCredentials, type AppRequest } from './app-requests.ts';
 import type { GitHubHost } from './host.ts';
+import { isGone, openRepositoryInstallations, remembered } from './repository-installations.ts';
 
 /** Credentials of one host: a GitHub App, or one token for every call. */
 export type Credentials =
@@ -11,7 +12,7 @@ export type Credentials =
 export interface RepositoryRef {
   readonly owner: string;
   readonly repo: string;
-  /** From the delivery; null means that it is looked up by repository. */
+  /** From the delivery; null means that it is looked up by repository, as is one that GitHub does not know. */
   readonly installationId: number | null;
 }
 
@@ -34,21 +35,25 @@ export interface Tokens {
   ): Promise<{ token: string; budget: string }>;
   /** Whose rate budget a call for a repository spends. Asks GitHub only where the installation is not known. */
   budgetOf(repository: RepositoryRef): Promise<string>;
+  /**
+   * Whether the installation given for a repository that cannot be seen with it is not the repository's own: it was moved to
+   * another account, or its delivery named the wrong one. From then on the right one is used.
+   */
+  isMisdirected(repository: RepositoryRef): Promise<boolean>;
   /** Forgets what is known about an installation, after an event said that it changed. */
   forget(installationId: number): void;
 }
 
 /** A token is renewed this long before it ends: longer than any call takes. */
 const RENEW_BEFORE_MS = 5 * 60_000;
-/** Installations remembered per process; beyond it the oldest is minted again when needed. */
-const INSTALLATIONS_MAX = 10_000;
+/** A life that is over by our clock when the token is made says that the clock is wrong: GitHub's 401 is waited for. */
+const LIFE_BY_WRONG_CLOCK_MS = 60_000;
 
 interface Minted {
   readonly token: string;
   readonly renewAtMs: number;
 }
 
-const installationSchema = z.object({ id: z.int().positive() });
 const tokenSchema = z.object({ token: z.string().min(1), expires_at: z.string() });
 
 /** Opens the tokens of one host. */
@@ -64,6 +69,7 @@ export function openTokens(
     return {
       tokenFor: () => Promise.resolve({ token, budget }),
       budgetOf: () => Promise.resolve(budget),
+      isMisdirected: () => Promise.resolve(false),
       forget: () => undefined,
     };
   }
@@ -72,17 +78,7 @@ export function openTokens(
 
 function openAppTokens(request: AppRequest, now: () => Date): Tokens {
   const minted = new Map<number, Promise<Minted>>();
-  const installations = new Map<string, Promise<number>>();
-
-  async function installationOf(repository: RepositoryRef): Promise<number> {
-    if (repository.installationId !== null) return repository.installationId;
-    const place = `${repository.owner}/${repository.repo}`.toLowerCase();
-    return remembered(installations, place, async () => {
-      const { owner, repo } = repository;
-      const answer = await request('GET /repos/{owner}/{repo}/installation', { owner, repo }, place);
-      return installationSchema.parse(answer).id;
-    });
-  }
+  const installations = openRepositoryInstallations(request, now);
 
   async function mint(id: number): Promise<Minted> {
     const answer = await request(
@@ -91,54 +87,46 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
       `installation ${id}`,
     );
     const { token, expires_at } = tokenSchema.parse(answer);
-    const lifeMs = Date.parse(expires_at) - now().getTime();
+    const leftMs = Date.parse(expires_at) - now().getTime();
+    const lifeMs = leftMs > 0 ? leftMs : LIFE_BY_WRONG_CLOCK_MS;
     // A host that gives short tokens must not make us mint one per call.
     return { token, renewAtMs: now().getTime() + lifeMs - Math.min(RENEW_BEFORE_MS, lifeMs / 10) };
   }
 
+  async function tokenOf(id: number, rejected: string | undefined): Promise<InstallationToken> {
+    const pending = minted.get(id);
+    const known = await pending?.catch(() => null);
+    const usable =
+      known !== undefined && known !== null && known.renewAtMs > now().getTime() && known.token !== rejected;
+    // Only the one that was looked at: somebody else may have asked for a newer one meanwhile.
+    if (!usable && minted.get(id) === pending) minted.delete(id);
+    const { token } = await remembered(minted, id, () => mint(id));
+    return { token, budget: budgetName(id) };
+  }
+
   return {
     async tokenFor(repository, options) {
-      const id = await installationOf(repository);
-      const pending = minted.get(id);
-      const known = await pending?.catch(() => null);
-      const usable =
-        known !== undefined &&
-        known !== null &&
-        known.renewAtMs > now().getTime() &&
-        known.token !== options?.rejected;
-      // Only the one that was looked at: somebody else may have asked for a newer one meanwhile.
-      if (!usable && minted.get(id) === pending) minted.delete(id);
-      const { token } = await remembered(minted, id, () => mint(id));
-      return { token, budget: budgetName(id) };
+      const id = await installations.of(repository);
+      try {
+        return await tokenOf(id, options?.rejected);
+      } catch (error) {
+        if (!isGone(error) || !(await installations.corrects(repository, id))) throw error;
+        return tokenOf(await installations.of(repository), options?.rejected);
+      }
+    },
+    async isMisdirected(repository) {
+      return installations.corrects(repository, await installations.of(repository));
     },
     async budgetOf(repository) {
-      return budgetName(await installationOf(repository));
+      return budgetName(await installations.of(repository));
     },
     forget(installationId) {
       minted.delete(installationId);
-      installations.clear();
+      installations.forget();
     },
   };
 }
 
 function budgetName(installationId: number): string {
   return `installation-${installationId}`;
-}
-
-/** One promise per key, so that simultaneous callers share one request; failures are not remembered. */
-async function remembered<K, V>(map: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  map.set(key, made);
-  for (const oldest of map.keys()) {
-    if (map.size <= INSTALLATIONS_MAX) break;
-    map.delete(oldest);
-  }
-  try {
-    return await made;
-  } catch (error) {
-    if (map.get(key) === made) map.delete(key);
-    throw error;
-  }
 }

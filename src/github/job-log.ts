@@ -7,6 +7,8 @@ import type { GitHubApi } from './api.ts';
 import { codedCause, type Connections } from './connections.ts';
 import type { RepositoryRef } from './credentials.ts';
 import { checkLogLocation } from './log-hosts.ts';
+import { networkFailure } from './network-failure.ts';
+import type { Permit } from './permits.ts';
 import { headerText, type Headers } from './rate-limit.ts';
 
 /**
@@ -64,10 +66,30 @@ export async function lookUpLog(
   ref: LogRef,
   now: () => Date,
 ): Promise<LogLookup> {
+  const permit = await connections.permits.forLog();
+  let isOpen = false;
+  try {
+    const lookup = await lookUpInTurn(api, connections, ref, now, permit);
+    isOpen = lookup.kind === 'found';
+    return lookup;
+  } finally {
+    // An open log keeps it until its body has been read or let go.
+    if (!isOpen) permit.release();
+  }
+}
+
+async function lookUpInTurn(
+  api: GitHubApi,
+  connections: Connections,
+  ref: LogRef,
+  now: () => Date,
+  permit: Permit,
+): Promise<LogLookup> {
   const name = api.host.name;
   for (let links = 0; links < LINKS_MAX; links += 1) {
     const requestedAt = now();
-    const answer = await api.get(`/repos/${ref.owner}/${ref.repo}/actions/jobs/${ref.jobId}/logs`, ref);
+    const path = `/repos/${ref.owner}/${ref.repo}/actions/jobs/${ref.jobId}/logs`;
+    const answer = await api.get(path, ref, permit);
     const { status: apiStatus } = answer;
     if (apiStatus === 404) return { kind: 'absent', why: 'missing', apiStatus, logStatus: null };
     if (apiStatus === 410) return { kind: 'absent', why: 'expired', apiStatus, logStatus: null };
@@ -82,6 +104,7 @@ export async function lookUpLog(
     const followed = await follow(location, api, connections);
     const logStatus = followed.statusCode;
     if (logStatus === 200) {
+      followed.body.once('close', () => permit.release());
       return { kind: 'found', answer: logAnswer(followed, apiStatus, requestedAt, name) };
     }
     await discard(followed);
@@ -135,7 +158,10 @@ async function getWithoutCredentials(target: URL, connections: Connections, name
   } catch (error) {
     throw (
       codedCause(error) ??
-      retryable('log_host_unavailable', `${name}: no answer from log host ${target.host}: ${codeOf(error)}`)
+      retryable(
+        'log_host_unavailable',
+        `${name}: no answer from log host ${target.host}: ${networkFailure(error)}`,
+      )
     );
   }
 }

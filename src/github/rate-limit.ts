@@ -16,6 +16,8 @@ export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 const PAUSE_WITHOUT_HINT_MS = 60_000;
 /** A hint further away than this is not believed: the longest window is an hour. */
 const PAUSE_MS_MAX = 2 * 60 * 60_000;
+/** `Date` counts whole seconds and the answer was on its way: less than this is no difference between clocks. */
+const CLOCK_LEAD_MS_MIN = 5_000;
 
 /** One header as text; null when it is missing. */
 export function headerText(headers: Headers, name: string): string | null {
@@ -23,13 +25,13 @@ export function headerText(headers: Headers, name: string): string | null {
   return (Array.isArray(value) ? value[0] : value) ?? null;
 }
 
-/** The rate state in an answer's headers; null where the host keeps none (GHES by default). */
-export function rateStateOf(headers: Headers): RateState | null {
+/** The rate state in an answer's headers, its reset by our clock; null where the host keeps none (GHES by default). */
+export function rateStateOf(headers: Headers, now: Date): RateState | null {
   const limit = wholeNumber(headerText(headers, 'x-ratelimit-limit'));
   const remaining = wholeNumber(headerText(headers, 'x-ratelimit-remaining'));
   const reset = wholeNumber(headerText(headers, 'x-ratelimit-reset'));
   if (limit === null || remaining === null || reset === null) return null;
-  return { limit, remaining, resetAt: new Date(reset * 1000) };
+  return { limit, remaining, resetAt: new Date(reset * 1000 - clockLeadMs(headers, now)) };
 }
 
 /**
@@ -38,9 +40,9 @@ export function rateStateOf(headers: Headers): RateState | null {
  */
 export function pauseAskedFor(status: number, headers: Headers, body: string, now: Date): Date | null {
   if (status !== 403 && status !== 429) return null;
-  const retryAfter = retryAfterMs(headerText(headers, 'retry-after'), now);
+  const retryAfter = retryAfterMs(headerText(headers, 'retry-after'), clockLeadMs(headers, now), now);
   if (retryAfter !== null) return after(now, retryAfter);
-  const state = rateStateOf(headers);
+  const state = rateStateOf(headers, now);
   if (state !== null && state.remaining === 0) return after(now, state.resetAt.getTime() - now.getTime());
   if (status === 429 || /\brate limit\b/i.test(body)) return after(now, PAUSE_WITHOUT_HINT_MS);
   return null;
@@ -51,16 +53,22 @@ export function hasOverHalfLeft(state: RateState | null, now: Date): boolean {
   return state === null || state.resetAt <= now || state.remaining * 2 > state.limit;
 }
 
+/** How far the host's clock is ahead of ours. Resets are told by its clock. */
+function clockLeadMs(headers: Headers, now: Date): number {
+  const leadMs = Date.parse(headerText(headers, 'date') ?? '') - now.getTime();
+  return Math.abs(leadMs) >= CLOCK_LEAD_MS_MIN ? leadMs : 0;
+}
+
 function after(now: Date, ms: number): Date {
   return new Date(now.getTime() + Math.min(Math.max(ms, 1000), PAUSE_MS_MAX));
 }
 
-function retryAfterMs(text: string | null, now: Date): number | null {
+function retryAfterMs(text: string | null, leadMs: number, now: Date): number | null {
   if (text === null) return null;
   const seconds = wholeNumber(text);
   if (seconds !== null) return seconds * 1000;
   const date = Date.parse(text);
-  return Number.isNaN(date) ? null : date - now.getTime();
+  return Number.isNaN(date) ? null : date - leadMs - now.getTime();
 }
 
 function wholeNumber(text: string | null): number | null {

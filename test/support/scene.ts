@@ -10,7 +10,9 @@ import type { HostUnderTest, ServiceUnderTest } from './fetch-path.ts';
 /** One situation on one host: an installation and a repository of its own, so that no other situation disturbs it. */
 
 /** Requests by what they ask for. `blob` is the log itself; the rest are API calls. */
-export type Spent = Partial<Record<'token' | 'job' | 'logs' | 'blob' | 'run_jobs' | 'repo', number>>;
+export type Spent = Partial<
+  Record<'token' | 'job' | 'logs' | 'blob' | 'run_jobs' | 'repo' | 'repo_installation', number>
+>;
 
 /** A situation, and how it must end. */
 export interface Situation {

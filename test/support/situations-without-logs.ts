@@ -23,6 +23,13 @@ function jobWith(about: Parameters<Scene['job']>[0]): Situation['arrange'] {
 const withLog = jobWith({ log: 'there it is\n' });
 const withoutLog = jobWith({ log: null });
 
+/** An account's installation that is gone: a repository there is out of the App's sight. */
+function accountWithoutApp(world: Scene['host']['simulator']['world']): number {
+  const { id } = world.addInstallation({ login: 'others' });
+  world.setInstallation(id, 'deleted');
+  return id;
+}
+
 /** A job of attempt 1 and what attempt 2 announces of it; gives the second. */
 function rerun(scene: Scene, second: Parameters<Scene['job']>[0]): number {
   const { world } = scene.host.simulator;
@@ -283,11 +290,11 @@ const NO_ACCESS: readonly Situation[] = [
     job: 'out of sight',
     arrange: withLog,
     meanwhile(scene) {
-      scene.repository.installationId = scene.host.simulator.world.addInstallation({ login: 'others' }).id;
+      scene.repository.installationId = accountWithoutApp(scene.host.simulator.world);
     },
     ends: 'forbidden',
     tries: 2,
-    spends: { token: 1, job: 2, logs: 2, repo: 2 },
+    spends: { token: 1, job: 2, logs: 2, repo: 2, repo_installation: 1 },
     says: { absence: { api_status: 404 } },
   },
   {
@@ -302,11 +309,11 @@ const NO_ACCESS: readonly Situation[] = [
       await scene.archiveAnother();
       rateLimits.setRemaining(scene.installationId, 7_000);
       await scene.archiveAnother();
-      scene.repository.installationId = world.addInstallation({ login: 'others' }).id;
+      scene.repository.installationId = accountWithoutApp(world);
     },
     ends: 'forbidden',
     tries: 3,
-    spends: { logs: 3, repo: 3 },
+    spends: { logs: 3, repo: 3, repo_installation: 1 },
     says: { details_source: 'webhook' },
   },
   {
@@ -388,7 +395,7 @@ const NO_ACCESS: readonly Situation[] = [
     meanwhile: (scene) => scene.host.simulator.world.setInstallation(scene.installationId, 'deleted'),
     ends: 'forbidden',
     tries: 2,
-    spends: { token: 2 },
+    spends: { token: 2, repo_installation: 1 },
     says: { details_source: 'webhook', absence: { api_status: 404 } },
   },
   {
@@ -403,7 +410,7 @@ const NO_ACCESS: readonly Situation[] = [
     },
     ends: 'forbidden',
     tries: 2,
-    spends: { job: 1, token: 2 },
+    spends: { job: 1, token: 2, repo_installation: 1 },
   },
 ];
 
