@@ -98,7 +98,7 @@ async function redeliverFailed(deps: RedeliveryDeps, paced: boolean): Promise<Re
   const known = await learn(deps, host, deliveries, { windowMs, paced });
   const plan = planRedeliveries(deliveries, known, deps.now());
   const remembered = plan.unresolved.slice(-REMEMBERED_MAX);
-  const seenTo = newest(walked.deliveries)?.delivered_at ?? memory.seen_to;
+  const seenTo = walked.newestAt ?? memory.seen_to;
   const isAllKept = walked.complete && remembered.length === plan.unresolved.length;
   await remember(deps, host, { seen_to: isAllKept ? seenTo : memory.seen_to, unresolved: remembered });
   const redelivered = await askForAll(deps, known, plan.redeliver.slice(0, ASKS_MAX));
@@ -230,15 +230,6 @@ async function turn(deps: RedeliveryDeps, points: number): Promise<void> {
   const waitMs = at.getTime() - deps.now().getTime();
   if (waitMs > TURN_WAIT_MS_MAX) throw notYourTurn(budget, at);
   await sleep(waitMs);
-}
-
-function newest(deliveries: readonly HookDelivery[]): HookDelivery | null {
-  let found: HookDelivery | null = null;
-  for (const delivery of deliveries) {
-    if (found === null || Date.parse(delivery.delivered_at) > Date.parse(found.delivered_at))
-      found = delivery;
-  }
-  return found;
 }
 
 function memoryName(host: string): string {

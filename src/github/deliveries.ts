@@ -112,6 +112,8 @@ function cursorOf(link: string | null): string | null {
 /** What walking back through the list found. */
 export interface WalkedBack {
   readonly deliveries: readonly HookDelivery[];
+  /** The newest moment that is listed, whether or not it matters. */
+  readonly newestAt: string | null;
   /** The oldest moment that was reached; null when nothing is listed. */
   readonly reachedBackTo: string | null;
   /** Whether it came to `until` or the list's end. */
@@ -126,15 +128,17 @@ export async function walkBack(
   matters: (delivery: HookDelivery) => boolean,
 ): Promise<WalkedBack> {
   const kept: HookDelivery[] = [];
+  let newestAt: string | null = null;
   let reachedBackTo: string | null = null;
   let cursor: string | null = null;
   for (let pages = 0; pages < pagesMax; pages += 1) {
     const page: DeliveryPage = await log.page(cursor);
     for (const delivery of page.deliveries) if (matters(delivery)) kept.push(delivery);
+    newestAt ??= page.deliveries[0]?.delivered_at ?? null;
     reachedBackTo = page.deliveries.at(-1)?.delivered_at ?? reachedBackTo;
     cursor = page.cursor;
     const passed = reachedBackTo !== null && Date.parse(reachedBackTo) < until.getTime();
-    if (cursor === null || passed) return { deliveries: kept, reachedBackTo, complete: true };
+    if (cursor === null || passed) return { deliveries: kept, newestAt, reachedBackTo, complete: true };
   }
-  return { deliveries: kept, reachedBackTo, complete: false };
+  return { deliveries: kept, newestAt, reachedBackTo, complete: false };
 }

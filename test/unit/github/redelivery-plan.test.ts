@@ -215,6 +215,7 @@ describe('the list as GitHub gives it', () => {
     const far = new Date(0);
     expect(await walkBack(log, far, 10, isJob)).toEqual({
       deliveries: [pages[0], pages[2], pages[3]],
+      newestAt: pages[0]?.delivered_at,
       reachedBackTo: pages[3]?.delivered_at,
       complete: true,
     });
