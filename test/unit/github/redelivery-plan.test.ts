@@ -46,7 +46,7 @@ function plan(deliveries: readonly HookDelivery[], known: Partial<KnownOfDeliver
 function verdict(deliveries: readonly HookDelivery[], known: Partial<KnownOfDeliveries> = {}): string {
   const made = plan(deliveries, known);
   const lists = { ...made, unresolved: [] };
-  const [found] = Object.entries(lists).filter(([, list]) => list.length > 0);
+  const found = Object.entries(lists).find(([, list]) => list.length > 0);
   return found?.[0] ?? 'nothing';
 }
 
