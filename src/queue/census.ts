@@ -2,7 +2,6 @@ import type { PgPool } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { priorityOf, URGENCIES } from './fair-order.ts';
-import type { BullQueue } from './queue-storage.ts';
 
 /** Who waits in a queue, since when and why: what a number per state does not say. */
 export interface Census {
@@ -56,19 +55,22 @@ export function putOffReason(progress: unknown, dueMs: number): PutOffReason {
   return REASONS[note.data.code] ?? 'other';
 }
 
+/** A queue's key of this name. */
+type ToKey = (name: string) => string;
+
 /** The census of a queue on a Redis or Valkey server: a few hundred small reads. */
-export async function redisCensus(connection: Redis, queue: BullQueue): Promise<Census> {
+export async function redisCensus(connection: Redis, toKey: ToKey): Promise<Census> {
   const [delayed, failed, heads, delayedCount] = await Promise.all([
-    connection.zrange(queue.toKey('delayed'), 0, LOOKED_AT_MAX - 1, 'WITHSCORES'),
-    connection.zrange(queue.toKey('failed'), 0, LOOKED_AT_MAX - 1),
-    Promise.all(URGENCIES.map((urgency) => headsOf(connection, queue, priorityOf(urgency, 0)))),
-    connection.zcard(queue.toKey('delayed')),
+    connection.zrange(toKey('delayed'), 0, LOOKED_AT_MAX - 1, 'WITHSCORES'),
+    connection.zrange(toKey('failed'), 0, LOOKED_AT_MAX - 1),
+    Promise.all(URGENCIES.map((urgency) => headsOf(connection, toKey, priorityOf(urgency, 0)))),
+    connection.zcard(toKey('delayed')),
   ]);
   const waits = new Map<string, number>();
   for (let index = 0; index + 1 < delayed.length; index += 2) {
     waits.set(delayed[index] ?? '', Number(delayed[index + 1]) / DELAYED_SCORE_PER_MS);
   }
-  const found = await jobFields(connection, queue, [...waits.keys(), ...failed, ...heads.flat()]);
+  const found = await jobFields(connection, toKey, [...waits.keys(), ...failed, ...heads.flat()]);
   const reasons = [...waits].map(([id, dueMs]) =>
     putOffReason(JSON.parse(found.get(id)?.progress ?? 'null'), dueMs),
   );
@@ -79,19 +81,17 @@ export async function redisCensus(connection: Redis, queue: BullQueue): Promise<
   );
 }
 
-function headsOf(connection: Redis, queue: BullQueue, priority: number): Promise<string[]> {
+function headsOf(connection: Redis, toKey: ToKey, priority: number): Promise<string[]> {
   const from = priority * SCORE_PER_PRIORITY;
-  return connection.zrangebyscore(queue.toKey('prioritized'), from, '+inf', 'LIMIT', 0, HEADS_MAX);
+  return connection.zrangebyscore(toKey('prioritized'), from, '+inf', 'LIMIT', 0, HEADS_MAX);
 }
 
 async function jobFields(
   connection: Redis,
-  queue: BullQueue,
+  toKey: ToKey,
   ids: readonly string[],
 ): Promise<ReadonlyMap<string, { queuedMs: number; progress: string | null }>> {
-  const answers = await Promise.all(
-    ids.map((id) => connection.hmget(queue.toKey(id), 'timestamp', 'progress')),
-  );
+  const answers = await Promise.all(ids.map((id) => connection.hmget(toKey(id), 'timestamp', 'progress')));
   const found = new Map<string, { queuedMs: number; progress: string | null }>();
   for (const [index, [timestamp, progress]] of answers.entries()) {
     // A job may have ended since it was listed.
@@ -102,24 +102,24 @@ async function jobFields(
 }
 
 /** The census of a queue in the database that this process owns. */
-export async function embeddedCensus(pool: Pick<PgPool, 'query'>, queue: BullQueue): Promise<Census> {
+export async function embeddedCensus(pool: Pick<PgPool, 'query'>, queue: string): Promise<Census> {
   const oldest: number[] = [];
   for (const state of ['waiting', 'delayed', 'failed']) {
     const { rows } = await pool.query<{ oldest: string | null }>(
       `SELECT min(added_at_ms) AS oldest FROM job WHERE queue = $1 AND state = '${state}'`,
-      [queue.name],
+      [queue],
     );
     const first = rows[0]?.oldest ?? null;
     if (first !== null) oldest.push(Number(first));
   }
   const counted = await pool.query<{ count: string }>(
     `SELECT count(*) AS count FROM job WHERE queue = $1 AND state = 'delayed'`,
-    [queue.name],
+    [queue],
   );
   const { rows } = await pool.query<{ progress: unknown; due: string }>(
     `SELECT progress, process_at_ms AS due FROM job WHERE queue = $1 AND state = 'delayed'
      ORDER BY process_at_ms LIMIT ${LOOKED_AT_MAX}`,
-    [queue.name],
+    [queue],
   );
   const reasons = rows.map(({ progress, due }) => putOffReason(progress, Number(due)));
   return census(oldest, reasons, Number(counted.rows[0]?.count ?? 0));

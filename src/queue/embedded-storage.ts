@@ -67,7 +67,7 @@ export async function openEmbeddedStorage(
       return order;
     },
     state: openLocalState(() => new Date()),
-    census: (queue) => embeddedCensus(postgres.pool, queue),
+    census: (queue) => embeddedCensus(postgres.pool, queue.name),
     notes,
     firstContact: Promise.resolve(),
     async ping() {

@@ -84,7 +84,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
         (error) => options.log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
       ),
     state: openRedisState(producer, PREFIX, options.now ?? (() => new Date())),
-    census: (queue) => redisCensus(producer, queue),
+    census: (queue) => redisCensus(producer, (name) => queue.toKey(name)),
     notes: openRedisNotes(producer, PREFIX),
     firstContact: contact,
     async ping() {

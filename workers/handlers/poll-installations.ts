@@ -7,7 +7,7 @@ import type { SharedState } from '../../src/queue/shared-state.ts';
 export interface PollInstallationsDeps {
   /** The App's installations, by host; only those that are reached as an App have any. */
   readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
-  readonly notes: Notes;
+  readonly notes: Pick<Notes, 'note' | 'noted'>;
   readonly state: Pick<SharedState, 'pause'>;
   readonly enqueue: (job: NewJob) => Promise<'queued' | 'duplicate'>;
   readonly now: () => Date;
