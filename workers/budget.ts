@@ -30,8 +30,12 @@ const PUBLIC_PACE: Pace = { pointMs: 60_000 / 855, burstPoints: 90 };
 const GHES_PACE: Pace = { pointMs: 0.2, burstPoints: 2_000 };
 
 /** Whose budget a call for a repository spends. */
-export function budgetOf(host: string, repository: RepositoryRef): string {
-  return `${host}/${repository.installationId ?? repository.owner.toLowerCase()}`;
+export function budgetOf(
+  { host, hasOneBudget }: Pick<GitHubApi, 'host' | 'hasOneBudget'>,
+  repository: RepositoryRef,
+): string {
+  if (hasOneBudget === true) return `${host.host}/token`;
+  return `${host.host}/${repository.installationId ?? repository.owner.toLowerCase()}`;
 }
 
 /**

@@ -26,6 +26,8 @@ export interface ApiAnswer {
 
 export interface GitHubApi {
   readonly host: GitHubHost;
+  /** Set where every call spends the same rate budget: that of a token. */
+  readonly hasOneBudget?: boolean;
   /**
    * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410, 422 and 451. Takes a permit of the
    * host's unless one is `held` already.
@@ -102,6 +104,7 @@ export function openApi(
 
   return {
     host,
+    hasOneBudget: tokens.hasOneBudget,
     async get(path, repository, held) {
       const permit = held ?? (await connections.permits.forCall());
       try {

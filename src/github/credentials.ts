@@ -24,6 +24,8 @@ export interface InstallationToken {
 
 /** Tokens for calls, by installation. One per GitHub host: hosts share nothing, as their installation ids may be equal. */
 export interface Tokens {
+  /** Whether all calls spend one budget. */
+  readonly hasOneBudget: boolean;
   /**
    * A token that is good for at least a few minutes. `rejected` is one that GitHub has answered with 401: never given again.
    * @throws EverlogError `installation_suspended` (wait), `installation_gone` or `unauthorised` (give up),
@@ -67,6 +69,7 @@ export function openTokens(
     const { token } = credentials;
     const budget = 'token';
     return {
+      hasOneBudget: true,
       tokenFor: () => Promise.resolve({ token, budget }),
       budgetOf: () => Promise.resolve(budget),
       isMisdirected: () => Promise.resolve(false),
@@ -105,6 +108,7 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
   }
 
   return {
+    hasOneBudget: false,
     async tokenFor(repository, options) {
       const id = await installations.of(repository);
       try {

@@ -47,7 +47,7 @@ export async function archiveJob(
     throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${data.host}`);
   }
   const repository = { owner: data.owner, repo: data.repo, installationId: data.installation_id };
-  const budget = budgetOf(data.host, repository);
+  const budget = budgetOf(host.api, repository);
   const reserved = data.slot_at === null ? null : new Date(data.slot_at);
   const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, reserved);
   if (turn !== null) {

@@ -54,7 +54,7 @@ export async function sweepRun(
     data.run_id,
   );
   if (standing.has(data.run_attempt)) return;
-  const budget = budgetOf(data.host, attempt);
+  const budget = budgetOf(host.api, attempt);
   const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, null);
   if (turn !== null) throw notYourTurn(budget, turn);
   try {

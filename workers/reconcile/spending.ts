@@ -45,7 +45,7 @@ export function openSpending(deps: BudgetDeps, api: GitHubApi, spending: Spendin
   }
 
   async function once(path: string, repository: RepositoryRef): Promise<ApiAnswer> {
-    const budget = budgetOf(api.host.host, repository);
+    const budget = budgetOf(api, repository);
     await inLine(() => agreed(() => take(deps, api, spending, budget, repository)));
     calls += 1;
     try {
