@@ -23,7 +23,7 @@ const LOOK_AFTER_MS = 60_000;
 const AGAIN_MS = 5_000;
 
 /** The schedules that a configuration asks for. */
-export function schedulesOf(config: Config, random: () => number): readonly Schedule[] {
+function schedulesOf(config: Config, random: () => number): readonly Schedule[] {
   const between = (fromMs: number, toMs: number): number => Math.round(fromMs + random() * (toMs - fromMs));
   const hosts = config.hosts.filter(({ credentials }) => credentials !== null);
   const apps = hosts.filter(({ credentials }) => credentials?.kind === 'app');

@@ -51,7 +51,7 @@ export interface RedeliveryPlan {
 }
 
 /** A delivery is sent again this often; then only other settings of the receiver make it worth another try. */
-export const TRIES_MAX = 3;
+const TRIES_MAX = 3;
 /** Paced tries: how long after a failed one the next may follow. Together they outlast half a day's outage. */
 const PACE_MS = [60 * 60_000, 12 * 60 * 60_000] as const;
 /** GitHub attempts what it was asked for within seconds, minutes in a surge; after this it has forgotten. */
