@@ -1,6 +1,3 @@
-import { retryable } from '../errors.ts';
-import type { GitHubHost } from './host.ts';
-
 /** Newest first: the first that the host offers is used. */
 const API_VERSIONS = ['2026-03-10', '2022-11-28'] as const;
 /** After an answer that settles nothing the host is asked again, but not with every call. */
@@ -17,22 +14,23 @@ export interface ApiVersion {
   /**
    * The version to name in a call; null for a host that knows none (GHES before 3.9), or does not say. The first call
    * asks; those at the same time share its answer.
-   * @throws EverlogError `github_unavailable` (retry), and what `ask` throws.
+   * @throws what `ask` throws.
    */
   current(ask: () => Promise<VersionsAnswer>): Promise<string | null>;
   /** Has the host asked again, after it said that the version is no longer served. */
   forget(): void;
 }
 
-export function openApiVersion(host: GitHubHost, now: () => Date): ApiVersion {
+export function openApiVersion(now: () => Date): ApiVersion {
   let known: Promise<string | null> | null = null;
   let settledUntilMs = Number.POSITIVE_INFINITY;
 
   async function learn(ask: () => Promise<VersionsAnswer>): Promise<string | null> {
     const { status, bytes } = await ask();
-    if (status >= 500) throw retryable('github_unavailable', `${host.name}: ${status} for /versions`);
-    // A token that has run out, a rate limit: the next call may do better.
-    if (status === 401 || status === 403 || status === 429) settledUntilMs = now().getTime() + ASK_AGAIN_MS;
+    // A token that has run out, a rate limit, trouble of this one endpoint: the next question may do better, and calls without a
+    // version are answered meanwhile.
+    const saysNothing = status === 401 || status === 403 || status === 429 || status >= 500;
+    if (saysNothing) settledUntilMs = now().getTime() + ASK_AGAIN_MS;
     return status === 200 ? newestKnown(bytes) : null;
   }
 

@@ -56,7 +56,7 @@ export function openApi(
   onRate: (budget: string, state: RateState) => void = () => undefined,
 ): GitHubApi {
   const rates = new Map<string, RateState>();
-  const version = openApiVersion(host, now);
+  const version = openApiVersion(now);
 
   async function once(url: URL, token: InstallationToken): Promise<Omit<ApiAnswer, 'path'>> {
     const answer = await sendAs(token.token, url, connections, host, version);
