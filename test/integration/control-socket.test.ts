@@ -284,7 +284,7 @@ test(
     await redis.kill('SIGKILL');
     const away = await everlog(['failed', 'ls'], env);
     expect(away.code).toBe(1);
-    expect(away.stderr).toMatch(/^everlog: the queue does not answer/);
+    expect(away.stderr).toMatch(/^everlog: the queue server does not answer/);
   },
   TEST_TIMEOUT_MS,
 );
