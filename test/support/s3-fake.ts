@@ -18,7 +18,6 @@ import { makeBucket, route, type RoutedState } from './s3-fake/routes.ts';
 import { verifySignature, type Credentials } from './s3-fake/signature.ts';
 import { BytesStore } from './s3-fake/stored-bytes.ts';
 
-
 /** Longer than a client keeps an idle connection, so that the server is not the one to close it under a request. */
 const KEEP_ALIVE_MS = 120_000;
 
