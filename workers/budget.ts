@@ -24,8 +24,11 @@ const RESUME_JITTER_MS = 2_000;
 /** What a job that met a pause reserves behind it: its details and its link. */
 const POINTS_AFTER_PAUSE = 2;
 
-/** GitHub's secondary limits are 900 points a minute and 100 requests at once; a twentieth is left for others. */
-const PUBLIC_PACE: Pace = { pointMs: 60_000 / 855, burstPoints: 90 };
+/**
+ * GitHub's secondary limits are 900 points in a minute and 100 requests at once. A minute that begins with a burst holds the
+ * burst and what comes after it: 855 in all, so that a twentieth is left for others.
+ */
+const PUBLIC_PACE: Pace = { pointMs: 60_000 / 765, burstPoints: 90 };
 /** A GHES appliance sets no pace of its own; this one only spreads what comes back after a pause. */
 const GHES_PACE: Pace = { pointMs: 0.2, burstPoints: 2_000 };
 
