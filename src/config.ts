@@ -187,23 +187,24 @@ function checkNeeds(config: Config, needs: Needs, variables: Variables): void {
       'is an embedded queue, which one process owns: set a redis:// URL, or run `everlog up` for everything in one process',
     );
   }
+  const inFile = variables.text('EVERLOG_CONFIG') !== null;
   for (const host of config.hosts) {
-    const where = config.hosts.length > 1 ? ` for host ${host.github.name}` : '';
+    const missing = (variable: string, field: string, cure: string): void =>
+      inFile
+        ? variables.problem('EVERLOG_CONFIG', `host ${host.github.name}, ${field} is missing: ${cure}`)
+        : variables.problem(variable, `is missing: ${cure}`);
     if (needs.receive === true && host.webhookSecrets.length === 0) {
-      variables.problem(
-        'EVERLOG_GITHUB_WEBHOOK_SECRET',
-        `is missing${where}: it is the secret set in the App’s webhook`,
-      );
+      missing('EVERLOG_GITHUB_WEBHOOK_SECRET', 'webhook_secret', 'it is the secret set in the App’s webhook');
     }
     if (needs.github !== true || host.credentials !== null || hasCredentialProblem(variables)) continue;
+    const names = inFile
+      ? { id: 'app_id', key: 'private_key', token: 'token' }
+      : { id: 'EVERLOG_GITHUB_APP_ID', key: 'EVERLOG_GITHUB_PRIVATE_KEY', token: 'EVERLOG_GITHUB_TOKEN' };
     if (host.appId === null) {
-      const cure = 'set it with EVERLOG_GITHUB_PRIVATE_KEY, or set EVERLOG_GITHUB_TOKEN instead';
-      variables.problem('EVERLOG_GITHUB_APP_ID', `is missing${where}: ${cure}`);
+      const cure = `set it with ${names.key}, or set ${names.token} instead`;
+      missing('EVERLOG_GITHUB_APP_ID', 'app_id', cure);
     } else {
-      variables.problem(
-        'EVERLOG_GITHUB_PRIVATE_KEY',
-        `is missing${where}: it goes with EVERLOG_GITHUB_APP_ID`,
-      );
+      missing('EVERLOG_GITHUB_PRIVATE_KEY', 'private_key', `it goes with ${names.id}`);
     }
   }
 }
