@@ -10,11 +10,14 @@ export interface Certificates {
   readonly cert: string;
 }
 
+/** A program of the system: Node can make keys, but not certificates. */
+const OPENSSL = '/usr/bin/openssl';
+
 /** Makes them in `folder` with openssl. `names` are DNS names or IPv4 addresses. */
 export function makeCertificates(folder: string, names: readonly string[]): Certificates {
   const path = (name: string): string => join(folder, name);
   const openssl = (line: string): void =>
-    void execFileSync('openssl', line.split(' '), { stdio: 'pipe', cwd: folder });
+    void execFileSync(OPENSSL, line.split(' '), { stdio: 'pipe', cwd: folder });
   const key = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
   openssl(`req -x509 ${key} -days 2 -subj /CN=Test-CA -keyout ca.key -out ca.pem`);
   openssl(`req -new ${key} -subj /CN=server -keyout server.key -out server.csr`);
