@@ -2,6 +2,7 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import type { CompletedPart } from '@aws-sdk/client-s3';
@@ -30,8 +31,9 @@ interface Upload {
 
 /**
  * Stores an object too large for one PUT, in parts one after another. The object appears whole at the end, under
- * `If-None-Match: *`. After a failure the parts are thrown away. `isThere` looks the key up: before the bytes are sent, and
- * once more before the end, because some stores honour the condition for a PUT and ignore it there. One try each time.
+ * `If-None-Match: *`. After a failure the parts are thrown away, and once the object stands those that a killed process left.
+ * `isThere` looks the key up: before the bytes are sent, and once more before the end, because some stores honour the
+ * condition for a PUT and ignore it there. One try each time.
  */
 export async function putInParts(
   context: S3Context,
@@ -43,15 +45,32 @@ export async function putInParts(
   if (body.bytes > OBJECT_BYTES_MAX) {
     throw giveUp('store_refused', `${key} has ${body.bytes} bytes, more than S3 stores in one object`);
   }
-  if (await withTries(context, key, isThere)) return { outcome: 'exists' };
-  const upload = await begin(context, key, body, options);
+  const result: PutResult = (await withTries(context, key, isThere))
+    ? { outcome: 'exists' }
+    : await upload(context, key, body, options, isThere);
+  await abandonLeftovers(context, key);
+  return result;
+}
+
+async function upload(
+  context: S3Context,
+  key: string,
+  body: PutBody,
+  options: PutOptions,
+  isThere: () => Promise<boolean>,
+): Promise<PutResult> {
+  const begun = await begin(context, key, body, options);
   let result: PutResult | null = null;
   try {
-    const parts = await sendParts(context, upload, key, body);
-    result = await complete(context, upload, key, parts, isThere);
+    const parts = await sendParts(context, begun, key, body);
+    result = await complete(context, begun, key, parts, isThere);
     return result;
+  } catch (error) {
+    // Another process that had the same job has stored the object and thrown away what we had sent.
+    if (await isThere().catch(() => false)) return { outcome: 'exists' };
+    throw error;
   } finally {
-    if (result?.outcome !== 'created') await abandon(context, upload, key);
+    if (result?.outcome !== 'created') await abandon(context, begun, key);
   }
 }
 
@@ -172,5 +191,25 @@ async function abandon(context: S3Context, upload: Upload, key: string): Promise
     );
   } catch {
     // An upload that a lost answer had already ended is gone, which is what is wanted.
+  }
+}
+
+/**
+ * Uploads of an object that stands can only fail: whoever begins one and dies leaves parts that nobody sees and everybody pays
+ * for. Where the right to list them is missing, the bucket's rule for incomplete uploads removes them later.
+ */
+async function abandonLeftovers(context: S3Context, key: string): Promise<void> {
+  const place = { Bucket: context.bucket, Key: context.prefix + key };
+  try {
+    const { Uploads = [] } = await call(context, key, (abortSignal) =>
+      context.client.send(new ListMultipartUploadsCommand({ Bucket: place.Bucket, Prefix: place.Key }), {
+        abortSignal,
+      }),
+    );
+    for (const { Key, UploadId } of Uploads) {
+      if (Key === place.Key && UploadId !== undefined) await abandon(context, { ...place, UploadId }, key);
+    }
+  } catch {
+    // The object is stored, which is what was asked for.
   }
 }
