@@ -16,6 +16,7 @@ import type { ObjectStore } from './archive/object-store.ts';
 import { proxyAgents } from './archive/s3-proxy.ts';
 import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
+import { removeAbandonedSpoolFiles } from './archive/spool.ts';
 import { readVersion } from './compose/version.ts';
 import type { ArchiveUrl, Config } from './config.ts';
 import { openApi } from './github/api.ts';
@@ -137,6 +138,7 @@ export function startWorkforce(
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
+  void removeAbandonedSpoolFiles(config.spoolFolder, now().getTime());
   const opened = openHosts(config, now);
   const workers = runWorkers({
     storage: open.storage,
@@ -178,7 +180,7 @@ function handlersOf(
     spoolLimits: {
       folder: config.spoolFolder,
       logBytesMax: config.jobLogBytesMax,
-      temporaryName: () => `everlog-spool-${randomUUID()}`,
+      temporaryName: () => randomUUID(),
     },
     missRules: { waitsMs: config.missingLogRetriesMs, retentionMs: config.logRetentionMs },
     jobDetails: config.jobDetails,

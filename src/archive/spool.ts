@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, open, opendir, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGzip, gzipSync } from 'node:zlib';
 import { EverlogError, messageOf, retryable } from '../errors.ts';
@@ -29,12 +29,16 @@ const ONE_CALL_BYTES_MAX = 64 * 1024;
 const MEMORY_BYTES_MAX = 1024 * 1024;
 const GZIP_LEVEL = 6;
 const LINE_FEED = 0x0a;
+/** How the name of every spool file begins. */
+const NAME_PREFIX = 'everlog-spool-';
+/** A spool file has its name for an instant; one that has kept it for so long lost its process in that instant. */
+const ABANDONED_AFTER_MS = 60_000;
 
 export interface SpoolLimits {
   readonly folder: string;
   /** Larger logs are not kept (EVERLOG_JOB_LOG_MAX_BYTES). */
   readonly logBytesMax: number;
-  /** A name that no other spool file of any process has. */
+  /** What no other spool file of any process has in its name. */
   readonly temporaryName: () => string;
 }
 
@@ -161,7 +165,9 @@ class GzipSink {
 
   private async flush(): Promise<void> {
     try {
-      this.file ??= await openUnlinked(join(this.limits.folder, this.limits.temporaryName()));
+      this.file ??= await openUnlinked(
+        join(this.limits.folder, `${NAME_PREFIX}${this.limits.temporaryName()}`),
+      );
       const chunk = Buffer.concat(this.memory);
       this.memory = [];
       if (chunk.byteLength > 0) await this.file.appendFile(chunk);
@@ -181,4 +187,17 @@ async function openUnlinked(path: string): Promise<FileHandle> {
   const file = await open(path, 'wx+', 0o600);
   await unlink(path);
   return file;
+}
+
+/** Removes the empty files of processes that were killed between making one and taking its name away; never throws. */
+export async function removeAbandonedSpoolFiles(folder: string, nowMs: number): Promise<void> {
+  try {
+    for await (const entry of await opendir(folder)) {
+      if (!entry.isFile() || !entry.name.startsWith(NAME_PREFIX)) continue;
+      const path = join(folder, entry.name);
+      if (nowMs - (await lstat(path)).mtimeMs > ABANDONED_AFTER_MS) await unlink(path);
+    }
+  } catch {
+    // A folder that cannot be read is told of by the first log that needs it.
+  }
 }
