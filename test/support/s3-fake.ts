@@ -30,6 +30,8 @@ export interface S3FakeOptions {
   nowMs?: () => number;
   /** For `probability` in fault rules. Default `Math.random`. */
   random?: () => number;
+  /** Told of every request; it takes effect when `serve` is called, and is answered with what is returned. */
+  around?: (request: S3Request, serve: () => Promise<S3Response>) => Promise<S3Response>;
 }
 
 /** One version as a test may look at it. */
@@ -61,6 +63,8 @@ export interface S3Fake extends S3Server {
   outage(on: boolean): void;
   /** Requests that came in so far, by method, failed ones too. */
   readonly requests: Readonly<Record<string, number>>;
+  /** Keys of multipart uploads that were begun and not ended. */
+  uploads(bucket: string): string[];
   /** Every version in a bucket, by key, newest first. */
   objects(bucket: string): InspectedVersion[];
   /** The bytes of the current object, or of the version named. */
@@ -80,6 +84,7 @@ export async function startS3Fake(options: S3FakeOptions = {}): Promise<S3Fake> 
 class FakeServer {
   readonly #state: RoutedState;
   readonly #faults: Faults;
+  readonly #around: NonNullable<S3FakeOptions['around']>;
   readonly #requests: Record<string, number> = {};
   readonly #credentials: Credentials = {
     accessKeyId: 'FAKEACCESSKEY',
@@ -90,6 +95,7 @@ class FakeServer {
 
   constructor(options: S3FakeOptions) {
     this.#faults = new Faults(options.random ?? Math.random);
+    this.#around = options.around ?? ((_request, serve) => serve());
     this.#state = {
       buckets: new Map(),
       bytes: new BytesStore(options.dropBodies ?? false),
@@ -132,6 +138,7 @@ class FakeServer {
         if (on) this.#server.closeAllConnections();
       },
       requests: this.#requests,
+      uploads: (bucket) => [...this.#bucket(bucket).uploads.values()].map(({ key }) => key),
       objects: (bucket) => {
         const found = this.#bucket(bucket);
         return found.keys.flatMap((key) =>
@@ -188,7 +195,7 @@ class FakeServer {
     }
     const fault = this.#faults.take(request);
     if (fault !== undefined && (await strike(fault, request, response))) return;
-    const answer = await this.#answer(request);
+    const answer = await this.#around(request, () => this.#answer(request));
     if (fault?.kind === 'cut_after_store') message.socket.resetAndDestroy();
     else await send(message, response, answer);
   }
