@@ -60,6 +60,10 @@ beforeAll(async () => {
   });
   missing = ids[3] ?? 0;
   good = ids.slice(0, 3);
+  // The service's own reconcile would find these jobs after half a minute and revive them: here only commands do.
+  for (const route of ['app_installations', 'installation_repositories'] as const) {
+    simulator.faults.add({ match: { route }, effect: { kind: 'status', status: 500 } });
+  }
   simulator.faults.add({ match: { route: 'blob', jobId: missing }, times: 100, effect: BLOB_NOT_FOUND });
   settings = { ...githubSettings(simulator), EVERLOG_MISSING_LOG_RETRIES: '1h' };
 }, TEST_TIMEOUT_MS);
