@@ -174,7 +174,7 @@ describe('HTTPS_PROXY', () => {
       },
     );
     await scene.simulator.deliveries.completeJob(scene.jobId);
-    const { text } = await everlog.process.waitForLine((line) => line.text.includes('407'), DONE_TIMEOUT_MS);
+    const { text } = await everlog.process.waitForLine((line) => /\b407\b/.test(line.text), DONE_TIMEOUT_MS);
     expect(text).toContain('HTTPS_PROXY');
     expect(through.refused).toBeGreaterThan(0);
     expect(through.seen).toEqual([]);
