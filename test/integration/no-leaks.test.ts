@@ -249,6 +249,8 @@ async function valueOf(client: Redis, key: string): Promise<string> {
     stream: () => client.xrange(key, '-', '+'),
   };
   const type = await client.type(key);
+  // A lock that expired since the keys were listed.
+  if (type === 'none') return '';
   const value = await read[type]?.();
   if (value === undefined) throw new Error(`${key} is of type ${type}`);
   return JSON.stringify(value);
