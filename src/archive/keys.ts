@@ -27,6 +27,12 @@ export const RECORDS_ROOT = 'v1/records/';
 export const LOGS_ROOT = 'v1/logs/';
 export const RUNS_ROOT = 'v1/runs/';
 export const NAMES_ROOT = 'v1/names/';
+export const CUSTODY_ROOT = 'v1/custody/';
+export const DIGESTS_ROOT = 'ledger/digests/';
+export const CHECKPOINTS_ROOT = 'ledger/checkpoints/';
+export const SIGNING_KEYS_ROOT = 'ledger/keys/';
+/** Sequence numbers are padded, so that keys sort as numbers do. */
+const SEQUENCE_DIGITS = 10;
 
 /** What GitHub allows in an owner's or repository's name; also keeps a name from being a path of its own. */
 const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;
@@ -94,6 +100,57 @@ export function parseIdToNameKey(key: string): { owner: string; repo: string } |
   const match = /^v1\/names\/host=[^/]+\/id=\d+\/([^/~]+)~([^/~]+)\.json$/.exec(key);
   const [, owner, repo] = match ?? [];
   return owner === undefined || repo === undefined ? null : { owner, repo };
+}
+
+/** Key of what somebody did with the evidence. `dt` is the UTC day, `YYYY-MM-DD`. */
+export function custodyKey(dt: string, id: string): string {
+  return `${CUSTODY_ROOT}dt=${dt}/${id}.json`;
+}
+
+/** Folder of a digest, ending in `/`. */
+export function digestFolder(sequence: number): string {
+  return `${DIGESTS_ROOT}${paddedSequence(sequence)}/`;
+}
+
+/** Key of a digest: its PUT is the commit. */
+export function digestKey(sequence: number): string {
+  return `${digestFolder(sequence)}digest.json`;
+}
+
+/** Key of a digest's signature; `sha256` is of `digest.json`. */
+export function digestSignatureKey(sequence: number, sha256: string): string {
+  return `${digestFolder(sequence)}${sha256}.sig`;
+}
+
+/** Key of a digest's RFC 3161 time stamp; `sha256` is of `digest.json`. */
+export function digestTimeStampKey(sequence: number, sha256: string): string {
+  return `${digestFolder(sequence)}${sha256}.tsr`;
+}
+
+/** Key of the note on the tree of the first `sequence` digests. */
+export function checkpointKey(sequence: number): string {
+  return `${CHECKPOINTS_ROOT}${paddedSequence(sequence)}.note`;
+}
+
+/** Key of a signing key's public half. `keyId` is the SHA-256 of its SPKI. */
+export function signingKeyKey(keyId: string): string {
+  return `${SIGNING_KEYS_ROOT}${keyId}.json`;
+}
+
+/** Key of what says that a signing key is not to be believed any more. */
+export function revocationKey(keyId: string): string {
+  return `${SIGNING_KEYS_ROOT}${keyId}.revoked.json`;
+}
+
+/** The sequence in a key below `DIGESTS_ROOT`; null for a key of another kind. */
+export function sequenceOfDigestKey(key: string): number | null {
+  const [, digits] = /^ledger\/digests\/(\d{10,16})\//.exec(key) ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
+function paddedSequence(sequence: number): string {
+  if (!Number.isSafeInteger(sequence) || sequence < 1) throw new Error(`not a sequence: ${sequence}`);
+  return String(sequence).padStart(SEQUENCE_DIGITS, '0');
 }
 
 const RECORD =

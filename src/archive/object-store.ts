@@ -14,8 +14,8 @@ export interface ObjectStore {
    */
   putIfAbsent(key: string, body: PutBody, options: PutOptions): Promise<PutResult>;
 
-  /** What is known about the newest version of an object without its bytes; null when there is none. */
-  head(key: string): Promise<ObjectHead | null>;
+  /** What is known about an object without its bytes, of its newest version unless one is named; null when there is none. */
+  head(key: string, versionId?: string): Promise<ObjectHead | null>;
 
   /** Opens an object for reading; null when there is none. The caller MUST consume or destroy `body`. */
   read(key: string, versionId?: string): Promise<{ head: ObjectHead; body: Readable } | null>;
