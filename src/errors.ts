@@ -41,7 +41,15 @@ export type ErrorCode =
   | 'host_looks_broken'
   | 'job_not_finished'
   | 'log_not_yet'
-  | 'job_data_invalid';
+  | 'job_data_invalid'
+  | 'ledger_damaged'
+  | 'ledger_busy'
+  | 'signing_key_invalid'
+  | 'signing_key_unknown'
+  | 'signing_key_revoked'
+  | 'signing_refused'
+  | 'signing_unavailable'
+  | 'time_stamp_unavailable';
 
 const RETRY: Remedy = { kind: 'retry' };
 const GIVE_UP: Remedy = { kind: 'give_up' };
