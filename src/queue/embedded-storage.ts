@@ -5,6 +5,7 @@ import { openEmbeddedPostgres } from './embedded-postgres.ts';
 import { TAGS_MAX, type FairOrder } from './fair-order.ts';
 import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow } from './local-order.ts';
 import { openEmbeddedNotes } from './notes.ts';
+import { openEmbeddedPending } from './pending-commits.ts';
 import { openLocalState } from './shared-state.ts';
 import type { QueueStorage } from './queue-storage.ts';
 
@@ -14,17 +15,19 @@ export interface EmbeddedStorage extends QueueStorage {
   readonly lost: Promise<void>;
 }
 
-/** Opens the embedded queue; see `openEmbeddedPostgres` for what it promises and throws. */
+/** Opens the embedded queue; see `openEmbeddedPostgres` for what it promises and throws. `pendingMax`: most keys in the pending set. */
 export async function openEmbeddedStorage(
   folder: string,
   stallsMax: number,
   log: Log,
+  pendingMax?: number,
 ): Promise<EmbeddedStorage> {
   const postgres = await openEmbeddedPostgres({ folder, log });
   const resumed = await postgres.recoverInterrupted({ maxStalledCount: stallsMax });
   if (resumed > 0) log.info({ resumed }, 'jobs that were running when the last process ended will run again');
   log.info({ folder }, 'the embedded queue survives the death of this process, not that of the machine');
   const notes = await openEmbeddedNotes(postgres.pool);
+  const pending = await openEmbeddedPending(postgres.pool, () => new Date(), pendingMax);
   const orders = new Map<string, FairOrder>();
   return {
     kind: 'embedded',
@@ -69,6 +72,7 @@ export async function openEmbeddedStorage(
     state: openLocalState(() => new Date()),
     census: (queue) => embeddedCensus(postgres.pool, queue.name),
     notes,
+    pending,
     firstContact: Promise.resolve(),
     async ping() {
       await postgres.pool.query('SELECT 1');

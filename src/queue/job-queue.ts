@@ -2,6 +2,7 @@ import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
 import { addTo, revive } from './adding.ts';
 import type { Notes } from './notes.ts';
+import type { PendingCommits } from './pending-commits.ts';
 import type { Census } from './census.ts';
 import { promoteParked } from './parked-jobs.ts';
 import { applySchedules, type Schedule } from './schedules.ts';
@@ -14,6 +15,8 @@ export interface JobQueue {
   readonly durability: QueueDurability;
   readonly location: string;
   readonly notes: Notes;
+  /** What was committed and is not sealed yet. */
+  readonly pending: PendingCommits;
   /**
    * Makes a job durable in the queue. `duplicate`: the queue holds it already (waiting, running, recently done); one that had
    * failed is revived and answers `queued`. Two that race for the same job may both be told `queued`.
@@ -70,6 +73,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     },
     location: storage.location,
     notes: answeringNotes(storage.notes, answering),
+    pending: answeringPending(storage.pending, answering),
     add: (job) => answering(() => add(job)),
     counts: () => answering(() => countsOf(queueOf)),
     census: () => answering(() => storage.census(queueOf('archive'))),
@@ -169,6 +173,19 @@ function answeringNotes(notes: Notes, answering: Answering): Notes {
     fields: (table) => answering(() => notes.fields(table)),
     claim: (name, holder, keptMs) => answering(() => notes.claim(name, holder, keptMs)),
     release: (name, holder) => answering(() => notes.release(name, holder)),
+  };
+}
+
+function answeringPending(pending: PendingCommits, answering: Answering): PendingCommits {
+  return {
+    announce: (keys) => answering(() => pending.announce(keys)),
+    add: (keys) => answering(() => pending.add(keys)),
+    page: (after, limit) => answering(() => pending.page(after, limit)),
+    remove: (keys) => answering(() => pending.remove(keys)),
+    count: () => answering(() => pending.count()),
+    announcedBefore: (moment, limit) => answering(() => pending.announcedBefore(moment, limit)),
+    mark: () => answering(() => pending.mark()),
+    setMark: (sequence) => answering(() => pending.setMark(sequence)),
   };
 }
 

@@ -2,6 +2,7 @@ import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
 import type { Census } from './census.ts';
 import type { FairOrder } from './fair-order.ts';
 import type { Notes } from './notes.ts';
+import type { PendingCommits } from './pending-commits.ts';
 import type { SharedState } from './shared-state.ts';
 
 /** BullMQ's classes without the type of the connection that a storage hides. */
@@ -72,6 +73,8 @@ export interface QueueStorage {
   census(queue: BullQueue): Promise<Census>;
   /** What is remembered from one run to the next. */
   readonly notes: Notes;
+  /** What was committed and is not sealed yet. */
+  readonly pending: PendingCommits;
   /** Resolves when the server has been reached once, or has had its time for that: what is asked before is refused. */
   readonly firstContact: Promise<void>;
   /** Rejects unless the server answers. */

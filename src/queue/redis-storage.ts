@@ -4,6 +4,7 @@ import { giveUp, messageOf, retryable } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { redisCensus } from './census.ts';
 import { openRedisNotes } from './notes.ts';
+import { openRedisPending } from './pending-commits.ts';
 import { openRedisOrder, openRedisState } from './redis-state.ts';
 import type { QueueDurability, QueueStorage } from './queue-storage.ts';
 
@@ -27,6 +28,8 @@ export interface RedisStorageOptions {
   readonly log: Log;
   /** The clock of budgets and counts; the system's when none is given. */
   readonly now?: () => Date;
+  /** Most keys in the pending set; `PENDING_MAX` when none is given. */
+  readonly pendingMax?: number;
 }
 
 /**
@@ -86,6 +89,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
     state: openRedisState(producer, PREFIX, options.now ?? (() => new Date())),
     census: (queue) => redisCensus(producer, (name) => queue.toKey(name)),
     notes: openRedisNotes(producer, PREFIX),
+    pending: openRedisPending(producer, PREFIX, options.now, options.pendingMax),
     firstContact: contact,
     async ping() {
       await contact;

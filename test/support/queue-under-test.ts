@@ -24,7 +24,7 @@ export const SILENT: Log = {
 export interface QueuePlace {
   readonly kind: 'redis' | 'embedded';
   /** Opens it. An embedded one belongs to one storage at a time: close that first. */
-  open(): Promise<QueueStorage>;
+  open(pendingMax?: number): Promise<QueueStorage>;
   remove(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export async function redisPlace(): Promise<QueuePlace> {
   const redis = await startRedis();
   return {
     kind: 'redis',
-    open: () => Promise.resolve(redisStorage(redis.url)),
+    open: (pendingMax) => Promise.resolve(redisStorage(redis.url, undefined, pendingMax)),
     remove: () => redis.stop(),
   };
 }
@@ -41,12 +41,12 @@ export function embeddedPlace(): Promise<QueuePlace> {
   const folder = temporaryFolder('everlog-queue-');
   return Promise.resolve({
     kind: 'embedded',
-    open: () => openEmbeddedStorage(folder, STALLS_MAX, SILENT),
+    open: (pendingMax) => openEmbeddedStorage(folder, STALLS_MAX, SILENT, pendingMax),
     remove: () => Promise.resolve(removeTemporaryFolder(folder)),
   });
 }
 
-export function redisStorage(url: string, now?: () => Date): QueueStorage {
+export function redisStorage(url: string, now?: () => Date, pendingMax?: number): QueueStorage {
   const parsed = parseQueueUrl(url);
   if (!parsed.ok || parsed.url.kind !== 'redis') throw new Error(`${url} is no queue server`);
   const { options, location } = parsed.url;
@@ -56,6 +56,7 @@ export function redisStorage(url: string, now?: () => Date): QueueStorage {
     allowUnsafe: false,
     log: SILENT,
     ...(now === undefined ? {} : { now }),
+    ...(pendingMax === undefined ? {} : { pendingMax }),
   });
 }
 

@@ -1,0 +1,5 @@
+import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { pendingCommitsContract } from './pending-commits.contract.ts';
+
+pendingCommitsContract('on Redis', redisPlace);
+pendingCommitsContract('embedded', embeddedPlace);
