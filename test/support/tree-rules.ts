@@ -38,7 +38,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Which files may name a library. One that stands here is free to use nowhere else; others are free everywhere. */
 const LIBRARIES: readonly { readonly library: RegExp; readonly files: RegExp }[] = [
-  { library: /^@aws-sdk\//, files: /^(src\/archive\/s3-|infra\/)/ },
+  { library: /^@aws-sdk\//, files: /^(src\/archive\/s3-|src\/ledger\/kms-signer\.ts$|infra\/)/ },
   { library: /^bullmq$/, files: /^(src\/queue\/|workers\/run-workers\.ts$)/ },
   { library: /^(ioredis|@electric-sql\/pglite)/, files: /^src\/queue\// },
   { library: /^@octokit\//, files: /^(src\/github\/|src\/receiver\/signature\.ts$)/ },
