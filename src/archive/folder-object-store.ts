@@ -78,6 +78,18 @@ function folderStore(
         yield { ...object, versionId: null, isLatest: true, isDeleteMarker: false };
       }
     },
+    lockOf: async (key) => {
+      checkFolderKey(key);
+      return null;
+    },
+    setLegalHold: async (key) => {
+      checkFolderKey(key);
+      return 'unsupported';
+    },
+    remove: async (key) => {
+      checkFolderKey(key);
+      return guarded(() => writer.remove(key));
+    },
     abilities: async () => {
       await guarded(() => writer.ready());
       return { createOnly: 'atomic', versions: false };

@@ -65,6 +65,23 @@ export class FolderWriter {
     }
   }
 
+  /**
+   * Removes the object of `key`, for good once this answers; what is no regular file is not an object, and stays. Folders
+   * stay too: another process may be about to write there.
+   */
+  async remove(key: string): Promise<'removed' | 'missing'> {
+    const path = join(this.#folder, key);
+    try {
+      if (!(await lstat(path)).isFile()) return 'missing';
+      await unlink(path);
+    } catch (error) {
+      if (isMissing(error)) return 'missing';
+      throw error;
+    }
+    await syncFolder(dirname(path));
+    return 'removed';
+  }
+
   /** Removes what killed writers left. `nowMs` is compared with the files' times of modification. */
   async removeAbandoned(nowMs: number): Promise<void> {
     const folder = join(this.#folder, TEMPORARY_FOLDER);

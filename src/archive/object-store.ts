@@ -26,6 +26,30 @@ export interface ObjectStore {
   /** Every version and delete marker below `prefix`, newest first within a key; stores without versions list objects. */
   listVersions(prefix: string): AsyncIterable<ListedVersion>;
 
+  /**
+   * The lock on a version, the newest unless one is named; null where it has none, is missing, or the store has no locks.
+   * A retention that has ended is told as long as the store remembers it.
+   */
+  lockOf(key: string, versionId?: string): Promise<ObjectLock | null>;
+
+  /** Puts a legal hold on a version, the newest for null, or takes it off; `unsupported` where the store has no locks. */
+  setLegalHold(
+    key: string,
+    versionId: string | null,
+    held: boolean,
+  ): Promise<'done' | 'missing' | 'unsupported'>;
+
+  /**
+   * Removes one version (or delete marker) for good; for null the object where there are no versions. Never hides an object
+   * behind a delete marker. `locked`, and nothing is changed, while a lock forbids it; `bypassGovernance` asks the store to
+   * pass over a governance lock, and takes the right to do so.
+   */
+  remove(
+    key: string,
+    versionId: string | null,
+    options: { readonly bypassGovernance: boolean },
+  ): Promise<'removed' | 'missing' | 'locked'>;
+
   /** Finds out, by trying where need be, what this store can do. Cached; the service calls it at start. */
   abilities(): Promise<StoreAbilities>;
 
@@ -50,6 +74,8 @@ export interface PutOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** A log may go to its own storage class; records never do. */
   readonly kind: 'log' | 'record' | 'other';
+  /** Locks the object until then instead of as the archive is set; where the store has locks and the archive a lock mode. */
+  readonly retainUntil?: Date;
 }
 
 export type PutResult =
@@ -64,6 +90,12 @@ export interface ObjectHead {
   readonly metadata: Readonly<Record<string, string>>;
   /** SHA-256 of the stored bytes by the store's own account, lower-case hex; null where it gives none. */
   readonly sha256: string | null;
+}
+
+export interface ObjectLock {
+  readonly mode: 'GOVERNANCE' | 'COMPLIANCE' | null;
+  readonly retainUntil: Date | null;
+  readonly legalHold: boolean;
 }
 
 export interface ListedObject {

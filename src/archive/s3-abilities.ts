@@ -1,11 +1,17 @@
-import { GetBucketVersioningCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import {
+  GetBucketVersioningCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
-import { EverlogError } from '../errors.ts';
+import { Readable } from 'node:stream';
+import { EverlogError, retryable } from '../errors.ts';
 import type { PutResult, StoreAbilities } from './object-store.ts';
 import { bytesBody } from './put-body.ts';
 import { call, callWithin, withTries } from './s3-context.ts';
 import type { S3Context } from './s3-context.ts';
-import { saysMissing } from './s3-errors.ts';
+import { saysMissing, statusOf } from './s3-errors.ts';
 import { putOnce, versionIdOf } from './s3-upload.ts';
 
 /** Written once per archive; not locked, and no part of the evidence. */
@@ -49,22 +55,56 @@ async function keepsVersions(context: S3Context): Promise<boolean> {
   return versionIdOf(probe?.VersionId) !== null;
 }
 
-/** The newest version's headers with its checksum; null when there is no object. */
-export async function headObject(context: S3Context, key: string): Promise<HeadObjectCommandOutput | null> {
-  return withTries(context, key, async () => headOnce(context, key));
+/** The headers of a version, the newest unless one is named, with its checksum; null when there is none. */
+export async function headObject(
+  context: S3Context,
+  key: string,
+  versionId?: string,
+): Promise<HeadObjectCommandOutput | null> {
+  return withTries(context, key, async () => headOnce(context, key, versionId));
 }
 
 /** The same in one try, for use within another's tries. Errors come as the SDK throws them. */
-export async function headOnce(context: S3Context, key: string): Promise<HeadObjectCommandOutput | null> {
+export async function headOnce(
+  context: S3Context,
+  key: string,
+  versionId?: string,
+): Promise<HeadObjectCommandOutput | null> {
+  const place = { Bucket: context.bucket, Key: context.prefix + key, ChecksumMode: 'ENABLED' } as const;
   try {
     return await callWithin(context, context.requestTimeoutMs, async (abortSignal) =>
       context.client.send(
-        new HeadObjectCommand({ Bucket: context.bucket, Key: context.prefix + key, ChecksumMode: 'ENABLED' }),
+        new HeadObjectCommand(versionId === undefined ? place : { ...place, VersionId: versionId }),
         { abortSignal },
       ),
     );
   } catch (error) {
     if (saysMissing(error)) return null;
-    throw error;
+    if (versionId === undefined || statusOf(error) !== 400) throw error;
+    await refuseUnlessForeign(context, key, versionId);
+    return null;
   }
+}
+
+/** The answer to a HEAD has no code. An id that cannot be the store's, as in an archive that was moved, is no failure; the rest is. */
+async function refuseUnlessForeign(context: S3Context, key: string, versionId: string): Promise<void> {
+  try {
+    await callWithin(context, context.requestTimeoutMs, async (abortSignal) => {
+      const { Body } = await context.client.send(
+        new GetObjectCommand({
+          Bucket: context.bucket,
+          Key: context.prefix + key,
+          VersionId: versionId,
+          Range: 'bytes=0-0',
+        }),
+        { abortSignal },
+      );
+      if (Body instanceof Readable) Body.destroy();
+    });
+  } catch (error) {
+    const isForeign = error instanceof S3ServiceException && error.name === 'InvalidArgument';
+    if (!isForeign && !saysMissing(error)) throw error;
+    return;
+  }
+  throw retryable('store_unavailable', `${context.location}: ${key} was refused, and given when asked again`);
 }

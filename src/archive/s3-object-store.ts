@@ -17,8 +17,10 @@ import type {
 import { headObject, headOnce, probeAbilities } from './s3-abilities.ts';
 import { call, callWithin, toStoreError, withTries } from './s3-context.ts';
 import type { S3Context, S3Settings } from './s3-context.ts';
+import { openDirectRequests } from './s3-direct.ts';
 import { saysMissing, statusOf } from './s3-errors.ts';
 import { listObjects, listObjectVersions } from './s3-listing.ts';
+import { lockOf, removeVersion, setLegalHold } from './s3-locks.ts';
 import { putInParts } from './s3-multipart.ts';
 import { putOnce, versionIdOf } from './s3-upload.ts';
 
@@ -98,9 +100,9 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
       const looksFirst = createOnly === 'checked' ? isThere : async (): Promise<boolean> => false;
       return putWhole(context, key, body, putOptions, looksFirst);
     },
-    head: async (key) => {
+    head: async (key, versionId) => {
       checkObjectKey(key);
-      const found = await headObject(context, key);
+      const found = await headObject(context, key, versionId);
       return found === null ? null : objectHead(context, key, found);
     },
     read: async (key, versionId) => {
@@ -109,6 +111,18 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
     },
     list: (prefix, startAfter = '') => listObjects(context, prefix, startAfter),
     listVersions: (prefix) => listObjectVersions(context, prefix),
+    lockOf: async (key, versionId) => {
+      checkObjectKey(key);
+      return lockOf(context, key, versionId);
+    },
+    setLegalHold: async (key, versionId, held) => {
+      checkObjectKey(key);
+      return setLegalHold(context, key, versionId, held);
+    },
+    remove: async (key, versionId, { bypassGovernance }) => {
+      checkObjectKey(key);
+      return removeVersion(context, key, versionId, bypassGovernance);
+    },
     ping: async () => ping(context),
     close: async () => context.client.destroy(),
   };
@@ -120,8 +134,10 @@ function contextOf(options: S3StoreOptions): S3Context {
   if ((lockMode === 'GOVERNANCE' || lockMode === 'COMPLIANCE') && retentionDays <= 0) {
     throw giveUp('config_invalid', `EVERLOG_LOCK_MODE=${lockMode} needs EVERLOG_RETENTION_DAYS`);
   }
+  const client = new S3Client(clientConfig(options));
   return {
-    client: new S3Client(clientConfig(options)),
+    client,
+    direct: openDirectRequests(client),
     bucket,
     prefix: trimmed === '' ? '' : `${trimmed}/`,
     location: `s3://${bucket}${trimmed === '' ? '' : `/${trimmed}`}`,

@@ -34,6 +34,9 @@ export async function putOnce(
 ): Promise<PutResult> {
   try {
     const stored = await send(context, key, body, async (Body, abortSignal) => {
+      if (Body instanceof Uint8Array && context.direct.isReady()) {
+        return putDirectly(context, key, body, Body, options, abortSignal);
+      }
       const command = new PutObjectCommand({
         ...objectFields(context, key, options),
         Bucket: context.bucket,
@@ -45,6 +48,7 @@ export async function putOnce(
       });
       // The hash is known: the signature covers the bytes without reading them again, over plain http too.
       setHeaders(command, { ...classHeader(context, body, options), 'x-amz-content-sha256': body.sha256 });
+      context.direct.learnFrom(command, context.prefix + key);
       return context.client.send(command, { abortSignal });
     });
     return { outcome: 'created', versionId: versionIdOf(stored.VersionId) };
@@ -52,6 +56,27 @@ export async function putOnce(
     if (saysExists(error)) return { outcome: 'exists' };
     throw error;
   }
+}
+
+/** The same request as the command's. */
+async function putDirectly(
+  context: S3Context,
+  key: string,
+  body: PutBody,
+  bytes: Uint8Array,
+  options: PutOptions,
+  signal: AbortSignal,
+): Promise<{ readonly VersionId: string | undefined }> {
+  const headers = {
+    ...fieldHeaders(objectFields(context, key, options)),
+    ...classHeader(context, body, options),
+    'x-amz-checksum-sha256': Buffer.from(body.sha256, 'hex').toString('base64'),
+    'x-amz-content-sha256': body.sha256,
+    'if-none-match': '*',
+  };
+  const path = context.prefix + key;
+  const stored = await context.direct.send({ method: 'PUT', path, headers, body: bytes }, signal);
+  return { VersionId: stored.headers['x-amz-version-id'] };
 }
 
 /** Stores without versions, and objects from before they were turned on, have none (S3 says `null` in words). */
@@ -76,19 +101,42 @@ export function objectFields(
 > {
   const { lockMode, retentionDays, kmsKeyId } = context.settings;
   const isLocked = lockMode === 'GOVERNANCE' || lockMode === 'COMPLIANCE';
+  const isLockedRoot = LOCKED_ROOTS.some((root) => key.startsWith(root));
+  const usual = isLockedRoot ? new Date(context.now().getTime() + retentionDays * DAY_MS) : null;
+  const retainUntil = options.retainUntil ?? usual;
   return {
     ContentType: options.contentType,
     ...(options.metadata === undefined ? {} : { Metadata: { ...options.metadata } }),
     ...(kmsKeyId === null
       ? {}
       : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId, BucketKeyEnabled: true }),
-    ...(isLocked && LOCKED_ROOTS.some((root) => key.startsWith(root))
-      ? {
-          ObjectLockMode: lockMode,
-          ObjectLockRetainUntilDate: new Date(context.now().getTime() + retentionDays * DAY_MS),
-        }
+    ...(isLocked && retainUntil !== null
+      ? { ObjectLockMode: lockMode, ObjectLockRetainUntilDate: retainUntil }
       : {}),
   };
+}
+
+type ObjectFields = ReturnType<typeof objectFields>;
+
+const FIELD_HEADERS: Readonly<Record<string, string>> = {
+  ContentType: 'content-type',
+  ServerSideEncryption: 'x-amz-server-side-encryption',
+  SSEKMSKeyId: 'x-amz-server-side-encryption-aws-kms-key-id',
+  BucketKeyEnabled: 'x-amz-server-side-encryption-bucket-key-enabled',
+  ObjectLockMode: 'x-amz-object-lock-mode',
+  ObjectLockRetainUntilDate: 'x-amz-object-lock-retain-until-date',
+} satisfies Record<Exclude<keyof ObjectFields, 'Metadata'>, string>;
+
+/** The fields as the SDK writes them into headers. */
+function fieldHeaders({ Metadata, ...fields }: ObjectFields): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [field, value] of Object.entries(fields)) {
+    const header = FIELD_HEADERS[field];
+    if (header === undefined || value === undefined) throw new Error(`no header for ${field}`);
+    headers[header] = value instanceof Date ? value.toISOString() : String(value);
+  }
+  for (const [name, value] of Object.entries(Metadata ?? {})) headers[`x-amz-meta-${name}`] = value;
+  return headers;
 }
 
 /** As a header, because stores have classes that the SDK's types do not know. */

@@ -16,6 +16,7 @@ import {
   textBody,
   textOf,
 } from './object-samples.ts';
+import { removalContract } from './object-removal.contract.ts';
 
 /** One archive, empty at first; every store it opens is another client of the same objects. */
 export interface Archive {
@@ -23,6 +24,8 @@ export interface Archive {
 }
 
 export interface StoreFacts extends StoreAbilities {
+  /** Whether objects can be locked. */
+  readonly locks: boolean;
   readonly metadata: boolean;
   /** Whether `head` answers with the SHA-256 of the stored bytes; `either` where that is not known beforehand. */
   readonly sha256: boolean | 'either';
@@ -170,6 +173,9 @@ export function objectStoreContract(
       await expect(put(store, key, 'x')).rejects.toMatchObject(refused);
       await expect(store.head(key)).rejects.toMatchObject(refused);
       await expect(store.read(key)).rejects.toMatchObject(refused);
+      await expect(store.lockOf(key)).rejects.toMatchObject(refused);
+      await expect(store.setLegalHold(key, null, true)).rejects.toMatchObject(refused);
+      await expect(store.remove(key, null, { bypassGovernance: false })).rejects.toMatchObject(refused);
     });
 
     test('lists in the order of bytes, by prefix and after a key', async () => {
@@ -240,10 +246,21 @@ export function objectStoreContract(
         const created = await store.putIfAbsent('v/one', textBody('1'), RECORD);
         if (created.outcome !== 'created' || created.versionId === null) throw new Error('no version came');
         expect(await textOf(await store.read('v/one', created.versionId))).toBe('1');
+        expect(await store.head('v/one', created.versionId)).toMatchObject({
+          versionId: created.versionId,
+          bytes: 1,
+        });
         const foreign = created.versionId.slice(0, -1) + (created.versionId.endsWith('a') ? 'b' : 'a');
-        expect(await store.read('v/one', foreign)).toBeNull();
+        for (const id of [foreign, 'no such id', 'null']) {
+          expect(await store.read('v/one', id)).toBeNull();
+          expect(await store.head('v/one', id)).toBeNull();
+        }
       });
     }
+
+    describe('removal and locks', () => {
+      removalContract(facts, () => store);
+    });
 
     test('stores empty objects, from memory and from a stream', async () => {
       const empty = textBody('');

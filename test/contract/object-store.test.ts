@@ -40,12 +40,12 @@ function archivesOn(server: S3Server, options: BucketOptions): () => Promise<Arc
   };
 }
 
-const createOnly = { createOnly: 'atomic', metadata: true } as const;
-const overwriting = { createOnly: 'checked', metadata: true } as const;
+const createOnly = { createOnly: 'atomic', metadata: true, locks: false } as const;
+const overwriting = { createOnly: 'checked', metadata: true, locks: false } as const;
 
 objectStoreContract(
   'a folder',
-  { createOnly: 'atomic', versions: false, metadata: false, sha256: false },
+  { createOnly: 'atomic', versions: false, metadata: false, locks: false, sha256: false },
   async () => {
     const parent = temporaryFolder();
     folders.push(parent);
@@ -54,9 +54,9 @@ objectStoreContract(
 );
 
 objectStoreContract(
-  'S3 as AWS does it, with versions',
-  { ...createOnly, versions: true, sha256: true },
-  archivesOn(honouring, { versioning: true }),
+  'S3 as AWS does it, with versions and locks',
+  { ...createOnly, versions: true, locks: true, sha256: true },
+  archivesOn(honouring, { objectLock: true }),
 );
 
 objectStoreContract(
@@ -66,13 +66,14 @@ objectStoreContract(
 );
 
 objectStoreContract(
-  `the S3 server of this run (${real.kind}), with versions`,
+  `the S3 server of this run (${real.kind}), with versions and locks`,
   {
     ...(real.honoursCreateOnly ? createOnly : overwriting),
     versions: true,
+    locks: true,
     sha256: real.kind === 'ceph' ? false : 'either',
   },
-  archivesOn(real, { versioning: true }),
+  archivesOn(real, { objectLock: true }),
 );
 
 objectStoreContract(
