@@ -111,37 +111,14 @@ export async function openEmbeddedPending(
   await pool.query(
     'CREATE TABLE IF NOT EXISTS everlog_pending_mark (one boolean PRIMARY KEY CHECK (one), sequence bigint NOT NULL)',
   );
-  let uncounted = Math.min(KEYS_PER_COUNT, keysMax);
-  const count = async (table: 'everlog_pending' | 'everlog_announced'): Promise<number> => {
-    const { rows } = await pool.query<{ count: string }>(`SELECT count(*) AS count FROM ${table}`);
-    return Number(rows[0]?.count ?? 0);
-  };
-  const keepBounded = async (more: number): Promise<void> => {
-    uncounted += more;
-    if (uncounted < Math.min(KEYS_PER_COUNT, keysMax)) return;
-    uncounted = 0;
-    if ((await count('everlog_pending')) + (await count('everlog_announced')) <= keysMax) return;
-    await pool.query('TRUNCATE everlog_pending, everlog_announced, everlog_pending_mark');
-  };
-  const keysOf = ({ rows }: { rows: readonly { key: string }[] }): readonly string[] =>
-    rows.map(({ key }) => key);
+  const keepBounded = bound(pool, keysMax);
   return {
     async announce(keys) {
-      for (const part of parts(keys))
-        await pool.query(
-          `INSERT INTO everlog_announced (key, at_ms) SELECT unnest($1::text[]), $2
-           ON CONFLICT (key) DO UPDATE SET at_ms = EXCLUDED.at_ms`,
-          [part, now().getTime()],
-        );
+      for (const part of parts(keys)) await pool.query(ANNOUNCE_SQL, [part, now().getTime()]);
       await keepBounded(keys.length);
     },
     async add(keys) {
-      for (const part of parts(keys))
-        await pool.query(
-          `WITH settled AS (DELETE FROM everlog_announced WHERE key = ANY ($1::text[]))
-           INSERT INTO everlog_pending (key) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING`,
-          [part],
-        );
+      for (const part of parts(keys)) await pool.query(ADD_SQL, [part]);
       await keepBounded(keys.length);
     },
     async page(after, limit) {
@@ -149,14 +126,9 @@ export async function openEmbeddedPending(
       return keysOf(await pool.query<{ key: string }>(sql, [after ?? '', limit]));
     },
     async remove(keys) {
-      for (const part of parts(keys))
-        await pool.query(
-          `WITH settled AS (DELETE FROM everlog_announced WHERE key = ANY ($1::text[]))
-           DELETE FROM everlog_pending WHERE key = ANY ($1::text[])`,
-          [part],
-        );
+      for (const part of parts(keys)) await pool.query(REMOVE_SQL, [part]);
     },
-    count: () => count('everlog_pending'),
+    count: () => countOf(pool, 'everlog_pending'),
     async announcedBefore(moment, limit) {
       const sql = 'SELECT key FROM everlog_announced WHERE at_ms < $1 ORDER BY at_ms LIMIT $2';
       return keysOf(await pool.query<{ key: string }>(sql, [moment.getTime(), limit]));
@@ -173,6 +145,38 @@ export async function openEmbeddedPending(
       );
     },
   };
+}
+
+const ANNOUNCE_SQL = `INSERT INTO everlog_announced (key, at_ms) SELECT unnest($1::text[]), $2
+  ON CONFLICT (key) DO UPDATE SET at_ms = EXCLUDED.at_ms`;
+const ADD_SQL = `WITH settled AS (DELETE FROM everlog_announced WHERE key = ANY ($1::text[]))
+  INSERT INTO everlog_pending (key) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING`;
+const REMOVE_SQL = `WITH settled AS (DELETE FROM everlog_announced WHERE key = ANY ($1::text[]))
+  DELETE FROM everlog_pending WHERE key = ANY ($1::text[])`;
+
+/** Drops all when there is too much; looks once in so many keys, and at the first. */
+function bound(pool: Pick<PgPool, 'query'>, keysMax: number): (more: number) => Promise<void> {
+  const every = Math.min(KEYS_PER_COUNT, keysMax);
+  let uncounted = every;
+  return async (more) => {
+    uncounted += more;
+    if (uncounted < every) return;
+    uncounted = 0;
+    const keys = (await countOf(pool, 'everlog_pending')) + (await countOf(pool, 'everlog_announced'));
+    if (keys > keysMax) await pool.query('TRUNCATE everlog_pending, everlog_announced, everlog_pending_mark');
+  };
+}
+
+async function countOf(
+  pool: Pick<PgPool, 'query'>,
+  table: 'everlog_pending' | 'everlog_announced',
+): Promise<number> {
+  const { rows } = await pool.query<{ count: string }>(`SELECT count(*) AS count FROM ${table}`);
+  return Number(rows[0]?.count ?? 0);
+}
+
+function keysOf({ rows }: { rows: readonly { key: string }[] }): readonly string[] {
+  return rows.map(({ key }) => key);
 }
 
 function parts(keys: readonly string[]): readonly (readonly string[])[] {
