@@ -7,7 +7,8 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
-import { EverlogError, giveUp } from '../errors.ts';
+import { giveUp } from '../errors.ts';
+import type { EverlogError } from '../errors.ts';
 import type { ObjectLock } from './object-store.ts';
 import { headObject } from './s3-abilities.ts';
 import { callWithin, toStoreError, withTries } from './s3-context.ts';
