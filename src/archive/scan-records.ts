@@ -60,7 +60,7 @@ export async function* scanRecords(
       options.onRecord?.();
       if (!read.ok) return options.onProblem(entry.key, read.problem);
       const { record } = read.stored;
-      if (place.holds(record) && matches(record, filters))
+      if (place.holds(record) && passesFilters(record, filters))
         newest.offer({ entry, momentMs: momentMsOf(record) });
     });
   }
@@ -87,7 +87,7 @@ function momentMsOf(record: JobRecord): number {
 }
 
 /** Whether a record passes the filters, those of owner and repository left out: they chose the prefix. */
-function matches(record: JobRecord, filters: RecordFilters): boolean {
+export function passesFilters(record: JobRecord, filters: RecordFilters): boolean {
   const { branch, shaPrefix, workflow, conclusion, outcome, since, until } = filters;
   const momentMs = momentMsOf(record);
   return (
@@ -102,12 +102,13 @@ function matches(record: JobRecord, filters: RecordFilters): boolean {
 }
 
 /** A part of the archive to look through, and which of its records count. */
-interface Place {
+export interface Place {
   readonly prefix: string;
   readonly holds: (record: JobRecord) => boolean;
 }
 
-async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<Place[]> {
+/** The places that the filters of owner and repository leave; a job stands in one of them. */
+export async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<Place[]> {
   const owner = filters.owner?.toLowerCase();
   if (owner === undefined && filters.repo === undefined) return [{ prefix: RECORDS_ROOT, holds: () => true }];
 
