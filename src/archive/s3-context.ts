@@ -1,6 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EverlogError, retryable } from '../errors.ts';
+import type { DirectRequests } from './s3-direct.ts';
 import { s3Error } from './s3-errors.ts';
 
 /** Tries of one call. The queue tries the whole job again, so more here would only hold its memory longer. */
@@ -22,6 +23,7 @@ export interface S3Settings {
 /** What every call to the bucket shares. */
 export interface S3Context {
   readonly client: S3Client;
+  readonly direct: DirectRequests;
   readonly bucket: string;
   /** Empty, or ending in `/`. */
   readonly prefix: string;
