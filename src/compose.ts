@@ -1,13 +1,13 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { archiveJob } from '../workers/handlers/archive-job.ts';
-import type { HostAccess, Recorded } from '../workers/archive-run.ts';
+import type { Recorded } from '../workers/archive-run.ts';
+import { hintingStore } from '../workers/hinting-store.ts';
 import { installationChanged } from '../workers/handlers/installation-changed.ts';
 import { pollInstallations } from '../workers/handlers/poll-installations.ts';
 import { reconcileHosts } from '../workers/handlers/reconcile-hosts.ts';
 import { reconcileRepository } from '../workers/handlers/reconcile-repository.ts';
 import { redeliver } from '../workers/handlers/redeliver.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
-import type { ReconcileHost } from '../workers/reconcile/targets.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../workers/redelivery.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openFolderStore } from './archive/folder-object-store.ts';
@@ -17,16 +17,9 @@ import { proxyAgents } from './archive/s3-proxy.ts';
 import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
 import { removeAbandonedSpoolFiles } from './archive/spool.ts';
+import { openHosts, type OpenHosts } from './compose/hosts.ts';
 import { readVersion } from './compose/version.ts';
 import type { ArchiveUrl, Config } from './config.ts';
-import { openApi } from './github/api.ts';
-import { openAppRequests, openRawAppRequests } from './github/app-requests.ts';
-import { openConnections } from './github/connections.ts';
-import { openTokens, type Tokens } from './github/credentials.ts';
-import { openDeliveryLog, type DeliveryLog } from './github/deliveries.ts';
-import { lookUpLog } from './github/job-log.ts';
-import { openLeastRates } from './github/least-rates.ts';
-import { listInstallations, type Installation } from './github/repositories.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { NewJob, QueueName } from './queue/catalog.ts';
@@ -171,9 +164,10 @@ function handlersOf(
   { storage, queue }: Pick<OpenQueue, 'storage' | 'queue'>,
   { store, spool, log, metrics, now }: Surroundings,
 ): Handlers {
-  const { notes } = queue;
+  const { notes, pending } = queue;
   const deps = {
-    store,
+    store: hintingStore(store, pending),
+    hint: (keys: readonly string[]) => pending.add(keys),
     names: openKnownNames(store, now),
     hosts: opened.hosts,
     spool,
@@ -227,58 +221,4 @@ async function addCounted(queue: JobQueue, metrics: Metrics, job: NewJob): Promi
   const answer = await queue.add(job);
   if (answer === 'queued' && job.name === 'archive-job') metrics.found(job.data.source);
   return answer;
-}
-
-/** Every host that there are credentials for, by the name in keys. */
-export interface OpenHosts {
-  readonly hosts: ReadonlyMap<string, HostAccess>;
-  readonly tokens: ReadonlyMap<string, Tokens>;
-  readonly reconcilable: ReadonlyMap<string, ReconcileHost>;
-  /** Those that are reached as an App. */
-  readonly deliveryLogs: ReadonlyMap<string, DeliveryLog>;
-  readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
-  readonly rateLimitRemaining: (now: Date) => ReadonlyMap<string, number>;
-  readonly close: () => Promise<void>;
-}
-
-/** Opens the hosts of the configuration; nothing is asked of them yet. */
-export function openHosts(config: Config, now: () => Date): OpenHosts {
-  const hosts = new Map<string, HostAccess>();
-  const reconcilable = new Map<string, ReconcileHost>();
-  const tokens = new Map<string, Tokens>();
-  const deliveryLogs = new Map<string, DeliveryLog>();
-  const rates = openLeastRates();
-  const allInstallations = new Map<string, () => AsyncIterable<Installation>>();
-  const closers: (() => Promise<void>)[] = [];
-  for (const { github, credentials } of config.hosts) {
-    if (credentials === null) continue;
-    const connections = openConnections(github, config.proxies);
-    const hostTokens = openTokens(github, credentials, connections.dispatcher, now);
-    const api = openApi(github, connections, hostTokens, now, (budget, state) =>
-      rates.note(github.host, budget, state),
-    );
-    hosts.set(github.host, { api, lookUpLog: (ref) => lookUpLog(api, connections, ref, now) });
-    tokens.set(github.host, hostTokens);
-    const appRequests =
-      credentials.kind === 'app' ? openAppRequests(github, credentials, connections.dispatcher, now) : null;
-    const installations = appRequests === null ? null : () => listInstallations(appRequests);
-    reconcilable.set(github.host, { api, installations });
-    if (installations !== null) allInstallations.set(github.host, installations);
-    if (credentials.kind === 'app') {
-      const requests = openRawAppRequests(github, credentials, connections.dispatcher, now);
-      deliveryLogs.set(github.host, openDeliveryLog(github, requests));
-    }
-    closers.push(() => connections.close());
-  }
-  return {
-    hosts,
-    tokens,
-    reconcilable,
-    deliveryLogs,
-    installations: allInstallations,
-    rateLimitRemaining: (at) => rates.remaining(at),
-    async close() {
-      await Promise.all(closers.map((close) => close()));
-    },
-  };
 }

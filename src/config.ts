@@ -1,6 +1,8 @@
 import { tmpdir } from 'node:os';
+import { ARCHIVE_URL_FORM, parseArchiveUrl, type ArchiveUrl } from './config/archive-url.ts';
 import { hostFromVariables, hostsFromFile, type HostConfig } from './config/github-hosts.ts';
 import { proxiesFromVariables } from './config/proxy-variables.ts';
+import { readSealing, SIGNING_KEY_CURE, type SealingSettings } from './config/sealing-variables.ts';
 import { Variables } from './config/variables.ts';
 import { giveUp } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
@@ -14,6 +16,7 @@ export interface Config {
   readonly allowUnsafeQueue: boolean;
   readonly archive: ArchiveUrl;
   readonly s3: S3Settings;
+  readonly sealing: SealingSettings;
   readonly missingLogRetriesMs: readonly number[];
   readonly jobDetails: 'auto' | 'always';
   readonly jobLogBytesMax: number;
@@ -34,9 +37,8 @@ export interface Config {
   readonly unknownVariables: readonly string[];
 }
 
-export type ArchiveUrl =
-  | { readonly kind: 'folder'; readonly folder: string }
-  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
+export { parseArchiveUrl, type ArchiveUrl } from './config/archive-url.ts';
+export type { SealingSettings } from './config/sealing-variables.ts';
 
 export interface S3Settings {
   readonly forcePathStyle: boolean;
@@ -59,6 +61,8 @@ export interface Needs {
   readonly github?: boolean;
   /** It needs a queue server, as several processes share the queue. */
   readonly queueServer?: boolean;
+  /** It seals. */
+  readonly signingKey?: boolean;
 }
 
 const GIB = 1024 ** 3;
@@ -93,12 +97,14 @@ export function loadConfig(
 
 function readConfig(variables: Variables, env: Readonly<Record<string, string | undefined>>): Config {
   const file = variables.text('EVERLOG_CONFIG');
+  const queue = readQueueUrl(variables);
   return {
     hosts: file === null ? [hostFromVariables(variables)] : hostsFromFile(file, variables),
-    queue: readQueueUrl(variables),
+    queue,
     allowUnsafeQueue: variables.flag('EVERLOG_ALLOW_UNSAFE_QUEUE'),
     archive: readArchiveUrl(variables),
     s3: readS3(variables),
+    sealing: readSealing(variables, queue),
     missingLogRetriesMs: variables.durations('EVERLOG_MISSING_LOG_RETRIES', [
       10 * SECOND_MS,
       MINUTE_MS,
@@ -134,19 +140,7 @@ function readQueueUrl(variables: Variables): QueueUrl {
 
 function readArchiveUrl(variables: Variables): ArchiveUrl {
   const fallback: ArchiveUrl = { kind: 'folder', folder: './data/archive' };
-  const form = 's3://BUCKET/PREFIX, file:FOLDER or a folder';
-  return variables.parsed('EVERLOG_ARCHIVE_URL', fallback, parseArchiveUrl, form);
-}
-
-/** Parses an archive's address; null when it is none. */
-export function parseArchiveUrl(text: string): ArchiveUrl | null {
-  const [, bucket, prefix = ''] = /^s3:\/\/([a-z0-9][a-z0-9._-]{1,254})(?:\/(.*))?$/i.exec(text) ?? [];
-  if (bucket !== undefined) return { kind: 's3', bucket, prefix: prefix.replace(/^\/+|\/+$/g, '') };
-  if (text.startsWith('s3:')) return null;
-  if (text.startsWith('file://'))
-    return URL.canParse(text) ? { kind: 'folder', folder: decodeURIComponent(new URL(text).pathname) } : null;
-  const folder = text.startsWith('file:') ? text.slice('file:'.length) : text;
-  return folder === '' || /^[a-z][a-z0-9+.-]+:/i.test(folder) ? null : { kind: 'folder', folder };
+  return variables.parsed('EVERLOG_ARCHIVE_URL', fallback, parseArchiveUrl, ARCHIVE_URL_FORM);
 }
 
 function readS3(variables: Variables): S3Settings {
@@ -187,6 +181,9 @@ function checkNeeds(config: Config, needs: Needs, variables: Variables): void {
       'is an embedded queue, which one process owns: set a redis:// URL, or run `everlog up` for everything in one process',
     );
   }
+  const keyProblem = variables.problems.some((problem) => problem.startsWith('EVERLOG_SIGNING_KEY'));
+  if (needs.signingKey === true && config.sealing.signingKey === null && !keyProblem)
+    variables.problem('EVERLOG_SIGNING_KEY', `is missing: ${SIGNING_KEY_CURE}`);
   const inFile = variables.text('EVERLOG_CONFIG') !== null;
   for (const host of config.hosts) {
     const missing = (variable: string, field: string, cure: string): void =>

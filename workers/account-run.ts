@@ -17,6 +17,8 @@ export interface AccountDeps {
   readonly enqueue: (job: NewJob) => Promise<'queued' | 'duplicate'>;
   readonly version: string;
   readonly now: () => Date;
+  /** Says again that these keys are committed: an earlier try may have died before it could. */
+  readonly hint: (keys: readonly string[]) => Promise<void>;
 }
 
 /** The attempt that is accounted for. */

@@ -33,6 +33,8 @@ export interface ArchiveJobDeps extends BudgetDeps {
   readonly wasAskedFor: (host: string, guid: string) => Promise<boolean>;
   /** Told of every record that this process writes. */
   readonly onRecorded: (record: Recorded) => void;
+  /** Says again that these keys are committed: an earlier try may have died before it could. */
+  readonly hint: (keys: readonly string[]) => Promise<void>;
 }
 
 /** What is told of a record that was written. */
@@ -108,4 +110,5 @@ export async function recordAbsence(run: ArchiveRun, finding: AbsenceFinding): P
   const draft = draftOf(run, finding.outcome, absence, finding.answer ?? null);
   const committed = await commitAbsence(deps.store, { ...run.commit, draft });
   if (committed.written) noteRecorded(run, finding.outcome, data.source, 0);
+  else await deps.hint([committed.key]);
 }

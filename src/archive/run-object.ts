@@ -55,6 +55,7 @@ export interface RunEntry {
   readonly key: string;
   readonly address: RunAddress;
   readonly revision: number;
+  readonly lastModified?: Date;
 }
 
 /** More revisions of one attempt than this mean that something writes without end. */

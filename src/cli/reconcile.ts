@@ -59,7 +59,7 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
   const progress = openComparisonProgress(purpose, startedAt);
   const { reconciler, close } = openReconciling(config, archive, {
     purpose,
-    add: queue === null ? null : (job) => queue.control.add(job),
+    queue: queue?.control ?? null,
     state: queue?.state ?? openLocalState(() => new Date()),
     onWait: (until, why) => progress.say(`waiting until ${formatMoment(until.toISOString())} UTC: ${why}`),
   });

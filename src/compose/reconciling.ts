@@ -1,10 +1,12 @@
 import { randomInt } from 'node:crypto';
+import { hintingStore } from '../../workers/hinting-store.ts';
 import { openReconciler, readOnly, type Reconciler } from '../../workers/reconcile/reconciler.ts';
 import { openKnownNames } from '../archive/known-names.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
-import { openHosts, readVersion } from '../compose.ts';
+import { openHosts } from './hosts.ts';
+import { readVersion } from './version.ts';
 import type { Config } from '../config.ts';
-import type { AddedJob } from '../control/requests.ts';
+import type { QueueControl } from '../control/requests.ts';
 import type { SharedState } from '../queue/shared-state.ts';
 
 export type { OpenAttempt } from '../../workers/reconcile/compare-run.ts';
@@ -18,7 +20,7 @@ export type { Scope, Skipped, Target } from '../../workers/reconcile/targets.ts'
 export interface Reconciling {
   readonly purpose: 'reconcile' | 'backfill';
   /** Null: a dry run, which writes and queues nothing. */
-  readonly add: ((job: AddedJob) => Promise<'queued' | 'duplicate'>) | null;
+  readonly queue: Pick<QueueControl, 'add' | 'pending'> | null;
   readonly state: SharedState;
   readonly onWait: (until: Date, why: string) => void;
 }
@@ -27,18 +29,18 @@ export interface Reconciling {
 export function openReconciling(
   config: Config,
   archive: ObjectStore,
-  { purpose, add, state, onWait }: Reconciling,
+  { purpose, queue, state, onWait }: Reconciling,
 ): { readonly reconciler: Reconciler; readonly close: () => Promise<void> } {
   const now = (): Date => new Date();
   const { reconcilable, close } = openHosts(config, now);
-  const store = add === null ? readOnly(archive) : archive;
+  const store = queue === null ? readOnly(archive) : hintingStore(archive, queue.pending);
   const share = purpose === 'reconcile' ? config.reconcileBudgetShare : config.backfillBudgetShare;
   const reconciler = openReconciler(
     {
       store,
       names: openKnownNames(store, now),
       enqueue: (job) => {
-        if (add !== null && job.name === 'archive-job') return add(job);
+        if (queue !== null && job.name === 'archive-job') return queue.add(job);
         throw new Error(`a command does not add ${job.name}`);
       },
       version: readVersion(),
@@ -47,7 +49,8 @@ export function openReconciling(
       random: () => randomInt(2 ** 32) / 2 ** 32,
       hosts: reconcilable,
       retentionMs: config.logRetentionMs,
-      dryRun: add === null,
+      hint: (keys) => queue?.pending.add(keys) ?? Promise.resolve(),
+      dryRun: queue === null,
     },
     { purpose, share, onWait },
   );

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { redeliverAlone, type RedeliveryDeps, type RedeliveryReport } from '../../workers/redelivery.ts';
-import { openHosts } from '../compose.ts';
+import { openHosts } from './hosts.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { SharedState } from '../queue/shared-state.ts';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CATALOG } from '../queue/catalog.ts';
 import type { FailedJob } from '../queue/job-queue.ts';
 import type { Notes } from '../queue/notes.ts';
+import type { PendingCommits } from '../queue/pending-commits.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 
 /** What commands may add: jobs whose logs are to be fetched. */
@@ -23,11 +24,16 @@ export interface QueueControl {
   dropFailed(id: string): Promise<boolean>;
   /** Where a job stands now. */
   stateOf(id: string): Promise<QueuedState>;
-  readonly notes: Pick<Notes, 'note' | 'noted' | 'claim' | 'release'>;
+  readonly notes: Pick<Notes, 'note' | 'noted' | 'setField' | 'claim' | 'release'>;
+  /** What was committed and is not sealed yet. */
+  readonly pending: Pick<PendingCommits, 'announce' | 'add'>;
 }
 
+/** Keys in one request: a command commits one object at a time. */
+const KEYS_MAX = 1_000;
 const name = z.string().min(1);
 const keptMs = z.number().positive();
+const keys = z.array(name).max(KEYS_MAX);
 
 /** A request over the socket. */
 export const requestSchema = z.discriminatedUnion('ask', [
@@ -38,6 +44,9 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('add'), job: addedJobSchema }),
   z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
   z.object({ ask: z.literal('noted'), names: z.array(name) }),
+  z.object({ ask: z.literal('set_field'), table: name, field: name, text: z.string().nullable() }),
+  z.object({ ask: z.literal('announce'), keys }),
+  z.object({ ask: z.literal('commit'), keys }),
   z.object({ ask: z.literal('claim'), name, holder: name, keptMs }),
   z.object({ ask: z.literal('release'), name, holder: name }),
 ]);
@@ -84,6 +93,12 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
       return control.notes.note(request.name, request.text, request.keptMs).then(() => true);
     case 'noted':
       return control.notes.noted(request.names);
+    case 'set_field':
+      return control.notes.setField(request.table, request.field, request.text).then(() => true);
+    case 'announce':
+      return control.pending.announce(request.keys).then(() => true);
+    case 'commit':
+      return control.pending.add(request.keys).then(() => true);
     case 'claim':
       return control.notes.claim(request.name, request.holder, request.keptMs);
     case 'release':

@@ -57,8 +57,19 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
         z.array(z.string().nullable()).parse(await ask({ ask: 'noted', names: [...names] })),
       claim: async (name, holder, keptMs) =>
         z.boolean().parse(await ask({ ask: 'claim', name, holder, keptMs })),
+      async setField(table, field, text) {
+        await ask({ ask: 'set_field', table, field, text });
+      },
       async release(name, holder) {
         await ask({ ask: 'release', name, holder });
+      },
+    },
+    pending: {
+      async announce(keys) {
+        await ask({ ask: 'announce', keys: [...keys] });
+      },
+      async add(keys) {
+        await ask({ ask: 'commit', keys: [...keys] });
       },
     },
     close: () => client.destroy(),

@@ -40,7 +40,7 @@ export async function archiveJob(
   context: JobContext<ArchiveJob>,
 ): Promise<void> {
   const prior = await findRecord(deps.store, deps.names, placeOf(queued), queued.run_id, queued.job_id);
-  if (prior !== null && !isProvisional(prior.record.outcome)) return;
+  if (prior !== null && !isProvisional(prior.record.outcome)) return deps.hint([prior.key]);
   const data: ArchiveJob = { ...queued, source: await sourceOf(deps, queued) };
   const host = deps.hosts.get(data.host);
   if (host === undefined) {

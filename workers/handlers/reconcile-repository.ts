@@ -18,6 +18,8 @@ export interface ReconcileRepositoryDeps extends ReconcileHostsDeps, AccountDeps
 
 /** One that was broken off this long ago begins anew: its windows lie too far back. */
 const STALE_MS = 6 * 60 * 60_000;
+/** The store's clock may be this much behind. */
+const CLOCKS_APART_MS = 5 * 60_000;
 /** Run numbers told of in one line of the log. */
 const RUN_NUMBERS_SHOWN = 20;
 
@@ -34,6 +36,8 @@ export async function reconcileRepository(
   const api = openSpending(deps, host.api, spending);
   const { retentionMs } = deps.missRules;
   const daily = given.pass === 'daily';
+  const data = fresh(given, deps.now());
+  const startedAt = new Date(data.started_at ?? deps.now());
   const comparison: Comparison = {
     ...deps,
     api,
@@ -41,9 +45,8 @@ export async function reconcileRepository(
     readsComplete: daily,
     lookAgain: daily ? (record) => isDueForLook(record, deps.now(), retentionMs) : null,
     retentionMs,
+    hintSince: context.attempts > 1 ? new Date(startedAt.getTime() - CLOCKS_APART_MS) : null,
   };
-  const data = fresh(given, deps.now());
-  const startedAt = new Date(data.started_at ?? deps.now());
   const doneUntil = data.done_until === null ? null : new Date(data.done_until);
   const sum = newCounts();
   const gaps: RunNumberGap[] = [];

@@ -53,7 +53,8 @@ export async function sweepRun(
     await deps.names.namesOf(attempt),
     data.run_id,
   );
-  if (standing.has(data.run_attempt)) return;
+  const recorded = standing.get(data.run_attempt);
+  if (recorded !== undefined) return deps.hint([recorded.key]);
   const budget = budgetOf(host.api, attempt);
   const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, null);
   if (turn !== null) throw notYourTurn(budget, turn);

@@ -24,6 +24,8 @@ export interface Comparison extends AccountDeps {
   readonly lookAgain: LookAgain | null;
   /** After which GitHub deletes a log, in milliseconds. */
   readonly retentionMs: number;
+  /** Objects written since then may be this comparison's own, of a try that died: they are said to be committed again. */
+  readonly hintSince: Date | null;
 }
 
 /** An attempt with jobs that were queued; once they have ended, `settleAttempt` completes it without asking GitHub again. */
@@ -61,6 +63,8 @@ export async function compareRun(
   for (let number = 1; number <= run.runAttempt; number += 1) {
     const attempt: Attempt = { ...place, runId: run.id, runAttempt: number };
     const entry = known.get(number);
+    if (entry?.lastModified !== undefined && deps.hintSince !== null && entry.lastModified >= deps.hintSince)
+      await deps.hint([entry.key]);
     const complete = entry === undefined ? 'unknown' : await checkComplete(deps, attempt, entry, counts);
     if (complete === 'unknown') unknown.push(number);
     else if (complete !== null) open.push(complete);

@@ -22,12 +22,12 @@ export async function findKnownAttempts(
   for (const name of names) {
     const prefix = placePrefix(RUNS_ROOT, { host, ...name });
     for (const { first, last } of idRanges(runIds)) {
-      for await (const { key } of store.list(prefix, `${prefix}${first}`)) {
+      for await (const { key, lastModified } of store.list(prefix, `${prefix}${first}`)) {
         // `/` comes before `0`, so this is behind every key of the last run.
         if (key >= `${prefix}${last}0`) break;
         const parsed = parseKey(key);
         if (parsed?.type !== 'run' || !wanted.has(parsed.address.runId)) continue;
-        note(known, { key, address: parsed.address, revision: parsed.revision });
+        note(known, { key, address: parsed.address, revision: parsed.revision, lastModified });
       }
     }
   }
