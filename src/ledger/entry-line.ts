@@ -1,0 +1,18 @@
+import type { EntryLog, LedgerEntry } from './formats.ts';
+
+/** An entry's line, without its line feed: compact JSON, members in the order of the format. */
+export function entryLine(entry: LedgerEntry): string {
+  const { type, key, version_id, bytes, sha256, log } = entry;
+  return JSON.stringify({
+    type,
+    key,
+    version_id,
+    bytes,
+    sha256,
+    ...(log === undefined ? {} : { log: logMember(log) }),
+  });
+}
+
+function logMember({ key, version_id, bytes, sha256 }: EntryLog): EntryLog {
+  return { key, version_id, bytes, sha256 };
+}
