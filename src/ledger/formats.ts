@@ -3,6 +3,8 @@
  * order is the order in the files. Hashes are SHA-256 in lower-case hex unless said otherwise; times are RFC 3339 in UTC.
  */
 
+export type { Custody, CustodyObject } from '../archive/custody-format.ts';
+
 /** One line of an entries file: an object of the archive that was committed since the last digest. */
 export interface LedgerEntry {
   readonly type: 'record' | 'run' | 'custody';
@@ -131,38 +133,4 @@ export interface RevocationObject {
   readonly revoked_at: string;
   readonly reason: string;
   readonly signature: { readonly key_id: string; readonly signature: string };
-}
-
-export const CUSTODY_ACTIONS = ['export', 'verify', 'hold_added', 'hold_removed', 'purge', 'expiry'] as const;
-
-/** `v1/custody/dt=…/<id>.json`: who did what to, or with, the evidence. */
-export interface Custody {
-  readonly schema: 'everlog.custody/v1';
-  readonly id: string;
-  readonly action: (typeof CUSTODY_ACTIONS)[number];
-  readonly at: string;
-  readonly who: {
-    readonly name: string;
-    /** How the name is known: `os_user` is what the machine says, which proves little. */
-    readonly known_by: 'os_user' | 'aws_identity';
-    /** Whether somebody other than the actor vouches for the name. */
-    readonly authenticated: boolean;
-  };
-  readonly reason: string | null;
-  /** The legal hold's case. */
-  readonly case: string | null;
-  /** Filters and options as they were given. */
-  readonly scope: Readonly<Record<string, string>>;
-  /** What was removed (purge, expiry), held or released; empty for others. */
-  readonly objects: readonly CustodyObject[];
-  /** What came of it, such as counts of a verification. */
-  readonly result: Readonly<Record<string, string | number | boolean | null>>;
-  readonly archiver: { readonly name: string; readonly version: string };
-}
-
-export interface CustodyObject {
-  readonly key: string;
-  readonly version_id: string | null;
-  /** Of the stored bytes; null where they were gone already. */
-  readonly sha256: string | null;
 }
