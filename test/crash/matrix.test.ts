@@ -17,6 +17,7 @@ import {
   each,
   openStage,
   queueAtRest,
+  scaled,
   until,
   type Environment,
   type EverlogProcess,
@@ -29,10 +30,14 @@ import { sampleLog } from '../support/sample-jobs.ts';
  * makes to GitHub, started again, and must leave what an undisturbed run leaves. One process carries all rows of a group: each
  * repository is cut off after another effect, and the process dies when all of them are.
  */
-const FREEZE_TIMEOUT_MS = 60_000;
+const FREEZE_TIMEOUT_MS = 120_000;
 /** A killed worker's jobs run again within 30 s; a sweep that had just begun then waits for its jobs twice. */
 const DONE_TIMEOUT_MS = 120_000;
 const DELIVERIES_AT_ONCE = 16;
+/** How much of a worker's last words a failure quotes. */
+const EXPLAINED_CHARS = 4_000;
+/** Whole minutes of waiting for schedules and second looks are for a soak. */
+const IS_SOAK = scaled(0, 1) === 1;
 /** The row that nobody disturbs. */
 const UNDISTURBED = Number.POSITIVE_INFINITY;
 
@@ -50,8 +55,8 @@ interface Story {
   /** At least as many rows as the story has effects; the test says when they no longer suffice. */
   readonly effectsMax: number;
   readonly jobs: readonly StoryJob[];
-  /** Whether its jobs' deliveries arrive, or only that of the run's end. */
-  readonly delivers: 'jobs' | 'run';
+  /** Whether its jobs' deliveries arrive, only that of the run's end, or none at all. */
+  readonly delivers: 'jobs' | 'run' | 'nothing';
   /** Recorded as `unavailable` before the story begins: the log was late. */
   readonly isRecordedBefore?: true;
   /** Key endings of the last object of a story. */
@@ -139,6 +144,20 @@ const WITHOUT_LOGS: readonly Story[] = [
   },
 ];
 
+const UNANNOUNCED: readonly Story[] = [
+  {
+    name: 'reconciled',
+    effectsMax: 32,
+    jobs: [{ name: 'build', log: sampleLog(3_000, 4) }],
+    delivers: 'nothing',
+    lastKeys: (row) => [...recordOf('')(row), `/${row.runId}/1.json`],
+  },
+];
+/** What is asked once for all repositories, with the token of whichever comes first, no single one of them may stop. */
+const SHARED_ROUTES = ['versions'];
+/** A pass of reconcile lists all repositories. */
+const LISTING_ROUTES = [...SHARED_ROUTES, 'token', 'installation_repositories'];
+
 describe.concurrent(
   'killed after any effect, a worker that starts again leaves what an undisturbed one leaves',
   () => {
@@ -152,8 +171,10 @@ describe.concurrent(
         fake: { around: gate.around },
         env: { ...SETTINGS, ...env },
       });
+      const isReconciled = stories === UNANNOUNCED;
+      if (isReconciled) site.allowReconcile();
       const [serve, worker] = await Promise.all([site.serve(), site.work()]);
-      gate.watch(site.simulator.faults);
+      gate.watch(site.simulator.faults, isReconciled ? LISTING_ROUTES : SHARED_ROUTES);
       const rows = stories.flatMap((story) => addRows(site.simulator, story));
       const earlier = rows.filter(({ story }) => story.isRecordedBefore);
       if (earlier.length > 0) {
@@ -171,12 +192,12 @@ describe.concurrent(
         'every row was cut off or has ended',
         () => rows.every((row) => gate.isStopped(row.name) || hasEnded(site, row)),
         FREEZE_TIMEOUT_MS,
-        () => waiting(site, gate, rows),
+        () => waiting(site, gate, rows, worker),
       );
       const cutOff = rows.filter((row) => gate.isStopped(row.name));
       await worker.process.kill('SIGKILL');
       gate.open();
-      await site.work();
+      const second = await site.work();
       const swept = rows.filter(({ story }) => story.delivers === 'run');
       await stored(site, swept, recordOf(''));
       // A sweep that met jobs without a record waits a minute; news of the run's end bring it forward.
@@ -185,7 +206,7 @@ describe.concurrent(
         'every row has ended',
         () => rows.every((row) => hasEnded(site, row)),
         DONE_TIMEOUT_MS,
-        () => waiting(site, gate, rows),
+        () => waiting(site, gate, rows, second),
       );
       expect((await queueAtRest(serve, DONE_TIMEOUT_MS)).failed).toBe(0);
 
@@ -207,41 +228,62 @@ describe.concurrent(
 
     test('jobs without logs', () =>
       run('crash matrix, absences', WITHOUT_LOGS, { EVERLOG_MISSING_LOG_RETRIES: '300ms,300ms' }));
+
+    // A first pass comes after up to a minute, and the next must find what the first has queued.
+    if (IS_SOAK) {
+      test('jobs that nobody told of', () =>
+        run('crash matrix, reconcile', UNANNOUNCED, { EVERLOG_RECONCILE_INTERVAL: '20s' }));
+    }
   },
 );
+
+const LATE_LOG: Story = {
+  name: 'late-log',
+  effectsMax: 30,
+  jobs: [{ name: 'build', log: sampleLog(5_000, 5) }],
+  delivers: 'jobs',
+  lastKeys: recordOf(''),
+};
+const SWEPT: Story = {
+  name: 'swept',
+  effectsMax: 70,
+  jobs: [{ name: 'build', log: sampleLog(5_000, 6) }],
+  delivers: 'run',
+  lastKeys: (row) => [...recordOf('')(row), `/${row.runId}/1.json`],
+};
+const QUEUE_STORIES = IS_SOAK ? [LATE_LOG, SWEPT] : [LATE_LOG];
 
 describe.concurrent('killed after any change to its queue', () => {
   const stage = openStage();
   afterAll(() => stage.close());
 
-  test('a service archives a late log, and tells no other tale of it', async () => {
-    const startedMs = performance.now();
-    const site = await openCrashSite(stage, {
-      redis: { extraArgs: ['--databases', String(LATE_LOG.effectsMax + 1)] },
-      env: { ...SETTINGS, EVERLOG_MISSING_LOG_RETRIES: '1500ms,1500ms' },
+  for (const story of QUEUE_STORIES) {
+    test(`a service that starts again leaves what an undisturbed one leaves: ${story.name}`, async () => {
+      const startedMs = performance.now();
+      const site = await openCrashSite(stage, {
+        redis: { extraArgs: ['--databases', String(story.effectsMax + 1)] },
+        env: { ...SETTINGS, EVERLOG_MISSING_LOG_RETRIES: '1500ms,1500ms' },
+      });
+      const rows = addRows(site.simulator, story);
+      const counts = await each([...rows.entries()], SERVICES_AT_ONCE, ([database, row]) =>
+        runCutOff(site, stage, row, database),
+      );
+      await compareRows(site, counts[0] ?? [], story, rows);
+      await expectLogsBehindRecords(site.fake, site.bucket);
+      const killed = counts.filter((commands, index) => commands.length === rows[index]?.stopAfter).length;
+      tellFigures(`crash matrix, queue, ${story.name}`, {
+        'kill points': killed,
+        s: secondsSince(startedMs),
+      });
     });
-    const rows = addRows(site.simulator, LATE_LOG);
-    const counts = await each([...rows.entries()], SERVICES_AT_ONCE, ([database, row]) =>
-      runCutOff(site, stage, row, database),
-    );
-    await compareRows(site, counts[0] ?? [], LATE_LOG, rows);
-    await expectLogsBehindRecords(site.fake, site.bucket);
-    const killed = counts.filter((commands, index) => commands.length === rows[index]?.stopAfter).length;
-    tellFigures('crash matrix, queue', { 'kill points': killed, s: secondsSince(startedMs) });
-  });
+  }
 });
 
 const SERVICES_AT_ONCE = 12;
 /** What is done to the queue's jobs, to budgets and counts; not the look for stalled jobs and what
  * schedules do, which keep their own time. */
-const JOB_KEYS = /^(everlog:archive:(?!stalled)|everlog:shared:(?!spent:[^/]+\/app$))|^$/;
-const LATE_LOG: Story = {
-  name: 'late-log',
-  effectsMax: 24,
-  jobs: [{ name: 'build', log: sampleLog(5_000, 5) }],
-  delivers: 'jobs',
-  lastKeys: recordOf(''),
-};
+const ARCHIVE_KEYS = /^(everlog:(archive|pending):(?!stalled)|everlog:shared:(?!spent:[^/]+\/app$))|^$/;
+const UPKEEP_KEYS = /^everlog:upkeep:(?!stalled|repeat)/;
 
 /** One service on a database of its own, killed after a command and started again; answers the commands counted. */
 async function runCutOff(
@@ -251,12 +293,16 @@ async function runCutOff(
   database: number,
 ): Promise<readonly string[]> {
   const { simulator, redis } = site;
-  const tap = await startCommandTap(redis.port, (key) => JOB_KEYS.test(key));
+  const isLate = row.story === LATE_LOG;
+  const tap = await startCommandTap(
+    redis.port,
+    (key) => ARCHIVE_KEYS.test(key) || (!isLate && UPKEEP_KEYS.test(key)),
+  );
   const up = (port: number): Promise<EverlogProcess> =>
     stage.everlog(['up'], { ...site.env, EVERLOG_QUEUE_URL: `redis://127.0.0.1:${port}/${database}` });
   let service = await up(tap.port);
   const [jobId = 0] = row.jobIds;
-  simulator.world.setLog(jobId, null);
+  if (isLate) simulator.world.setLog(jobId, null);
   const restarts: Promise<void>[] = [];
   const restart = async (): Promise<void> => {
     await service.process.kill('SIGKILL');
@@ -265,7 +311,9 @@ async function runCutOff(
   void tap.cutAfter(row.stopAfter).then(() => restarts.push(restart()));
   await deliverUntilAccepted(() => {
     const url = `${service.webhooksUrl}/simulated`;
-    return simulator.deliveries.completeJob(jobId, { url });
+    return isLate
+      ? simulator.deliveries.completeJob(jobId, { url })
+      : simulator.deliveries.run(row.runId, 'completed', { url });
   });
   await until(
     `${row.name} has ended`,
@@ -273,7 +321,7 @@ async function runCutOff(
       const isMissed = simulator.requests.entries.some(
         (entry) => entry.jobId === jobId && entry.route === 'blob',
       );
-      if (isMissed) setLogs(simulator, row);
+      if (isLate && isMissed) setLogs(simulator, row);
       return hasEnded(site, row);
     },
     DONE_TIMEOUT_MS,
@@ -357,6 +405,7 @@ function setLogs({ world }: Simulator, { story, jobIds }: Row): void {
 
 async function deliver({ simulator }: CrashSite, rows: readonly Row[]): Promise<void> {
   await each(rows, DELIVERIES_AT_ONCE, async ({ story, runId, jobIds }) => {
+    if (story.delivers === 'nothing') return;
     if (story.delivers === 'run')
       await deliverUntilAccepted(() => simulator.deliveries.run(runId, 'completed'));
     else for (const id of jobIds) await deliverUntilAccepted(() => simulator.deliveries.completeJob(id));
@@ -387,11 +436,16 @@ function hasKeys({ fake, bucket }: CrashSite, row: Row, endings: readonly string
   return endings.every((ending) => keys.some((key) => key.endsWith(ending)));
 }
 
-function waiting(site: CrashSite, gate: EffectGate, rows: readonly Row[]): string {
-  return rows
-    .filter((row) => !gate.isStopped(row.name) && !hasEnded(site, row))
-    .map((row) => `${row.name}: ${gate.effects(row.name).join(', ')}`)
-    .join('\n');
+function waiting(
+  site: CrashSite,
+  gate: EffectGate,
+  rows: readonly Row[],
+  { process: worker }: EverlogProcess,
+): string {
+  const open = rows.filter((row) => !gate.isStopped(row.name) && !hasEnded(site, row));
+  const told = open.map((row) => `${row.name}: ${gate.effects(row.name).join(', ')}`);
+  const output = worker.stderr().slice(-EXPLAINED_CHARS);
+  return [...told, worker.running ? 'the worker runs' : 'the worker has ended', output].join('\n');
 }
 
 async function compareRows(
@@ -403,7 +457,8 @@ async function compareRows(
   const own = rows.filter((row) => row.story === story);
   const [undisturbed, ...disturbed] = own;
   if (undisturbed === undefined) throw new Error(`story ${story.name} has no rows`);
-  expect(effects.length, `effects of ${story.name}:\n${effects.join('\n')}`).toBeLessThanOrEqual(
+  const toLastWrite = effects.slice(0, effects.findLastIndex((effect) => !/^(GET|github)/.test(effect)) + 1);
+  expect(toLastWrite.length, `effects of ${story.name}:\n${toLastWrite.join('\n')}`).toBeLessThanOrEqual(
     story.effectsMax,
   );
   const expected = await stateOf(site, undisturbed);
