@@ -4,8 +4,6 @@ import type { Recorded } from '../workers/archive-run.ts';
 import { hintingStore } from '../workers/hinting-store.ts';
 import { installationChanged } from '../workers/handlers/installation-changed.ts';
 import { pollInstallations } from '../workers/handlers/poll-installations.ts';
-import { reconcileHosts } from '../workers/handlers/reconcile-hosts.ts';
-import { reconcileRepository } from '../workers/handlers/reconcile-repository.ts';
 import { redeliver } from '../workers/handlers/redeliver.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../workers/redelivery.ts';
@@ -18,12 +16,13 @@ import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
 import { removeAbandonedSpoolFiles } from './archive/spool.ts';
 import { openHosts, type OpenHosts } from './compose/hosts.ts';
+import { reconcileHandlers } from './compose/reconcile-handlers.ts';
 import { readVersion } from './compose/version.ts';
 import type { ArchiveUrl, Config } from './config.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { NewJob, QueueName } from './queue/catalog.ts';
-import { noteGaps, noteReconciled } from './queue/reconcile-note.ts';
+import { closeGap } from './queue/gap-note.ts';
 import { openEmbeddedStorage } from './queue/embedded-storage.ts';
 import { openJobQueue, type JobQueue } from './queue/job-queue.ts';
 import type { QueueStorage } from './queue/queue-storage.ts';
@@ -195,19 +194,15 @@ function handlersOf(
   };
   const redeliveries = new Map<string, RedeliveryDeps>();
   for (const [host, deliveries] of opened.deliveryLogs) redeliveries.set(host, { ...deps, deliveries });
+  // What ends well is no gap any more.
+  const closing = async (work: Promise<void>, queueId: string): Promise<void> => {
+    await work;
+    await closeGap(notes, queueId);
+  };
   return {
-    'archive-job': (data, context) => archiveJob(deps, data, context),
-    'sweep-run': (data, context) => sweepRun(deps, data, context),
-    'reconcile-hosts': async () => {
-      await reconcileHosts(deps);
-      for (const host of opened.reconcilable.keys()) await noteReconciled(notes, host, now());
-    },
-    'reconcile-repository': async (data, context) => {
-      let missing = 0;
-      const onReconciled = (counts: { readonly missing: number }): void => void (missing = counts.missing);
-      await reconcileRepository({ ...deps, onReconciled }, data, context);
-      await noteGaps(notes, data.host, data.repository_id, missing, now());
-    },
+    'archive-job': (data, context) => closing(archiveJob(deps, data, context), context.id),
+    'sweep-run': (data, context) => closing(sweepRun(deps, data, context), context.id),
+    ...reconcileHandlers(deps, notes),
     redeliver: (data, context) => redeliver({ redeliveries, log }, data, context),
     'poll-installations': (data) => pollInstallations(deps, data),
     'installation-changed': async (data) => {

@@ -19,6 +19,8 @@ export interface AccountDeps {
   readonly now: () => Date;
   /** Says again that these keys are committed: an earlier try may have died before it could. */
   readonly hint: (keys: readonly string[]) => Promise<void>;
+  /** Told of a completed job without a record, before it is queued. */
+  readonly onMissing?: (job: ArchiveJob, completedAt: string | null) => Promise<void>;
 }
 
 /** The attempt that is accounted for. */
@@ -70,10 +72,9 @@ export async function accountForJobs(
         continue;
       }
       account.missing.push(job.id);
-      await deps.enqueue({
-        name: 'archive-job',
-        data: archiveJobOf(attempt, { job, raw }, source, deps.now()),
-      });
+      const data = archiveJobOf(attempt, { job, raw }, source, deps.now());
+      await deps.onMissing?.(data, job.completed_at ?? null);
+      await deps.enqueue({ name: 'archive-job', data });
       continue;
     }
     await confirm(deps, record, { job, raw });

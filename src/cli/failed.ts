@@ -34,7 +34,7 @@ export function registerFailed(program: Command, done: (exit: number) => void): 
     .command('drop')
     .description('take them out of the queue; the jobs stay gaps in the archive')
     .argument('<job...>', 'job ids, GitHub’s or the queue’s')
-    .requiredOption('--reason <text>', 'why, for the log')
+    .requiredOption('--reason <text>', 'why; digests tell of it until the job is recorded')
     .option('--json', 'one JSON document')
     .action(async (jobs: string[], options: { reason: string; json?: boolean }) =>
       done(await drop(jobs, options)),
@@ -90,7 +90,8 @@ async function drop(jobs: readonly string[], options: { reason: string; json?: b
   try {
     const chosen = await choose(queue.control, jobs);
     const dropped: string[] = [];
-    for (const { id } of chosen.found) if (await queue.control.dropFailed(id)) dropped.push(id);
+    for (const { id } of chosen.found)
+      if (await queue.control.dropFailed(id, options.reason)) dropped.push(id);
     if (options.json === true) {
       process.stdout.write(
         `${JSON.stringify({ dropped, missing: chosen.missing, reason: options.reason })}\n`,

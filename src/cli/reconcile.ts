@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { openArchive } from '../compose.ts';
-import { openReconciling, rerunWindow, type Scope } from '../compose/reconciling.ts';
+import { noteComparison, openReconciling, rerunWindow, type Scope } from '../compose/reconciling.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { giveUp } from '../errors.ts';
 import { openLocalState } from '../queue/shared-state.ts';
@@ -27,6 +27,8 @@ interface CompareOptions {
 
 /** Where standard error is no terminal, progress is a line this often. */
 const PLAIN_PROGRESS_MS = 30_000;
+/** Places that could not be looked into, as digests tell of them. */
+const PLACES_NOTED_MAX = 100;
 
 export function registerReconcile(program: Command, done: (exit: number) => void): void {
   const reconcile = program
@@ -72,6 +74,11 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
       progress.show(soFar),
     );
     progress.clear();
+    if (queue !== null)
+      await noteComparison(config, queue.control.notes, {
+        places: result.gaps.filter(({ run_id }) => run_id === null).slice(0, PLACES_NOTED_MAX),
+        through: isUsual(plan.scope, options) ? result.reconciledThrough : null,
+      });
     if (plan.scope?.kind === 'repository' && result.repositories === 0 && result.gapsFound === 0) {
       throw giveUp('not_found', `GitHub shows no repository ${plan.scope.owner}/${plan.scope.repo}`);
     }
@@ -87,6 +94,11 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
     await queue?.close();
     await archive.close();
   }
+}
+
+/** Whether a command looked at all that could be missing, and not at a part that somebody chose. */
+function isUsual(scope: Scope, { since, until }: CompareOptions): boolean {
+  return scope === null && since === undefined && until === undefined;
 }
 
 function planOf(

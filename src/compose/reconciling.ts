@@ -7,6 +7,7 @@ import { openHosts } from './hosts.ts';
 import { readVersion } from './version.ts';
 import type { Config } from '../config.ts';
 import type { QueueControl } from '../control/requests.ts';
+import { noteMissing, notePlaceGap, noteReconciled } from '../queue/reconcile-note.ts';
 import type { SharedState } from '../queue/shared-state.ts';
 
 export type { OpenAttempt } from '../../workers/reconcile/compare-run.ts';
@@ -20,10 +21,13 @@ export type { Scope, Skipped, Target } from '../../workers/reconcile/targets.ts'
 export interface Reconciling {
   readonly purpose: 'reconcile' | 'backfill';
   /** Null: a dry run, which writes and queues nothing. */
-  readonly queue: Pick<QueueControl, 'add' | 'pending'> | null;
+  readonly queue: Pick<QueueControl, 'add' | 'pending' | 'notes'> | null;
   readonly state: SharedState;
   readonly onWait: (until: Date, why: string) => void;
 }
+
+/** Missing jobs that one command names for the next digests; the service's own passes find and count the others. */
+const MISSING_NAMED_MAX = 1_000;
 
 /** Opens what `everlog reconcile` and `everlog backfill` compare with. */
 export function openReconciling(
@@ -35,6 +39,7 @@ export function openReconciling(
   const { reconcilable, close } = openHosts(config, now);
   const store = queue === null ? readOnly(archive) : hintingStore(archive, queue.pending);
   const share = purpose === 'reconcile' ? config.reconcileBudgetShare : config.backfillBudgetShare;
+  let named = 0;
   const reconciler = openReconciler(
     {
       store,
@@ -49,10 +54,39 @@ export function openReconciling(
       random: () => randomInt(2 ** 32) / 2 ** 32,
       hosts: reconcilable,
       retentionMs: config.logRetentionMs,
+      onMissing: async (job, completedAt) => {
+        if (queue === null || named >= MISSING_NAMED_MAX) return;
+        named += 1;
+        await noteMissing(queue.notes, job, completedAt);
+      },
       hint: (keys) => queue?.pending.add(keys) ?? Promise.resolve(),
       dryRun: queue === null,
     },
     { purpose, share, onWait },
   );
   return { reconciler, close };
+}
+
+/** What could not be looked into, as a command lists it. */
+export interface PlaceGap {
+  readonly host: string;
+  readonly owner: string;
+  readonly repo: string;
+  readonly reason: string;
+}
+
+/** Notes what a command has found, for digests and metrics; `through` null: not everything was compared. */
+export async function noteComparison(
+  config: Config,
+  notes: QueueControl['notes'],
+  found: { readonly places: readonly PlaceGap[]; readonly through: Date | null },
+): Promise<void> {
+  const now = new Date();
+  for (const { host, owner, repo, reason } of found.places) {
+    const place = { host, owner: owner === '' ? null : owner, repo: repo === '' ? null : repo };
+    await notePlaceGap(notes, place, reason, now);
+  }
+  if (found.through === null) return;
+  for (const { github, credentials } of config.hosts)
+    if (credentials !== null) await noteReconciled(notes, github.host, found.through);
 }

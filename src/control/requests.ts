@@ -20,11 +20,11 @@ export interface QueueControl {
   failed(limit: number): Promise<readonly FailedJob[]>;
   /** Has a failed job tried again from the start; false when there is no such failed job. */
   retryFailed(id: string): Promise<boolean>;
-  /** Takes a failed job out of the queue; false when there is no such failed job. */
-  dropFailed(id: string): Promise<boolean>;
+  /** Takes a failed job out of the queue, and notes it as a gap; false when there is no such failed job. */
+  dropFailed(id: string, reason: string): Promise<boolean>;
   /** Where a job stands now. */
   stateOf(id: string): Promise<QueuedState>;
-  readonly notes: Pick<Notes, 'note' | 'noted' | 'setField' | 'claim' | 'release'>;
+  readonly notes: Pick<Notes, 'note' | 'noted' | 'setField' | 'fields' | 'claim' | 'release'>;
   /** What was committed and is not sealed yet. */
   readonly pending: Pick<PendingCommits, 'announce' | 'add'>;
 }
@@ -39,12 +39,13 @@ const keys = z.array(name).max(KEYS_MAX);
 export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('failed'), limit: z.int().min(1).max(100_000) }),
   z.object({ ask: z.literal('retry_failed'), id: z.string().min(1) }),
-  z.object({ ask: z.literal('drop_failed'), id: z.string().min(1) }),
+  z.object({ ask: z.literal('drop_failed'), id: name, reason: name }),
   z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
   z.object({ ask: z.literal('add'), job: addedJobSchema }),
   z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
   z.object({ ask: z.literal('noted'), names: z.array(name) }),
   z.object({ ask: z.literal('set_field'), table: name, field: name, text: z.string().nullable() }),
+  z.object({ ask: z.literal('fields'), table: name }),
   z.object({ ask: z.literal('announce'), keys }),
   z.object({ ask: z.literal('commit'), keys }),
   z.object({ ask: z.literal('claim'), name, holder: name, keptMs }),
@@ -84,7 +85,7 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
     case 'retry_failed':
       return control.retryFailed(request.id);
     case 'drop_failed':
-      return control.dropFailed(request.id);
+      return control.dropFailed(request.id, request.reason);
     case 'state_of':
       return control.stateOf(request.id);
     case 'add':
@@ -95,6 +96,8 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
       return control.notes.noted(request.names);
     case 'set_field':
       return control.notes.setField(request.table, request.field, request.text).then(() => true);
+    case 'fields':
+      return control.notes.fields(request.table);
     case 'announce':
       return control.pending.announce(request.keys).then(() => true);
     case 'commit':

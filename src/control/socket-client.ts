@@ -47,7 +47,7 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     add: async (job) => addedSchema.parse(await ask({ ask: 'add', job })),
     failed: async (limit) => failedJobsSchema.parse(await ask({ ask: 'failed', limit })),
     retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
-    dropFailed: async (id) => z.boolean().parse(await ask({ ask: 'drop_failed', id })),
+    dropFailed: async (id, reason) => z.boolean().parse(await ask({ ask: 'drop_failed', id, reason })),
     stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
     notes: {
       async note(name, text, keptMs) {
@@ -60,6 +60,7 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
       async setField(table, field, text) {
         await ask({ ask: 'set_field', table, field, text });
       },
+      fields: async (table) => z.record(z.string(), z.string()).parse(await ask({ ask: 'fields', table })),
       async release(name, holder) {
         await ask({ ask: 'release', name, holder });
       },

@@ -1,6 +1,7 @@
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
 import { addTo, revive } from './adding.ts';
+import { gapOfWork, noteGap } from './gap-note.ts';
 import type { Notes } from './notes.ts';
 import type { PendingCommits } from './pending-commits.ts';
 import type { Census } from './census.ts';
@@ -27,10 +28,12 @@ export interface JobQueue {
   census(): Promise<Census>;
   /** Jobs whose retries ran out, newest first. */
   failed(limit: number): Promise<readonly FailedJob[]>;
+  /** All of them, oldest first in each queue, read as they are asked for. */
+  allFailed(): AsyncIterable<FailedJob>;
   /** Has a failed job tried again from the start; false when there is no such failed job. */
   retryFailed(id: string): Promise<boolean>;
-  /** Takes a failed job out of the queue; false when there is no such failed job. */
-  dropFailed(id: string): Promise<boolean>;
+  /** Takes a failed job out of the queue, and notes it as a gap; false when there is no such failed job. */
+  dropFailed(id: string, reason: string): Promise<boolean>;
   /** Lets an installation's jobs that wait for its budget run now, a page at a time; answers how many. */
   promoteParked(host: string, installationId: number): Promise<number>;
   /** Makes the schedules of a queue those that are wanted, and no others. */
@@ -57,6 +60,9 @@ export interface FailedJob {
   readonly attempts: number;
   readonly failedAt: Date | null;
 }
+
+/** Failed jobs read at once. */
+const FAILED_PAGE_JOBS = 500;
 
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
@@ -86,7 +92,9 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
         return jobs.sort((one, other) => timeOf(other) - timeOf(one)).slice(0, limit);
       }),
     retryFailed: (id) => answering(() => withFailed(queueOf, id, revive)),
-    dropFailed: (id) => answering(() => withFailed(queueOf, id, (job) => job.remove().then(() => true))),
+    allFailed: () => allFailed(queueOf, answering),
+    dropFailed: (id, reason) =>
+      answering(() => withFailed(queueOf, id, (job) => drop(storage.notes, id, job, reason))),
     promoteParked: (host, installationId) =>
       answering(() => promoteParked(queueOf('archive'), host, installationId)),
     schedule: (name, wanted) => answering(() => applySchedules(queueOf(name), name, wanted)),
@@ -148,6 +156,30 @@ async function withFailed(
     if (job !== undefined) return act(job);
   }
   return false;
+}
+
+/** Noted first: a crash in between leaves a failed job, which is told of once all the same. */
+async function drop(notes: Notes, id: string, job: BullJob, reason: string): Promise<boolean> {
+  const gap = gapOfWork(job);
+  const since = failedJob(job).failedAt ?? new Date();
+  if (gap !== null)
+    await noteGap(notes, id, { ...gap, reason: `dropped: ${reason}`, since: since.toISOString() });
+  await job.remove();
+  return true;
+}
+
+async function* allFailed(
+  queueOf: (name: QueueName) => BullQueue,
+  answering: Answering,
+): AsyncGenerator<FailedJob> {
+  for (const name of QUEUE_NAMES) {
+    for (let from = 0; ; from += FAILED_PAGE_JOBS) {
+      const to = from + FAILED_PAGE_JOBS - 1;
+      const page = await answering(() => queueOf(name).getJobs('failed', from, to, true));
+      yield* page.map(failedJob);
+      if (page.length < FAILED_PAGE_JOBS) break;
+    }
+  }
 }
 
 function failedJob(job: BullJob): FailedJob {

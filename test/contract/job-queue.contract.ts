@@ -187,12 +187,12 @@ export function jobQueueContract(name: string, makePlace: () => Promise<QueuePla
       expect(await queue.retryFailed(first)).toBe(true);
       await reaches(first, 'done');
       expect(await queue.retryFailed(first)).toBe(false);
-      expect(await queue.dropFailed(first)).toBe(false);
-      expect(await queue.dropFailed(second)).toBe(true);
-      expect(await queue.dropFailed(second)).toBe(false);
+      expect(await queue.dropFailed(first, 'not ours')).toBe(false);
+      expect(await queue.dropFailed(second, 'not ours')).toBe(true);
+      expect(await queue.dropFailed(second, 'not ours')).toBe(false);
       expect(await queue.stateOf(second)).toEqual({ state: 'gone', reason: null, nextAt: null });
       expect(await queue.retryFailed('job-github.com-0')).toBe(false);
-      expect(await queue.dropFailed(third)).toBe(true);
+      expect(await queue.dropFailed(third, 'not ours')).toBe(true);
     });
 
     test('several that revive the same failed job at once are all answered', async () => {

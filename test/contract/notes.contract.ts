@@ -1,6 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Notes } from '../../src/queue/notes.ts';
-import { noteGaps, noteReconciled, readReconciled } from '../../src/queue/reconcile-note.ts';
+import {
+  beginPass,
+  forgetOtherHosts,
+  noteCompared,
+  noteGaps,
+  noteReconciled,
+  readCountedGaps,
+  readReconciled,
+  readReconciledThrough,
+  type ReconciledPlace,
+} from '../../src/queue/reconcile-note.ts';
 import { noteReceiverSettings, receiverChangedAt } from '../../src/queue/receiver-note.ts';
 import { until } from '../support/everlog-under-test.ts';
 import type { QueuePlace } from '../support/queue-under-test.ts';
@@ -104,19 +114,61 @@ export function notesContract(name: string, place: () => Promise<QueuePlace>): v
     test('gaps are summed over repositories, and believed for three days', async () => {
       const now = new Date('2026-11-20T10:00:00.000Z');
       const days = (count: number): Date => new Date(now.getTime() + count * 24 * HOUR_MS);
+      const place = (host: string, repository_id: number): ReconciledPlace => {
+        return { host, owner: 'octo-org', repo: `repo-${repository_id}`, repository_id };
+      };
+      const missing = (jobs: number, named = 0): { jobs: number; named: number } => ({ jobs, named });
       expect(await readReconciled(notes, now)).toEqual({ lastAt: new Map(), gapJobs: 0 });
       await noteReconciled(notes, 'github.com', now);
-      await noteGaps(notes, 'github.com', 1, 3, now);
-      await noteGaps(notes, 'github.com', 2, 4, days(2));
-      await noteGaps(notes, 'sub.ghe.com', 2, 5, days(2));
-      await noteGaps(notes, 'sub.ghe.com', 3, 0, days(2));
+      await noteGaps(notes, place('github.com', 1), missing(3, 1), now);
+      await noteGaps(notes, place('github.com', 2), missing(4, 4), days(2));
+      await noteGaps(notes, place('sub.ghe.com', 2), missing(5), days(2));
+      await noteGaps(notes, place('sub.ghe.com', 3), missing(0), days(2));
       expect(await readReconciled(notes, days(3))).toEqual({
         lastAt: new Map([['github.com', now]]),
         gapJobs: 12,
       });
+      const counted = await readCountedGaps(notes, days(3));
+      expect(counted.map(({ host, repo, jobs }) => `${host} ${repo} ${jobs}`).toSorted()).toEqual([
+        'github.com repo-1 2',
+        'sub.ghe.com repo-2 5',
+      ]);
       expect((await readReconciled(notes, days(4))).gapJobs).toBe(9);
-      await noteGaps(notes, 'sub.ghe.com', 2, 0, days(4));
+      await noteGaps(notes, place('sub.ghe.com', 2), missing(0), days(4));
       expect((await readReconciled(notes, days(4))).gapJobs).toBe(4);
+    });
+
+    test('everything was compared until the last pass began whose comparisons have ended, on every host', async () => {
+      const hour = (count: number): Date => new Date(Date.UTC(2026, 10, 22, count));
+      const through = (now: Date): Promise<Date | null> => readReconciledThrough(notes, now);
+      await forgetOtherHosts(notes, new Set());
+      expect(await through(hour(0))).toBeNull();
+      const first = await beginPass(notes, hour(1));
+      await first.queued('github.com', 'reconcile-1');
+      await first.queued('github.com', 'reconcile-2');
+      await noteReconciled(notes, 'github.com', hour(1));
+      expect(await through(hour(1))).toBeNull();
+      await noteCompared(notes, 'reconcile-1');
+      await noteCompared(notes, 'reconcile-2');
+      expect(await through(hour(1))).toEqual(hour(1));
+      const second = await beginPass(notes, hour(2));
+      await second.queued('github.com', 'reconcile-1');
+      await noteReconciled(notes, 'github.com', hour(2));
+      // Still under way: it is not queued again, and stays the second pass's.
+      const third = await beginPass(notes, hour(3));
+      await third.queued('github.com', 'reconcile-1');
+      await noteReconciled(notes, 'github.com', hour(3));
+      expect(await through(hour(3))).toEqual(hour(1));
+      await noteReconciled(notes, 'sub.ghe.com', hour(0));
+      expect(await through(hour(3))).toEqual(hour(0));
+      await forgetOtherHosts(notes, new Set(['github.com']));
+      await noteCompared(notes, 'reconcile-1');
+      expect(await through(hour(3))).toEqual(hour(3));
+      // A comparison that nobody has heard of for days is of a repository that is gone.
+      await (await beginPass(notes, hour(4))).queued('github.com', 'reconcile-3');
+      await noteReconciled(notes, 'github.com', hour(4));
+      expect(await through(hour(5))).toEqual(hour(3));
+      expect(await through(hour(4 + 80))).toEqual(hour(4));
     });
   });
 }

@@ -25,7 +25,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   metrics: ['queue', ...PURE],
   index: ['archive', ...PURE],
   ledger: ['archive', ...PURE],
-  queue: ['archive/keys', 'archive/record', ...PURE],
+  queue: ['archive/keys', 'archive/record', 'ledger/formats', ...PURE],
   archive: PURE,
   github: PURE,
   log: [],
@@ -49,6 +49,10 @@ const LIBRARIES: readonly { readonly library: RegExp; readonly files: RegExp }[]
   { library: /^prom-client$/, files: /^src\/metrics(\.ts$|\/)/ },
   { library: /^yaml$/, files: /^src\/config\// },
 ];
+
+const VERIFY = 'src/ledger/verify/';
+/** Formats without code, and what names and reads objects. */
+const READERS = /^src\/(ledger\/formats|archive\/(keys|object-key|object-store)|errors|units)\.ts$/;
 
 const FILE_LINES_MAX = 300;
 const TEST_FILE_LINES_MAX = 600;
@@ -91,6 +95,18 @@ export const RULES: readonly TreeRule[] = [
           )
           .map(({ target, line }) => `${file.path}:${line} imports ${target}`),
       ),
+  },
+  {
+    name: 'verification shares no code with what writes',
+    reason: 'a mistake that writer and verifier have in common, no verification finds',
+    breaches: (files) =>
+      files
+        .filter(({ path }) => path.startsWith(VERIFY))
+        .flatMap((file) =>
+          file.imports
+            .filter(({ target }) => isOurs(target) && !target.startsWith(VERIFY) && !READERS.test(target))
+            .map(({ target, line }) => `${file.path}:${line} imports ${target}`),
+        ),
   },
   {
     name: 'no import is computed',

@@ -149,7 +149,11 @@ async function finish(
  * Answers the jobs that are. Costs no call, but one for an attempt before the newest.
  */
 export async function settleAttempt(deps: Comparison, open: OpenAttempt): Promise<Account> {
-  const quiet = { ...deps, enqueue: () => Promise.resolve('duplicate' as const) };
+  const nothing = {
+    enqueue: () => Promise.resolve('duplicate' as const),
+    onMissing: () => Promise.resolve(),
+  };
+  const quiet = { ...deps, ...nothing };
   const account = await accountForJobs(quiet, open.attempt, open.listed, deps.source, null);
   await finish(quiet, open, account, account.unfinished.length === 0);
   return account;

@@ -1,0 +1,5 @@
+import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { accountingContract } from './accounting.contract.ts';
+
+accountingContract('on Redis', redisPlace);
+accountingContract('embedded', embeddedPlace);
