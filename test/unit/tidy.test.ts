@@ -80,6 +80,20 @@ const BREACHES: readonly {
       'src/cli/a.ts:1 imports hono/tiny',
     ],
   },
+  {
+    rule: 'verification shares no code',
+    files: {
+      'src/ledger/verify/a.ts':
+        "import type { Digest } from '../formats.ts';\nimport { digestKey } from '../../archive/keys.ts';\nimport { b } from './b.ts';\n",
+      'src/ledger/verify/b.ts':
+        "import { leafHash } from '../merkle.ts';\nimport { commitLog } from '../../archive/commit.ts';\n",
+      'src/ledger/merkle.ts': "import { e } from './entry-line.ts';\n",
+    },
+    found: [
+      'src/ledger/verify/b.ts:1 imports src/ledger/merkle.ts',
+      'src/ledger/verify/b.ts:2 imports src/archive/commit.ts',
+    ],
+  },
   { rule: 'no import is computed', files: { 'src/a.ts': 'await import(name);\n' }, found: ['src/a.ts:1'] },
   {
     rule: 'no cycle',
