@@ -1,0 +1,172 @@
+import { revocationKey, signingKeyKey } from '../../archive/keys.ts';
+import type { ObjectStore } from '../../archive/object-store.ts';
+import { giveUp } from '../../errors.ts';
+import {
+  anchoredTo,
+  judgeAnchor,
+  readAnchor,
+  unanchored,
+  type Anchored,
+  type AnchorSource,
+} from './anchor.ts';
+import { Chain } from './chain.ts';
+import type { ComparisonTerms } from './comparison.ts';
+import { KeyRing, loadKeys } from './key-ring.ts';
+import { listLedger, originalOf } from './ledger-listing.ts';
+import { readBytes } from './object-bytes.ts';
+import { Objects } from './objects.ts';
+import { planVerification, type Plan } from './plan.ts';
+import { isFinding, type Report, type Result } from './results.ts';
+import { parseDigest } from './schemas.ts';
+import { Meter, type Level, type Range, type Scope } from './scope.ts';
+import { summarize, type Summary } from './summary.ts';
+import { judgeTail, remarksOn, walkLedger, type Walked } from './walk.ts';
+
+/**
+ * Checks an archive or a bundle against its own ledger. Shares no code with what writes either, beyond the formats' types;
+ * reads through the store's port alone, writes nothing to it, and holds memory that does not grow with the archive.
+ */
+
+export interface VerifyOptions {
+  readonly store: ObjectStore;
+  /** Whether the store is an exported bundle rather than an archive. */
+  readonly isBundle: boolean;
+  readonly level: Level;
+  /** So many random entries at level `bytes`, and the others at `level`, which is `ledger` or `heads` then. */
+  readonly sample: number | null;
+  readonly range: Range;
+  /** SHA-256 of the SPKI of the key to be believed; null: the archive's own are. */
+  readonly pinnedKeyId: string | null;
+  readonly anchor: AnchorSource | null;
+  /** For what does not fit into memory: about 1 KB for each entry. */
+  readonly temporaryFolder: string;
+  readonly now: () => Date;
+  /** 0 up to 1. */
+  readonly random: () => number;
+  readonly onPlan: (plan: Plan) => Promise<void>;
+  readonly onResult: Report;
+  /** Called often, with counts that go on changing. */
+  readonly onProgress: (meter: Readonly<Meter>) => void;
+}
+
+/** Digests tried for a first one whose key can be told. */
+const FIRST_TRIES = 10;
+const DIGEST_BYTES_MAX = 4_096;
+const PROGRESS_MS = 100;
+/** What is younger than so many intervals may be waiting for its digest. */
+const GRACE_INTERVALS = 2;
+
+/**
+ * Verifies, giving each result as it is found.
+ * @throws EverlogError `not_found` where there is no ledger at all; `usage` for an anchor that is none; `spool_unavailable`
+ *   where temporary files cannot be written; `store_unavailable` where the store does not answer
+ */
+export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
+  const { store, level, sample, range, isBundle } = options;
+  const meter = new Meter();
+  const counts = new Map<string, number>();
+  let findings = 0;
+  const report: Report = async (result) => {
+    counts.set(result.result, (counts.get(result.result) ?? 0) + 1);
+    if (isFinding(result)) findings += 1;
+    await options.onResult(result);
+  };
+  const nowMs = options.now().getTime();
+  const scope: Scope = { store, isBundle, level, sample, range, nowMs, report, meter };
+  const anchored = options.anchor === null ? null : await readAnchor(options.anchor);
+  if ((anchored === null || anchoredTo(anchored) === 0) && !(await hasLedger(store))) {
+    throw giveUp('not_found', nothingThere(options));
+  }
+  const clockMs = (): number => options.now().getTime();
+  await options.onPlan(await planVerification(store, scope, options.random, clockMs));
+  const ring = await openRing(scope, options.pinnedKeyId);
+  const chain = new Chain(ring, isBundle);
+  if (anchored !== null) wantAnchored(chain, anchored);
+  const objects = new Objects(scope, options.temporaryFolder, options.random);
+  const ticking = setInterval(() => options.onProgress(meter), PROGRESS_MS);
+  try {
+    const walked = await walkLedger(scope, chain, ring, objects);
+    const ending = [judgeTail(scope, chain, walked), judgeOutside(anchored, chain), remarksOn(scope, walked)];
+    for (const result of ending.flat()) await report(result);
+    await objects.compare(termsOf(scope, walked));
+    for (const result of leftOut(scope)) await report(result);
+    const anchoredSequence = anchored === null ? null : anchoredTo(anchored);
+    return summarize(scope, ring, chain, walked, anchoredSequence, counts, findings);
+  } finally {
+    clearInterval(ticking);
+    await objects.close();
+  }
+}
+
+function wantAnchored(chain: Chain, { note, digest }: Anchored): void {
+  if (note !== null) chain.wantRoot(note.size);
+  if (digest !== null) chain.wantHash(digest.sequence);
+}
+
+async function hasLedger(store: ObjectStore): Promise<boolean> {
+  for await (const { files, note } of listLedger(store)) {
+    if (files.has('digest.json') || note !== null) return true;
+  }
+  return false;
+}
+
+function nothingThere({ store, isBundle }: VerifyOptions): string {
+  if (isBundle) return `${store.location} is no bundle: there is no ledger/digests/ in it`;
+  return `${store.location} has no ledger yet: the first digest is written by everlog up, everlog work or everlog seal`;
+}
+
+/** The keys and how far they are believed; reports what is wrong with their files. */
+async function openRing(scope: Scope, pinnedKeyId: string | null): Promise<KeyRing> {
+  const loaded = await loadKeys(scope.store, scope.report);
+  const ring = new KeyRing(loaded, pinnedKeyId ?? (await firstKeyId(scope.store)), pinnedKeyId !== null);
+  if (pinnedKeyId !== null && !loaded.keys.has(pinnedKeyId)) {
+    const detail = 'there is no sound file of the key that --key names, so nothing here can be believed';
+    await scope.report({ result: 'UNKNOWN_KEY', key: signingKeyKey(pinnedKeyId), detail });
+  }
+  for (const { key_id: keyId } of ring.plantedRevocations()) {
+    const detail = 'nobody entitled to revoke this key signed it; it counts for nothing';
+    await scope.report({ result: 'BAD_SIGNATURE', key: revocationKey(keyId), detail });
+  }
+  return ring;
+}
+
+async function firstKeyId(store: ObjectStore): Promise<string | null> {
+  let tries = 0;
+  for await (const { files } of listLedger(store)) {
+    const object = files.get('digest.json');
+    const original = object === undefined ? null : originalOf(object);
+    if (original === null) continue;
+    const read = await readBytes(store, original, DIGEST_BYTES_MAX);
+    const parsed = read.state === 'read' ? parseDigest(read.bytes) : null;
+    if (parsed?.ok === true) return parsed.value.key_id;
+    tries += 1;
+    if (tries >= FIRST_TRIES) break;
+  }
+  return null;
+}
+
+function judgeOutside(anchored: Anchored | null, chain: Chain): Result[] {
+  if (anchored !== null) return judgeAnchor(anchored, chain);
+  return [unanchored(chain.last?.sequence ?? 0, 'there is no anchor')];
+}
+
+function termsOf(scope: Scope, { lastDigest }: Walked): ComparisonTerms {
+  const graceMs = scope.isBundle ? 0 : GRACE_INTERVALS * (lastDigest?.interval_seconds ?? 0) * 1_000;
+  return { nowMs: scope.nowMs, graceMs, ...scope.range };
+}
+
+/** What the level, the sample and the range left out. */
+function leftOut({ level, sample, range, meter }: Scope): Result[] {
+  const details: string[] = [];
+  if (sample !== null) {
+    details.push(
+      `the bytes of ${Math.min(sample, meter.entries)} random entries of ${meter.entries} were read`,
+    );
+  }
+  if (level === 'ledger') details.push('the listing was not compared with the ledger (level ledger)');
+  if (level === 'heads')
+    details.push('sizes and the store’s own hashes were compared, bytes not read (level heads)');
+  if (range.fromMs !== null) details.push(`objects sealed before ${new Date(range.fromMs).toISOString()}`);
+  if (range.toMs !== null) details.push(`objects sealed after ${new Date(range.toMs).toISOString()}`);
+  return details.map((detail) => ({ result: 'NOT_CHECKED', key: 'v1/', detail }));
+}
