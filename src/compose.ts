@@ -5,20 +5,22 @@ import { hintingStore } from '../workers/hinting-store.ts';
 import { installationChanged } from '../workers/handlers/installation-changed.ts';
 import { pollInstallations } from '../workers/handlers/poll-installations.ts';
 import { redeliver } from '../workers/handlers/redeliver.ts';
+import { sealInterval } from '../workers/handlers/seal.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../workers/redelivery.ts';
 import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
-import { openFolderStore } from './archive/folder-object-store.ts';
 import { openKnownNames } from './archive/known-names.ts';
 import type { ObjectStore } from './archive/object-store.ts';
-import { proxyAgents } from './archive/s3-proxy.ts';
-import { openS3Store } from './archive/s3-object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
 import { removeAbandonedSpoolFiles } from './archive/spool.ts';
 import { openHosts, type OpenHosts } from './compose/hosts.ts';
 import { reconcileHandlers } from './compose/reconcile-handlers.ts';
+import type { Sealing } from './compose/sealing.ts';
 import { readVersion } from './compose/version.ts';
-import type { ArchiveUrl, Config } from './config.ts';
+import type { Config } from './config.ts';
+import { SIGNING_KEY_CURE } from './config/sealing-variables.ts';
+import { giveUp } from './errors.ts';
+import type { SealReport } from './ledger/seal.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { NewJob, QueueName } from './queue/catalog.ts';
@@ -31,29 +33,10 @@ import { createAdmin, type Dependency } from './receiver/admin.ts';
 import { createReceiver } from './receiver/app.ts';
 import { listenHttp, type HttpListener } from './receiver/serve.ts';
 
+export { openArchive } from './compose/archive.ts';
 export { readVersion } from './compose/version.ts';
 
 /** The only file that knows every adapter: it builds them from the configuration and hands them to the rooms. */
-
-/** Opens the archive that the configuration names. */
-export async function openArchive(
-  config: Pick<Config, 's3' | 'proxies'>,
-  archive: ArchiveUrl,
-): Promise<ObjectStore> {
-  if (archive.kind === 'folder') return openFolderStore({ folder: archive.folder });
-  const { forcePathStyle, lockMode, retentionDays, kmsKeyId, logStorageClass } = config.s3;
-  const agents = proxyAgents(config.proxies);
-  return openS3Store({
-    ...(agents === undefined ? {} : { agents }),
-    bucket: archive.bucket,
-    prefix: archive.prefix,
-    forcePathStyle,
-    lockMode,
-    ...(retentionDays === null ? {} : { retentionDays }),
-    ...(kmsKeyId === null ? {} : { kmsKeyId }),
-    ...(logStorageClass === null ? {} : { logStorageClass }),
-  });
-}
 
 /** The queue as a process holds it. */
 export interface OpenQueue {
@@ -127,6 +110,7 @@ export function startWorkforce(
   store: ObjectStore,
   log: Log,
   metrics: Metrics,
+  sealing: Sealing | null,
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
@@ -134,7 +118,7 @@ export function startWorkforce(
   const opened = openHosts(config, now);
   const workers = runWorkers({
     storage: open.storage,
-    handlers: handlersOf(config, opened, open, { store, spool, log, metrics, now }),
+    handlers: handlersOf(config, opened, open, { store, spool, log, metrics, now, sealing }),
     queues,
     concurrency: config.concurrency,
     log,
@@ -155,13 +139,14 @@ interface Surroundings {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly now: () => Date;
+  readonly sealing: Sealing | null;
 }
 
 function handlersOf(
   config: Config,
   opened: OpenHosts,
   { storage, queue }: Pick<OpenQueue, 'storage' | 'queue'>,
-  { store, spool, log, metrics, now }: Surroundings,
+  { store, spool, log, metrics, now, sealing }: Surroundings,
 ): Handlers {
   const { notes, pending } = queue;
   const deps = {
@@ -203,6 +188,7 @@ function handlersOf(
     'archive-job': (data, context) => closing(archiveJob(deps, data, context), context.id),
     'sweep-run': (data, context) => closing(sweepRun(deps, data, context), context.id),
     ...reconcileHandlers(deps, notes),
+    seal: () => sealInterval({ seal: () => sealWith(sealing), log }),
     redeliver: (data, context) => redeliver({ redeliveries, log }, data, context),
     'poll-installations': (data) => pollInstallations(deps, data),
     'installation-changed': async (data) => {
@@ -210,6 +196,12 @@ function handlersOf(
       await installationChanged({ state: storage.state, queue }, data);
     },
   };
+}
+
+/** The queue of seals is worked only where there is a key. */
+function sealWith(sealing: Sealing | null): Promise<SealReport> {
+  if (sealing === null) throw giveUp('config_invalid', `EVERLOG_SIGNING_KEY is missing: ${SIGNING_KEY_CURE}`);
+  return sealing.seal({ final: false });
 }
 
 async function addCounted(queue: JobQueue, metrics: Metrics, job: NewJob): Promise<'queued' | 'duplicate'> {

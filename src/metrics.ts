@@ -8,6 +8,8 @@ export interface Metrics {
   /** An archive job that Everlog found by itself and queued, by how. */
   found(source: string): void;
   jobRun(name: string, outcome: string): void;
+  /** What this process has sealed. */
+  sealed(seal: CountedSeal): void;
   /** Reads gauges when somebody asks for them; what cannot be read is left out. */
   onScrape(read: () => Promise<Scraped>): void;
   /** The Prometheus text exposition. */
@@ -21,6 +23,13 @@ export interface CountedRecord {
   readonly logBytes: number;
   /** From the job's end to its record, in milliseconds; null where GitHub gave no end. */
   readonly lagMs: number | null;
+}
+
+/** A seal as far as it is counted. */
+export interface CountedSeal {
+  readonly digests: number;
+  readonly entries: number;
+  readonly findingCount: number;
 }
 
 /** Seconds to hours: a log within a minute is usual, after a day it was found by reconcile. */
@@ -63,6 +72,7 @@ export function createMetrics(): Metrics {
     labelNames: ['job', 'outcome'],
     registers,
   });
+  const seals = openSealCounters(registers);
   const show = openGauges(registry);
   let read: () => Promise<Scraped> = () => Promise.resolve({ now: new Date() });
 
@@ -75,6 +85,7 @@ export function createMetrics(): Metrics {
     },
     found: (source) => found.inc({ source }),
     jobRun: (job, outcome) => runs.inc({ job, outcome }),
+    sealed: seals,
     onScrape(newRead) {
       read = newRead;
     },
@@ -82,5 +93,20 @@ export function createMetrics(): Metrics {
       show(await read());
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
+  };
+}
+
+function openSealCounters(registers: Registry[]): (seal: CountedSeal) => void {
+  const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
+  const digests = counter('everlog_digests_total', 'Digests appended to the ledger');
+  const entries = counter('everlog_sealed_entries_total', 'Records, run and custody objects sealed');
+  const findings = counter(
+    'everlog_seal_findings_total',
+    'Objects that were not in the store as their records say when they were sealed',
+  );
+  return (seal) => {
+    digests.inc(seal.digests);
+    entries.inc(seal.entries);
+    findings.inc(seal.findingCount);
   };
 }

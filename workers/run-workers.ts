@@ -142,6 +142,8 @@ async function handle(job: BullJob, handlers: Handlers): Promise<void> {
       return handlers.redeliver(parsed('redeliver', job.data), contextOf(job));
     case 'poll-installations':
       return handlers['poll-installations'](parsed('poll-installations', job.data), contextOf(job));
+    case 'seal':
+      return handlers.seal(parsed('seal', job.data), contextOf(job));
     default:
       throw giveUp('job_data_invalid', `this version knows no job called ${job.name}`);
   }

@@ -33,7 +33,8 @@ export function registerService(program: Command, done: (exit: number) => void):
     .option('--json', 'print one JSON document with the addresses once it is up')
     .action(async (options: { only?: string; json?: boolean }) => {
       const queues = QUEUE_NAMES.filter((name) => options.only === undefined || options.only === name);
-      const needs = { queueServer: true, github: options.only !== 'seal' };
+      const sealsOnly = options.only === 'seal';
+      const needs = { queueServer: true, github: !sealsOnly, signingKey: sealsOnly };
       done(await run({ receive: false, queues, schedules: true }, needs, options.json === true));
     });
 }

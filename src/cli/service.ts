@@ -8,13 +8,16 @@ import {
   type OpenQueue,
   type Workforce,
 } from '../compose.ts';
+import { openSealing, type Sealing } from '../compose/sealing.ts';
 import { announceReceiver, keepSchedules } from '../compose/schedules.ts';
 import type { Config } from '../config.ts';
+import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import { listenForCommands } from '../control/socket-server.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
+import { readLastDigest } from '../queue/digest-note.ts';
 import { readReconciled } from '../queue/reconcile-note.ts';
 import type { HttpListener } from '../receiver/serve.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
@@ -35,6 +38,8 @@ export interface Service {
   readonly webhooks: HttpListener | null;
   readonly admin: HttpListener | null;
   readonly open: OpenQueue;
+  /** Appends a digest to the ledger; null where this process has no signing key. */
+  readonly seal: Sealing['seal'] | null;
   /** Rejects when the service cannot go on: the queue is unsafe, or its folder was lost. */
   readonly failed: Promise<never>;
   /** Takes no more work, lets the running work end, and closes everything; under 30 s. */
@@ -60,16 +65,20 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   await Promise.race([checked, sleep(CHECK_AGAIN_MS)]);
   const store = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
   if (store !== null) await probeStore(store, log);
-  const workforce = store === null ? null : startWorkforce(config, roles.queues, open, store, log, metrics);
+  const sealing = store === null ? null : await sealingOf(config, roles, open, store, log, metrics);
+  const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
+  const workforce =
+    store === null ? null : startWorkforce(config, queues, open, store, log, metrics, sealing);
   observe(metrics, open, workforce);
-  if (roles.schedules && roles.queues.includes('upkeep'))
-    void keepSchedules(config, open.queue, log, stopping.signal);
+  if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
   const dependencies = [
     { name: 'queue' as const, ping: () => open.queue.ping() },
     ...(store === null ? [] : [{ name: 'archive' as const, ping: () => store.ping() }]),
   ];
   const socket =
-    config.queue.kind === 'embedded' ? await listenForCommands(config.queue.folder, open.queue) : null;
+    config.queue.kind === 'embedded'
+      ? await listenForCommands(config.queue.folder, { ...open.queue, seal: sealing?.seal ?? null })
+      : null;
   const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
   if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
   const admin = await listenForAdmin(config, dependencies, metrics);
@@ -86,6 +95,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
     webhooks,
     admin,
     open,
+    seal: sealing?.seal ?? null,
     failed: Promise.race([checked, lostFolder(open)]),
     async stop() {
       stopping.abort();
@@ -95,6 +105,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
         admin?.close(0),
         socket?.close(),
         workforce?.close(),
+        sealing?.close(),
         open.queue.close(),
         store?.close(),
       ]);
@@ -102,6 +113,28 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       log.info({}, 'everlog has stopped');
     },
   };
+}
+
+/** The sealer, where this process is to seal and has a key; a key that is wrong is told now. */
+async function sealingOf(
+  config: Config,
+  roles: Roles,
+  { queue }: OpenQueue,
+  store: ObjectStore,
+  log: Log,
+  metrics: Metrics,
+): Promise<Sealing | null> {
+  if (!roles.queues.includes('seal')) return null;
+  const sealing = openSealing(config, queue, store, log, (report) => {
+    if (report.outcome === 'sealed') metrics.sealed(report);
+  });
+  if (sealing === null)
+    log.warn(
+      { variable: 'EVERLOG_SIGNING_KEY' },
+      `this process writes no ledger, as it has no signing key: ${SIGNING_KEY_CURE}`,
+    );
+  await sealing?.tryKey();
+  return sealing;
 }
 
 /** Judges the queue's safety once it answers; settles only by rejecting. */
@@ -143,16 +176,21 @@ async function probeStore(store: ObjectStore, log: Log): Promise<void> {
 function observe(metrics: Metrics, open: OpenQueue, workforce: Workforce | null): void {
   metrics.onScrape(async () => {
     const now = new Date();
-    const [queues, census, reconciled] = await Promise.all([
+    const { notes, pending } = open.queue;
+    const [queues, census, reconciled, pendingCommits, lastDigest] = await Promise.all([
       open.queue.counts().catch(() => null),
       open.queue.census().catch(() => null),
-      readReconciled(open.queue.notes, now).catch(() => null),
+      readReconciled(notes, now).catch(() => null),
+      pending.count().catch(() => null),
+      readLastDigest(notes).catch(() => null),
     ]);
     return {
       now,
       ...(queues === null ? {} : { queues }),
       ...(census === null ? {} : { census }),
       ...(reconciled === null ? {} : { reconciled }),
+      ...(pendingCommits === null ? {} : { pendingCommits }),
+      ...(lastDigest === null ? {} : { lastDigest }),
       ...(workforce === null
         ? {}
         : { spoolBytes: workforce.spool.used(), rateLimitRemaining: workforce.rateLimitRemaining() }),

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { QueueName } from '../queue/catalog.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import { noteReceiverSettings } from '../queue/receiver-note.ts';
 import type { Schedule } from '../queue/schedules.ts';
@@ -22,8 +23,8 @@ const LOOK_AFTER_MS = 60_000;
 /** While the queue server does not answer it is asked again at this pace. */
 const AGAIN_MS = 5_000;
 
-/** The schedules that a configuration asks for. */
-function schedulesOf(config: Config, random: () => number): readonly Schedule[] {
+/** What a configuration asks of the upkeep queue. */
+function upkeepSchedules(config: Config, random: () => number): readonly Schedule[] {
   const between = (fromMs: number, toMs: number): number => Math.round(fromMs + random() * (toMs - fromMs));
   const hosts = config.hosts.filter(({ credentials }) => credentials !== null);
   const apps = hosts.filter(({ credentials }) => credentials?.kind === 'app');
@@ -50,22 +51,34 @@ function schedulesOf(config: Config, random: () => number): readonly Schedule[] 
   ];
 }
 
-/** Keeps the schedules in the queue until `signal`. Any number of workers may; each schedule runs once for all of them. */
+/** A digest at each interval, at whole multiples of it, so that processes that start at different moments agree. */
+function sealSchedules(config: Config, now: Date): readonly Schedule[] {
+  const everyMs = config.sealing.intervalMs;
+  const firstAfterMs = everyMs - (now.getTime() % everyMs);
+  return [{ job: { name: 'seal', data: {} }, everyMs, firstAfterMs }];
+}
+
+/** Keeps the schedules of these queues until `signal`. Any number of workers may; each schedule runs once for all of them. */
 export async function keepSchedules(
   config: Config,
+  queues: readonly QueueName[],
   queue: Pick<JobQueue, 'schedule'>,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  const wanted = schedulesOf(config, () => randomInt(2 ** 32) / 2 ** 32);
+  const upkeep = upkeepSchedules(config, () => randomInt(2 ** 32) / 2 ** 32);
+  const keep = async (): Promise<boolean> => {
+    try {
+      if (queues.includes('upkeep')) await queue.schedule('upkeep', upkeep);
+      if (queues.includes('seal')) await queue.schedule('seal', sealSchedules(config, new Date()));
+      return true;
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the schedules could not be looked after');
+      return false;
+    }
+  };
   while (!signal.aborted) {
-    const kept = await queue.schedule('upkeep', wanted).then(
-      () => true,
-      (error: unknown) => {
-        log.debug({ error: messageOf(error) }, 'the schedules could not be looked after');
-        return false;
-      },
-    );
+    const kept = await keep();
     await sleep(kept ? LOOK_AFTER_MS : AGAIN_MS, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -35,6 +35,42 @@ const name = z.string().min(1);
 const keptMs = z.number().positive();
 const keys = z.array(name).max(KEYS_MAX);
 
+const followUpSchema = z.discriminatedUnion('state', [
+  z.object({ state: z.literal('off') }),
+  z.object({ state: z.literal('complete') }),
+  z.object({ state: z.literal('behind'), problem: z.string() }),
+]);
+
+const sealedSchema = z.object({
+  outcome: z.literal('sealed'),
+  sequence: z.number(),
+  digests: z.number(),
+  sha256: z.string(),
+  keyId: z.string(),
+  final: z.boolean(),
+  listed: z.boolean(),
+  entries: z.number(),
+  gaps: z.number(),
+  findingCount: z.number(),
+  findings: z.array(z.object({ kind: z.string(), key: z.string(), detail: z.string() })).readonly(),
+  anchor: followUpSchema,
+  timeStamps: followUpSchema,
+});
+
+/** What became of a seal, as the service tells it. */
+export const sealAnswerSchema = z.discriminatedUnion('outcome', [
+  sealedSchema,
+  z.object({ outcome: z.literal('busy') }),
+  z.object({ outcome: z.literal('closed'), sequence: z.number() }),
+]);
+export type SealAnswer = z.infer<typeof sealAnswerSchema>;
+
+/** What the service itself answers, beside its queue. */
+export interface ServiceControl extends QueueControl {
+  /** Appends a digest to the ledger; null where the service has no signing key. */
+  readonly seal: ((options: { readonly final: boolean }) => Promise<SealAnswer>) | null;
+}
+
 /** A request over the socket. */
 export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('failed'), limit: z.int().min(1).max(100_000) }),
@@ -42,6 +78,7 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('drop_failed'), id: name, reason: name }),
   z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
   z.object({ ask: z.literal('add'), job: addedJobSchema }),
+  z.object({ ask: z.literal('seal'), final: z.boolean() }),
   z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
   z.object({ ask: z.literal('noted'), names: z.array(name) }),
   z.object({ ask: z.literal('set_field'), table: name, field: name, text: z.string().nullable() }),
@@ -78,7 +115,7 @@ export const queuedStateSchema = z.object({
 });
 
 /** Answers a request by the queue itself. */
-export function answerRequest(control: QueueControl, request: ControlRequest): Promise<unknown> {
+export function answerRequest(control: ServiceControl, request: ControlRequest): Promise<unknown> {
   switch (request.ask) {
     case 'failed':
       return control.failed(request.limit);
@@ -88,6 +125,10 @@ export function answerRequest(control: QueueControl, request: ControlRequest): P
       return control.dropFailed(request.id, request.reason);
     case 'state_of':
       return control.stateOf(request.id);
+    case 'seal':
+      if (control.seal === null)
+        return Promise.reject(new Error('it has no signing key: set EVERLOG_SIGNING_KEY'));
+      return control.seal({ final: request.final });
     case 'add':
       return control.add(request.job);
     case 'note':

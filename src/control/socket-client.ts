@@ -7,18 +7,25 @@ import {
   addedSchema,
   failedJobsSchema,
   queuedStateSchema,
+  sealAnswerSchema,
   type ControlRequest,
   type QueueControl,
+  type SealAnswer,
 } from './requests.ts';
 import { SOCKET_NOTE } from './socket-server.ts';
 
 /** A running service, reached through its local socket. */
 export interface RemoteControl extends QueueControl {
+  /** Has the service append a digest to the ledger. */
+  seal(final: boolean): Promise<SealAnswer>;
   close(): Promise<void>;
 }
 
 /** The service answers from its own queue: a second is long, and a list of many failed jobs takes a few. */
 const ANSWER_TIMEOUT_MS = 30_000;
+
+/** A first seal of an old archive reads all of its records. */
+const SEAL_TIMEOUT_MS = 24 * 60 * 60_000;
 
 const answerSchema = z.union([z.object({ answer: z.unknown() }), z.object({ error: z.string() })]);
 
@@ -73,16 +80,26 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
         await ask({ ask: 'commit', keys: [...keys] });
       },
     },
+    async seal(final) {
+      const answer = await askService(client, { ask: 'seal', final }, SEAL_TIMEOUT_MS);
+      return sealAnswerSchema.parse(answer);
+    },
     close: () => client.destroy(),
   };
 }
 
-async function askService(client: Client, request: ControlRequest): Promise<unknown> {
+async function askService(
+  client: Client,
+  request: ControlRequest,
+  timeoutMs = ANSWER_TIMEOUT_MS,
+): Promise<unknown> {
   const answer = await client.request({
     method: 'POST',
     path: '/',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(request),
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
   });
   const parsed = answerSchema.parse(await answer.body.json());
   if ('error' in parsed) throw retryable('queue_unavailable', `the running service says: ${parsed.error}`);

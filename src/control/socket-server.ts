@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { messageOf } from '../errors.ts';
-import { answerRequest, requestSchema, type QueueControl } from './requests.ts';
+import { answerRequest, requestSchema, type ServiceControl } from './requests.ts';
 
 /**
  * The service's local socket: how commands reach the process that owns an embedded queue. Whoever may open it may do
@@ -25,7 +25,7 @@ const SOCKET_NAME = 's';
 const SOCKET_PATH_BYTES_MAX = 103;
 
 /** Listens on a socket of its own and notes its path in the queue's folder. */
-export async function listenForCommands(queueFolder: string, control: QueueControl): Promise<ControlSocket> {
+export async function listenForCommands(queueFolder: string, control: ServiceControl): Promise<ControlSocket> {
   await removeStaleSocket(queueFolder);
   // A queue's folder may lie deep: so the socket lives elsewhere.
   const folder = await mkdtemp(join(shortFolder(), 'everlog-'));
@@ -75,7 +75,7 @@ async function removeStaleSocket(queueFolder: string): Promise<void> {
   }
 }
 
-function controlApp(control: QueueControl): Hono {
+function controlApp(control: ServiceControl): Hono {
   const app = new Hono();
   app.post('/', async (c) => {
     const request = requestSchema.safeParse(await c.req.json().catch(() => null));

@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Census } from '../queue/census.ts';
+import type { LastDigest } from '../queue/digest-note.ts';
 import type { QueueCounts } from '../queue/job-queue.ts';
 import type { Reconciled } from '../queue/reconcile-note.ts';
 
@@ -13,11 +14,33 @@ export interface Scraped {
   readonly rateLimitRemaining?: ReadonlyMap<string, number>;
   readonly spoolBytes?: number;
   readonly queueDurability?: string;
+  /** Committed objects that no digest has sealed yet. */
+  readonly pendingCommits?: number;
+  readonly lastDigest?: LastDigest;
+}
+
+type MakeGauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => Gauge<L>;
+
+function openLedgerGauges(gauge: MakeGauge): (scraped: Scraped) => void {
+  const pending = gauge(
+    'everlog_pending_commits',
+    'Records, run and custody objects that wait for their digest',
+    [],
+  );
+  const sequence = gauge('everlog_ledger_sequence', 'Sequence of the last digest', []);
+  const sealedAt = gauge('everlog_last_digest_timestamp_seconds', 'When the last digest was appended', []);
+  return ({ pendingCommits, lastDigest }) => {
+    for (const each of [pending, sequence, sealedAt]) each.remove();
+    if (pendingCommits !== undefined) pending.set(pendingCommits);
+    if (lastDigest === undefined) return;
+    sequence.set(lastDigest.sequence);
+    sealedAt.set(lastDigest.at.getTime() / 1000);
+  };
 }
 
 /** Makes the gauges of one process; the answer shows what was read. */
 export function openGauges(registry: Registry): (scraped: Scraped) => void {
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> =>
+  const gauge: MakeGauge = (name, help, labelNames) =>
     new Gauge({ name, help, labelNames: [...labelNames], registers: [registry] });
   const queues = gauge('everlog_queue_jobs', 'Jobs in the queue now, by queue and state', ['queue', 'state']);
   const putOff = gauge('everlog_put_off_jobs', 'Delayed jobs of the archive queue, by why they wait', [
@@ -50,7 +73,10 @@ export function openGauges(registry: Registry): (scraped: Scraped) => void {
     ['durability'],
   );
 
+  const showLedger = openLedgerGauges(gauge);
+
   return (scraped) => {
+    showLedger(scraped);
     for (const each of [queues, putOff, oldest, gaps, reconciledAt, remaining, durability]) each.reset();
     // A gauge without labels that was not read would show 0, which reads as good news.
     for (const each of [oldest, gaps]) each.remove();

@@ -80,7 +80,7 @@ function urgencyOf(job: NewJob): Urgency {
 
 /** Jobs of one repository are one flow. */
 function flowOf(job: NewJob): string {
-  if (job.name === 'reconcile-hosts') return 'hosts/';
+  if (job.name === 'reconcile-hosts' || job.name === 'seal') return 'hosts/';
   if (!('repo' in job.data)) return `${job.data.host}/`;
   const { host, repository_id, owner, repo } = job.data;
   return `${host}/${repository_id ?? `${owner}/${repo}`.toLowerCase()}`;
@@ -105,7 +105,9 @@ function comesFromArchive(job: NewJob): boolean {
 }
 
 function isPeriodic(job: NewJob): boolean {
-  return isReconcile(job) || job.name === 'redeliver' || job.name === 'poll-installations';
+  return (
+    isReconcile(job) || job.name === 'redeliver' || job.name === 'poll-installations' || job.name === 'seal'
+  );
 }
 
 function isReconcile(job: NewJob): boolean {

@@ -64,7 +64,7 @@ const installationChangedSchema = z.object({
 const perHostSchema = z.object({ host: z.string().min(1) });
 
 /** Nothing beside the moment it runs at matters to it. */
-const reconcileHostsSchema = z.object({});
+const nothingSchema = z.object({});
 
 const reconcileRepositorySchema = z.object({
   host: z.string().min(1),
@@ -80,7 +80,8 @@ const reconcileRepositorySchema = z.object({
   done_until: instant.nullable(),
 });
 
-export type ReconcileHosts = z.infer<typeof reconcileHostsSchema>;
+export type ReconcileHosts = z.infer<typeof nothingSchema>;
+export type Seal = z.infer<typeof nothingSchema>;
 export type ReconcileRepository = z.infer<typeof reconcileRepositorySchema>;
 export type ArchiveJob = z.infer<typeof archiveJobSchema>;
 export type SweepRun = z.infer<typeof sweepRunSchema>;
@@ -95,6 +96,8 @@ export type NewJob =
   | { readonly name: 'installation-changed'; readonly data: InstallationChanged }
   | { readonly name: 'reconcile-hosts'; readonly data: ReconcileHosts }
   | { readonly name: 'reconcile-repository'; readonly data: ReconcileRepository }
+  /** Appends a digest to the ledger. */
+  | { readonly name: 'seal'; readonly data: Seal }
   /** Asks GitHub to send failed deliveries again. */
   | { readonly name: 'redeliver'; readonly data: PerHost }
   /** Looks which installations were suspended, unsuspended or removed without an event that arrived. */
@@ -134,7 +137,7 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
   },
   'reconcile-hosts': {
     queue: 'upkeep',
-    schema: reconcileHostsSchema,
+    schema: nothingSchema,
     id: () => 'reconcile-hosts',
     attempts: 20,
   },
@@ -156,6 +159,12 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
     id: (data) => `poll-installations-${idPart(data.host)}`,
     attempts: 5,
   },
+  seal: {
+    queue: 'seal',
+    schema: nothingSchema,
+    id: () => 'seal',
+    attempts: 20,
+  },
 };
 
 /** A run is swept this long after it was asked for, in case that the event of its end is lost: hosted jobs end within 6 h. */
@@ -176,6 +185,8 @@ export function queueIdOf(job: NewJob): string {
       return CATALOG['reconcile-hosts'].id(job.data);
     case 'reconcile-repository':
       return CATALOG['reconcile-repository'].id(job.data);
+    case 'seal':
+      return CATALOG.seal.id(job.data);
     case 'redeliver':
     case 'poll-installations':
       return CATALOG[job.name].id(job.data);

@@ -110,6 +110,7 @@ export function work(
     'reconcile-repository': () => Promise.resolve(),
     redeliver: () => Promise.resolve(),
     'poll-installations': () => Promise.resolve(),
+    seal: () => Promise.resolve(),
     ...settings.handlers,
   };
   return runWorkers({

@@ -1,0 +1,30 @@
+import type { SealReport } from '../../src/ledger/seal.ts';
+import type { Log } from '../../src/log.ts';
+
+export interface SealHandlerDeps {
+  readonly seal: () => Promise<SealReport>;
+  readonly log: Log;
+}
+
+/** Findings told one by one in the log; the report of `everlog seal` has more. */
+const FINDINGS_TOLD = 20;
+
+/** Appends the interval's digest to the ledger. Does nothing while another sealer is at work. */
+export async function sealInterval({ seal, log }: SealHandlerDeps): Promise<void> {
+  const report = await seal();
+  switch (report.outcome) {
+    case 'busy':
+      return log.debug({}, 'another sealer is at work');
+    case 'closed':
+      return log.warn({ sequence: report.sequence }, 'the ledger was closed: nothing is sealed any more');
+    case 'sealed': {
+      const { sequence, entries, gaps, listed, findingCount, findings, anchor, timeStamps } = report;
+      for (const { kind, key, detail } of findings.slice(0, FINDINGS_TOLD))
+        log.error({ kind, key, detail }, 'the archive is not as its records say');
+      for (const [name, followUp] of Object.entries({ anchor, time_stamps: timeStamps }))
+        if (followUp.state === 'behind')
+          log.warn({ what: name, problem: followUp.problem }, 'the next seal makes up for what is behind');
+      return log.info({ sequence, entries, gaps, listed, findings: findingCount }, 'sealed');
+    }
+  }
+}
