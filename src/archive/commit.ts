@@ -57,6 +57,36 @@ export async function commitRecordRevision(
   });
 }
 
+/**
+ * Commits that a job's log was erased: the next revision after whatever stands, so that nothing fetches the job again. Answers
+ * the record's key, also when another process has written it.
+ */
+export async function commitErasure(
+  store: ObjectStore,
+  standing: StandingRecord,
+  draftOn: (record: JobRecord) => RecordDraft,
+): Promise<string> {
+  let prior = standing;
+  for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
+    const revision = prior.revision + 1;
+    const key = recordKey(prior.address, revision);
+    const record = ordered(placed(draftOn(prior.record), prior), revision, prior.key, null);
+    const put = await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
+      contentType: 'application/json',
+      kind: 'record',
+    });
+    if (put.outcome === 'created') return key;
+    prior = {
+      key,
+      address: prior.address,
+      revision,
+      record: await recordAt(store, key, prior.address, revision),
+    };
+    if (prior.record.outcome === record.outcome) return key;
+  }
+  throw new Error(`more than ${REVISIONS_MAX} records of job ${standing.address.jobId}`);
+}
+
 /** Stores a log and commits its record. */
 export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLog): Promise<Committed> {
   for (let revision = 1; revision <= REVISIONS_MAX; revision += 1) {

@@ -121,14 +121,15 @@ export interface StoreAbilities {
 const WHOLE_OBJECT_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
- * Reads a small object whole; null when there is none.
+ * Reads a small object whole, its newest version unless one is named; null when there is none.
  * @throws Error when it is larger than 16 MiB: nothing Everlog reads whole is.
  */
 export async function readWhole(
   store: ObjectStore,
   key: string,
+  versionId?: string,
 ): Promise<{ head: ObjectHead; bytes: Buffer } | null> {
-  const found = await store.read(key);
+  const found = await store.read(key, versionId);
   if (found === null) return null;
   const chunks: Buffer[] = [];
   let bytes = 0;

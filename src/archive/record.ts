@@ -15,6 +15,7 @@ export const OUTCOMES = [
   'expired',
   'forbidden',
   'too_large',
+  'erased',
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 

@@ -104,7 +104,7 @@ export function passesFilters(record: JobRecord, filters: RecordFilters): boolea
 /** A part of the archive to look through, and which of its records count. */
 export interface Place {
   readonly prefix: string;
-  readonly holds: (record: JobRecord) => boolean;
+  readonly holds: (record: Pick<JobRecord, 'repository_id'>) => boolean;
 }
 
 /** The places that the filters of owner and repository leave; a job stands in one of them. */
@@ -130,7 +130,7 @@ export async function findPlaces(store: ObjectStore, filters: RecordFilters): Pr
     for (const [index, name] of names.entries()) {
       if (owner !== undefined && name.owner !== owner) continue;
       // Another repository may bear an old name by now; only the name asked for is taken at its word.
-      const holds = (record: JobRecord): boolean =>
+      const holds = (record: Pick<JobRecord, 'repository_id'>): boolean =>
         index === 0 || (record.repository_id !== null && repositoryIds.has(record.repository_id));
       places.push({ prefix: recordsPrefix({ host, ...name }), holds });
     }

@@ -4,7 +4,10 @@ import { readVersion } from '../compose.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import { registerDemo } from './demo.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
+import { registerExpire } from './expire.ts';
 import { registerFailed } from './failed.ts';
+import { registerHold } from './hold.ts';
+import { registerPurge } from './purge.ts';
 import { registerReading } from './reading.ts';
 import { registerReconcile } from './reconcile.ts';
 import { registerRedeliver } from './redeliver.ts';
@@ -35,6 +38,9 @@ async function main(argv: readonly string[]): Promise<number> {
     registerReconcile,
     registerRedeliver,
     registerFailed,
+    registerHold,
+    registerPurge,
+    registerExpire,
   ])
     register(program, done);
   inheritSettings(program);

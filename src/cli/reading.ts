@@ -5,11 +5,13 @@ import { giveUp } from '../errors.ts';
 import { runCat, type CatOptions } from './cat.ts';
 import { runLs, type LsOptions } from './ls.ts';
 import type { ReadingDeps } from './reading-session.ts';
+import { addFilterOptions } from './record-filters.ts';
 import { standardTerminal } from './standard-terminal.ts';
 
 /** `everlog ls` and `cat`: commands that need only the archive. */
 export function registerReading(program: Command, done: (exit: number) => void): void {
-  addFilters(program.command('ls').description('recorded jobs, newest first'))
+  addFilterOptions(program.command('ls').description('recorded jobs, newest first'))
+    .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--limit <n>', 'how many', '50')
     .option('--json', 'NDJSON of records as they are stored')
     .action(async (options: LsOptions & ArchiveOption) => {
@@ -32,20 +34,6 @@ export function registerReading(program: Command, done: (exit: number) => void):
 
 interface ArchiveOption {
   readonly archive?: string;
-}
-
-function addFilters(command: Command): Command {
-  return command
-    .option('--owner <owner>', 'repositories of this owner')
-    .option('--repo <owner/repo>', 'this repository, also under its other names')
-    .option('--branch <branch>')
-    .option('--sha <sha>', 'commit, or how it begins')
-    .option('--workflow <name>')
-    .option('--conclusion <conclusion>', 'success, failure, cancelled, skipped …')
-    .option('--outcome <outcome>', 'archived, not_produced, unavailable …')
-    .option('--since <date>', 'date, RFC 3339, or a duration ago such as 7d')
-    .option('--until <date>', 'likewise')
-    .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL');
 }
 
 async function withArchive(

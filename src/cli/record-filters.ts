@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { isNameForKeys } from '../archive/keys.ts';
 import type { RecordFilters } from '../archive/scan-records.ts';
 import { parseMoment } from './format.ts';
@@ -19,6 +20,20 @@ export type ParsedFilters =
   | { readonly ok: true; readonly filters: RecordFilters }
   /** Every problem, each naming its option and what would do. */
   | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Adds the filters' options to a command. */
+export function addFilterOptions(command: Command): Command {
+  return command
+    .option('--owner <owner>', 'repositories of this owner')
+    .option('--repo <owner/repo>', 'this repository, also under its other names')
+    .option('--branch <branch>')
+    .option('--sha <sha>', 'commit, or how it begins')
+    .option('--workflow <name>')
+    .option('--conclusion <conclusion>', 'success, failure, cancelled, skipped …')
+    .option('--outcome <outcome>', 'archived, not_produced, unavailable …')
+    .option('--since <date>', 'date, RFC 3339, or a duration ago such as 7d')
+    .option('--until <date>', 'likewise');
+}
 
 const DATES = '2026-11-20, an RFC 3339 time, or a duration ago like 7d';
 

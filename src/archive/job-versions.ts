@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import type { CustodyObject } from './custody-format.ts';
+import { parseRecord } from './record.ts';
+import type { StoredRecord } from './find-records.ts';
+import { logKey, parseKey, recordKey, type JobAddress } from './keys.ts';
+import { readWhole, type ListedVersion, type ObjectStore } from './object-store.ts';
+
+/** One stored version of a record or log of a job; what removes and what holds go by versions, so that nothing is left. */
+export interface JobVersion {
+  readonly key: string;
+  readonly versionId: string | null;
+  readonly isDeleteMarker: boolean;
+  readonly type: 'record' | 'log';
+  /** SHA-256 of the stored bytes, lower-case hex: the store's own, else what the record says; null where neither tells. */
+  readonly sha256: string | null;
+}
+
+/** Every version of a job's records and logs below one address, logs first. `newest` is its newest record. */
+export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): Promise<JobVersion[]> {
+  const { address } = newest;
+  const recordVersions = await listed(store, recordStem(address), address, 'record');
+  const logDays = new Set<string>();
+  const claims = new Map<string, string>();
+  const noteLog = (bytes: Uint8Array): void => {
+    const parsed = parseRecord(bytes);
+    if (!parsed.ok || parsed.record.log === null) return;
+    const { key, version_id, stored_sha256 } = parsed.record.log;
+    const log = parseKey(key);
+    if (log?.type !== 'log' || !isSameJob(log.address, address)) return;
+    logDays.add(log.dt);
+    claims.set(nameOf(key, version_id), stored_sha256);
+  };
+  noteLog(newest.bytes);
+  const records: JobVersion[] = [];
+  for (const version of recordVersions) {
+    const bytes = version.isDeleteMarker ? null : await bytesOf(store, version, newest);
+    if (bytes !== null) noteLog(bytes);
+    const sha256 = bytes === null ? null : createHash('sha256').update(bytes).digest('hex');
+    records.push({ ...versionOf(version), type: 'record', sha256 });
+  }
+  const logs: JobVersion[] = [];
+  for (const dt of logDays) {
+    for (const version of await listed(store, logStem(address, dt), address, 'log')) {
+      const sha256 = version.isDeleteMarker ? null : await storedHash(store, version, claims);
+      logs.push({ ...versionOf(version), type: 'log', sha256 });
+    }
+  }
+  return [...logs, ...records];
+}
+
+/** How a custody object names a version. */
+export function custodyObjectOf({
+  key,
+  versionId,
+  sha256,
+}: Pick<JobVersion, 'key' | 'versionId' | 'sha256'>): CustodyObject {
+  return { key, version_id: versionId, sha256 };
+}
+
+/** The newest record was read already. */
+async function bytesOf(
+  store: ObjectStore,
+  version: ListedVersion,
+  newest: StoredRecord,
+): Promise<Uint8Array | null> {
+  if (version.versionId === null && version.key === newest.key) return newest.bytes;
+  return (await readWhole(store, version.key, version.versionId ?? undefined))?.bytes ?? null;
+}
+
+async function storedHash(
+  store: ObjectStore,
+  version: ListedVersion,
+  claims: ReadonlyMap<string, string>,
+): Promise<string | null> {
+  const head = await store.head(version.key, version.versionId ?? undefined);
+  return head?.sha256 ?? claims.get(nameOf(version.key, version.versionId)) ?? null;
+}
+
+async function listed(
+  store: ObjectStore,
+  stem: string,
+  address: JobAddress,
+  type: 'record' | 'log',
+): Promise<ListedVersion[]> {
+  const versions: ListedVersion[] = [];
+  for await (const version of store.listVersions(stem)) {
+    const parsed = parseKey(version.key);
+    if (parsed?.type === type && isSameJob(parsed.address, address)) versions.push(version);
+  }
+  return versions;
+}
+
+function versionOf({
+  key,
+  versionId,
+  isDeleteMarker,
+}: ListedVersion): Pick<JobVersion, 'key' | 'versionId' | 'isDeleteMarker'> {
+  return { key, versionId, isDeleteMarker };
+}
+
+/** What all revisions' keys begin with, the point included: no other job's begin so. */
+function recordStem(address: JobAddress): string {
+  return recordKey(address, 1).slice(0, -'json'.length);
+}
+
+function logStem(address: JobAddress, dt: string): string {
+  return logKey(address, dt, 1).slice(0, -'log.gz'.length);
+}
+
+function nameOf(key: string, versionId: string | null): string {
+  return `${versionId ?? ''}\n${key}`;
+}
+
+function isSameJob(a: JobAddress, b: JobAddress): boolean {
+  return (
+    a.host === b.host &&
+    a.owner === b.owner &&
+    a.repo === b.repo &&
+    a.runId === b.runId &&
+    a.runAttempt === b.runAttempt &&
+    a.jobId === b.jobId
+  );
+}

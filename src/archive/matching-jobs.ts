@@ -1,0 +1,46 @@
+import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
+import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
+import type { ObjectStore } from './object-store.ts';
+import { findPlaces, passesFilters, type Place, type RecordFilters } from './scan-records.ts';
+
+/**
+ * The newest record of every job that passes the filters, in the order of its keys, with flat memory. A record that cannot be
+ * read is told to `onProblem` and left out: nobody knows whether it matches.
+ * @throws EverlogError where the store does not answer.
+ */
+export async function* matchingJobs(
+  store: ObjectStore,
+  filters: RecordFilters,
+  hooks: ReadingHooks,
+): AsyncGenerator<StoredRecord> {
+  for (const place of await findPlaces(store, filters)) {
+    let entries: RecordEntry[] = [];
+    for await (const entry of newestRevisions(counted(store.list(place.prefix), hooks.onKey))) {
+      entries.push(entry);
+      if (entries.length < RECORDS_IN_FLIGHT_MAX) continue;
+      yield* await readMatching(store, place, filters, entries, hooks);
+      entries = [];
+    }
+    yield* await readMatching(store, place, filters, entries, hooks);
+  }
+}
+
+async function readMatching(
+  store: ObjectStore,
+  place: Place,
+  filters: RecordFilters,
+  entries: readonly RecordEntry[],
+  hooks: ReadingHooks,
+): Promise<StoredRecord[]> {
+  const reads = await Promise.all(
+    entries.map(async (entry) => ({ entry, read: await readRecord(store, entry) })),
+  );
+  const matching: StoredRecord[] = [];
+  for (const { entry, read } of reads) {
+    if (!read.ok) hooks.onProblem(entry.key, read.problem);
+    else if (place.holds(read.stored.record) && passesFilters(read.stored.record, filters)) {
+      matching.push(read.stored);
+    }
+  }
+  return matching;
+}
