@@ -129,7 +129,8 @@ export function recordAttempt(
  */
 async function confirm(deps: AccountDeps, stored: StandingRecord, { job, raw }: ListedJob): Promise<void> {
   const { record } = stored;
-  if (record.details_source !== 'webhook') return;
+  // What was erased on request stays erased: the listing would bring its names back.
+  if (record.details_source !== 'webhook' || record.outcome === 'erased') return;
   const agrees =
     record.job_name === (job.name ?? null) &&
     record.conclusion === (job.conclusion ?? null) &&

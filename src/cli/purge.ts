@@ -106,7 +106,7 @@ async function mayGoOn(
   command: PurgeCommand,
 ): Promise<boolean> {
   const plans = outcomes.flatMap(({ plan }) => (plan === null || plan.heldBy.length > 0 ? [] : [plan]));
-  for (const plan of plans) await session.say(planLine(plan));
+  for (const plan of command.yes === true ? [] : plans) await session.say(planLine(plan));
   const objects = plans.flatMap(({ copies }) => copies.flatMap(({ free }) => free)).length;
   const question = `Remove ${formatCount(objects)} objects from ${inertText(archive.location)} for good?`;
   if (await confirmed(question, command.yes === true)) return true;
@@ -190,6 +190,6 @@ function planLine(plan: PurgePlan): string {
   const record = plan.copies[0]?.newest.record;
   const title =
     record === undefined ? '' : ` (${inertText(`${repositoryOf(record)}: ${jobTitleOf(record)}`)})`;
-  const counts = `${formatCount(logs)} versions of logs, ${formatCount(free.length - logs)} of records`;
+  const counts = `${formatCount(free.length)} objects, ${formatCount(logs)} of them logs`;
   return `${plan.host}/${plan.jobId}${title}: would remove ${counts}`;
 }
