@@ -1,9 +1,10 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 import { closingLine } from './test/support/closing-line.ts';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 const SECOND_MS = 1_000;
 /** On a larger machine too, so that timing is the same everywhere. */
-const WORKERS_MAX = 2;
+const WORKERS_MAX = 3;
 /** A pure test that takes this long hangs. */
 const UNIT_TIMEOUT_MS = 10 * SECOND_MS;
 /** Real servers on two busy cores. */
@@ -17,10 +18,11 @@ const services = ['test/support/global-services.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
-    // Tests of services mostly wait for them, so that two cores carry two at once; the default would be one.
+    // Tests of services wait for them half of their time, so that two cores carry three at once; the default would be one.
     maxWorkers: WORKERS_MAX,
     reporters: ['default', closingLine()],
-    // One group after another; files within a group run side by side, except where a file may take the whole machine.
+    sequence: { sequencer: LongestFirst },
+    // The quick ones first; files within a group run side by side.
     projects: [
       project('unit', { testTimeout: UNIT_TIMEOUT_MS, sequence: { groupOrder: 0 } }),
       project('contract', {
@@ -33,8 +35,16 @@ export default defineConfig({
         globalSetup: services,
         sequence: { groupOrder: 1 },
       }),
-      project('crash', { ...wholeMachine(), sequence: { groupOrder: 2 } }),
-      project('e2e', { ...wholeMachine(), sequence: { groupOrder: 3 } }),
+      project('crash', {
+        testTimeout: PROCESS_TIMEOUT_MS,
+        globalSetup: services,
+        sequence: { groupOrder: 1 },
+      }),
+      project('e2e', {
+        testTimeout: PROCESS_TIMEOUT_MS,
+        globalSetup: services,
+        sequence: { groupOrder: 1 },
+      }),
     ],
   },
 });
@@ -52,8 +62,4 @@ function project(name: string, options: ProjectOptions): TestProjectInlineConfig
       ...options,
     },
   };
-}
-
-function wholeMachine(): ProjectOptions {
-  return { testTimeout: PROCESS_TIMEOUT_MS, globalSetup: services, fileParallelism: false };
 }

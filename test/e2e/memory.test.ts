@@ -16,14 +16,17 @@ import {
   openStage,
   queueAtRest,
   s3Settings,
+  scaled,
   type EverlogProcess,
 } from '../support/everlog-under-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { startS3Fake, type S3Fake } from '../support/s3-fake.ts';
 
-/** What a worker on Redis keeps resident at most, whatever the size of its logs. */
-const GIGABYTE = 1_000_000_000;
-const BLOCK_BYTES = 20_000_000;
+/** What a worker on Redis keeps resident at most, whatever the size of its logs: a gigabyte, and fifty times 20 MB, when soaking. */
+const BLOCK_BYTES = scaled(10_000_000, 20_000_000);
+/** More than the limit even when not soaking, so that a log kept whole would show. */
+const LARGE_LOG_BLOCKS = scaled(30, 50);
+const LARGE_LOG_MB = (LARGE_LOG_BLOCKS * BLOCK_BYTES) / 1_000_000;
 const ONE_LOG_RSS_KB_MAX = 250_000_000 / 1024;
 const MANY_LOGS = 50;
 const MANY_LOGS_RSS_KB_MAX = 400_000_000 / 1024;
@@ -96,7 +99,7 @@ function addJob({ world }: Simulator, log: LogSource): number {
   return world.addJob({ runId, log }).facts.id;
 }
 
-/** A log as a runner writes it, 20 MB of it, to be repeated: far beyond what a compressor looks back. */
+/** A log as a runner writes it, a block of it, to be repeated: far beyond what a compressor looks back. */
 function oneBlock(): Buffer {
   const log = generatedLog({
     seed: 1,
@@ -161,15 +164,15 @@ async function expectStored(site: Site, jobId: number, whole: boolean): Promise<
 }
 
 test(
-  'a log of 1 GB is archived by a worker that never has 250 MB resident',
+  `a log of ${LARGE_LOG_MB} MB is archived by a worker that never has 250 MB resident`,
   async () => {
     const site = await openSite();
-    const id = addJob(site.simulator, repeated(oneBlock(), GIGABYTE / BLOCK_BYTES, 'one gigabyte'));
+    const id = addJob(site.simulator, repeated(oneBlock(), LARGE_LOG_BLOCKS, 'a large log'));
     const restKb = site.worker.process.rssKb();
     expect((await site.simulator.deliveries.completeJob(id)).status).toBe(202);
     expect((await queueAtRest(site.worker, DONE_TIMEOUT_MS)).failed).toBe(0);
     const peakKb = site.worker.process.peakRssKb();
-    process.stdout.write(`1 GB log: ${mib(peakKb)} resident at most, ${mib(restKb)} at rest\n`);
+    process.stdout.write(`${LARGE_LOG_MB} MB log: ${mib(peakKb)} resident at most, ${mib(restKb)} at rest\n`);
     await expectStored(site, id, true);
     expect(peakKb).toBeLessThan(ONE_LOG_RSS_KB_MAX);
   },
@@ -177,7 +180,7 @@ test(
 );
 
 test(
-  `${MANY_LOGS} logs of 20 MB at once are archived by a worker that never has 400 MB resident`,
+  `${MANY_LOGS} logs of ${BLOCK_BYTES / 1_000_000} MB at once are archived by a worker that never has 400 MB resident`,
   async () => {
     const site = await openSite();
     const block = oneBlock();
@@ -196,7 +199,7 @@ test(
     expect((await queueAtRest(site.worker, DONE_TIMEOUT_MS)).failed).toBe(0);
     const peakKb = site.worker.process.peakRssKb();
     process.stdout.write(
-      `${MANY_LOGS} logs of 20 MB: ${mib(peakKb)} resident at most, ${readingMax} at once\n`,
+      `${MANY_LOGS} logs of ${BLOCK_BYTES / 1_000_000} MB: ${mib(peakKb)} resident at most, ${readingMax} at once\n`,
     );
     // One in ten is unpacked; the store has checked the bytes of all against the digests sent with them.
     await each([...ids.entries()], 4, ([index, id]) => expectStored(site, id, index % 10 === 0));
