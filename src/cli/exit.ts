@@ -15,12 +15,17 @@ export const EXIT = {
 const CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   usage: EXIT.usage,
   config_invalid: EXIT.usage,
+  signing_key_invalid: EXIT.usage,
+  signing_key_unknown: EXIT.usage,
+  signing_key_revoked: EXIT.usage,
   queue_unsafe: EXIT.usage,
   queue_locked: EXIT.usage,
   store_unsuitable: EXIT.usage,
   not_found: EXIT.notFound,
   unauthorised: EXIT.unauthorised,
   store_refused: EXIT.unauthorised,
+  signing_refused: EXIT.unauthorised,
+  ledger_damaged: EXIT.findings,
 };
 
 /** The exit code of a failed command. */

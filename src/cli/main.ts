@@ -8,10 +8,12 @@ import { registerExpire } from './expire.ts';
 import { registerFailed } from './failed.ts';
 import { registerHold } from './hold.ts';
 import { registerPurge } from './purge.ts';
+import { registerKeys } from './keys.ts';
 import { registerReading } from './reading.ts';
 import { registerReconcile } from './reconcile.ts';
 import { registerRedeliver } from './redeliver.ts';
 import { registerService } from './run-service.ts';
+import { registerSeal } from './seal.ts';
 
 /** `everlog`: parses the command line, runs one command, and ends with its exit code. */
 
@@ -38,6 +40,8 @@ async function main(argv: readonly string[]): Promise<number> {
     registerReconcile,
     registerRedeliver,
     registerFailed,
+    registerSeal,
+    registerKeys,
     registerHold,
     registerPurge,
     registerExpire,

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
-import { openQueue, type OpenQueue } from '../compose.ts';
+import { openArchive, openQueue, type OpenQueue } from '../compose.ts';
+import { openSealing } from '../compose/sealing.ts';
 import { loadConfig, type Config } from '../config.ts';
-import type { QueueControl } from '../control/requests.ts';
+import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
+import type { QueueControl, SealAnswer } from '../control/requests.ts';
 import { reachService, type RemoteControl } from '../control/socket-client.ts';
-import { EverlogError } from '../errors.ts';
+import { EverlogError, giveUp } from '../errors.ts';
 import { openLog } from '../log.ts';
+import type { JobQueue } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 import { openLocalState, type SharedState } from '../queue/shared-state.ts';
 import { startService } from './service.ts';
@@ -20,13 +23,25 @@ export interface CommandQueue {
   readonly state: SharedState;
   /** Whether the command waits for the work without being told to: an embedded queue may have nobody else. */
   readonly waits: boolean;
+  /**
+   * Appends a digest to the ledger, once no other sealer is at work; `onBusy` is told once when it waits for one. By the service
+   * that owns an embedded queue, else by the command itself.
+   * @throws EverlogError `config_invalid` without a signing key, and what the ledger throws
+   */
+  seal(options: { readonly final: boolean }, onBusy: () => void): Promise<Sealed>;
   close(): Promise<void>;
 }
+
+/** What became of a seal that was waited for. */
+export type Sealed = Exclude<SealAnswer, { outcome: 'busy' }>;
 
 /** How often waiting looks at the jobs. */
 const LOOK_MS = 200;
 /** A server that has not answered a command by then is down. */
 const ANSWER_TIMEOUT_MS = 10_000;
+/** A sealer at work holds its claim for minutes at most; one that died lets go of it within that time. */
+const BUSY_WAIT_MS_MAX = 15 * 60_000;
+const BUSY_LOOK_MS = 500;
 
 /** Opens the queue for a command that only looks at it or takes something out. */
 export async function openCommandQueue(): Promise<CommandQueue> {
@@ -36,7 +51,43 @@ export async function openCommandQueue(): Promise<CommandQueue> {
   const open = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
   await answering(open);
   const { queue, storage } = open;
-  return { control: queue, state: storage.state, waits: false, close: () => queue.close() };
+  return {
+    control: queue,
+    state: storage.state,
+    waits: false,
+    seal: (options, onBusy) => whenFree(() => sealHere(config, queue, options), onBusy),
+    close: () => queue.close(),
+  };
+}
+
+/** Seals in this process, which holds the queue. */
+async function sealHere(
+  config: Config,
+  queue: JobQueue,
+  options: { readonly final: boolean },
+): Promise<SealAnswer> {
+  const archive = await openArchive(config, config.archive);
+  const sealing = openSealing(config, queue, archive, openLog('warn', destination({ fd: 2, sync: true })));
+  try {
+    if (sealing === null)
+      throw giveUp('config_invalid', `EVERLOG_SIGNING_KEY is missing: ${SIGNING_KEY_CURE}`);
+    return await sealing.seal(options);
+  } finally {
+    await sealing?.close();
+    await archive.close();
+  }
+}
+
+async function whenFree(seal: () => Promise<SealAnswer>, onBusy: () => void): Promise<Sealed> {
+  const deadlineMs = Date.now() + BUSY_WAIT_MS_MAX;
+  for (let told = false; ; told = true) {
+    const answer = await seal();
+    if (answer.outcome !== 'busy') return answer;
+    if (Date.now() > deadlineMs)
+      throw giveUp('ledger_busy', 'another sealer is at work and does not end: try again later');
+    if (!told) onBusy();
+    await sleep(BUSY_LOOK_MS);
+  }
 }
 
 /** Waits for the server's first answer, which a connection that has just begun cannot give at once. */
@@ -67,12 +118,24 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
     log,
   );
   const { queue, storage } = service.open;
-  return { control: queue, state: storage.state, waits: true, close: () => service.stop() };
+  return {
+    control: queue,
+    state: storage.state,
+    waits: true,
+    seal: (options, onBusy) => whenFree(() => sealHere(config, queue, options), onBusy),
+    close: () => service.stop(),
+  };
 }
 
 function reached(remote: RemoteControl): CommandQueue {
   const state = openLocalState(() => new Date());
-  return { control: remote, state, waits: true, close: () => remote.close() };
+  return {
+    control: remote,
+    state,
+    waits: true,
+    seal: ({ final }, onBusy) => whenFree(() => remote.seal(final), onBusy),
+    close: () => remote.close(),
+  };
 }
 
 /** Waits until every job has ended or been put off; answers where each stands then. */

@@ -65,7 +65,8 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   await Promise.race([checked, sleep(CHECK_AGAIN_MS)]);
   const store = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
   if (store !== null) await probeStore(store, log);
-  const sealing = store === null ? null : await sealingOf(config, roles, open, store, log, metrics);
+  const sealing =
+    store === null ? null : await sealingOf(config, roles, open, store, log, metrics, stopping.signal);
   const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
   const workforce =
     store === null ? null : startWorkforce(config, queues, open, store, log, metrics, sealing);
@@ -123,10 +124,14 @@ async function sealingOf(
   store: ObjectStore,
   log: Log,
   metrics: Metrics,
+  signal: AbortSignal,
 ): Promise<Sealing | null> {
   if (!roles.queues.includes('seal')) return null;
-  const sealing = openSealing(config, queue, store, log, (report) => {
-    if (report.outcome === 'sealed') metrics.sealed(report);
+  const sealing = openSealing(config, queue, store, log, {
+    signal,
+    onSealed: (report) => {
+      if (report.outcome === 'sealed') metrics.sealed(report);
+    },
   });
   if (sealing === null)
     log.warn(

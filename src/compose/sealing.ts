@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { addUnhinted } from '../../workers/unhinted-commits.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
+import { proxyAgents } from '../archive/s3-proxy.ts';
 import type { Config } from '../config.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import { seal, type SealOptions, type SealReport } from '../ledger/seal.ts';
+import type { TimeStamper } from '../ledger/ports.ts';
+import { timeStampOverHttp } from '../ledger/time-stamp-http.ts';
+import { openTimeStamper } from '../ledger/time-stamp.ts';
 import type { Log } from '../log.ts';
 import { openAccounting } from '../queue/accounting.ts';
 import { noteDigest } from '../queue/digest-note.ts';
@@ -23,8 +27,13 @@ export interface Sealing {
   close(): Promise<void>;
 }
 
-/** Told of every seal that this process makes. */
-export type OnSealed = (report: SealReport) => void;
+/** What a process has to do with its sealer. */
+export interface SealingHooks {
+  /** Ends a seal before its next digest. */
+  readonly signal?: AbortSignal;
+  /** Told of every seal that this process makes. */
+  readonly onSealed?: (report: SealReport) => void;
+}
 
 /** Opens the sealer; null where no signing key is set. */
 export function openSealing(
@@ -32,7 +41,7 @@ export function openSealing(
   queue: JobQueue,
   store: ObjectStore,
   log: Log,
-  onSealed: OnSealed,
+  hooks: SealingHooks = {},
 ): Sealing | null {
   const setting = config.sealing.signingKey;
   if (setting === null) return null;
@@ -51,7 +60,7 @@ export function openSealing(
           accounting: openAccounting(queue, now),
           notes: queue.notes,
           anchor: await anchor.get(),
-          timeStamp: null,
+          timeStamp: openTimeStamps(config),
           storage: {
             lockMode: config.s3.lockMode,
             retentionDays: config.s3.retentionDays,
@@ -63,9 +72,9 @@ export function openSealing(
           randomBytes: (count) => randomBytes(count),
           log,
         },
-        options,
+        hooks.signal === undefined ? options : { signal: hooks.signal, ...options },
       );
-      onSealed(report);
+      hooks.onSealed?.(report);
       if (report.outcome === 'sealed')
         await noteDigest(queue.notes, { sequence: report.sequence, at: now() });
       return report;
@@ -83,6 +92,14 @@ export function openSealing(
       await anchor.standing()?.close();
     },
   };
+}
+
+function openTimeStamps({ sealing, proxies }: Config): TimeStamper | null {
+  if (sealing.timeStampUrl === null) return null;
+  const agents = proxyAgents(proxies);
+  const url = new URL(sealing.timeStampUrl);
+  const post = timeStampOverHttp({ url, ...(agents === undefined ? {} : { agents }) });
+  return openTimeStamper({ post, randomBytes: (count) => randomBytes(count) });
 }
 
 /** The second place takes what it is given as it is: its own bucket decides on locks, keys and classes. */

@@ -60,7 +60,8 @@ async function standingKey(path: string, store: Pick<ObjectStore, 'list' | 'loca
   return made;
 }
 
-async function keyIn(path: string): Promise<string | null> {
+/** The private key in a file; null where there is none. */
+export async function keyIn(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
