@@ -1,0 +1,163 @@
+import { giveUp } from '../../errors.ts';
+import { readRecord, RECORDS_IN_FLIGHT_MAX } from '../../archive/find-records.ts';
+import type { StoredRecord } from '../../archive/find-records.ts';
+import { forEachInFlight } from '../../archive/in-flight.ts';
+import { parseKey } from '../../archive/keys.ts';
+import type { JobAddress } from '../../archive/keys.ts';
+import { compareKeys } from '../../archive/object-key.ts';
+import type { ListedObject, ObjectStore } from '../../archive/object-store.ts';
+import type { JobRecord } from '../../archive/record.ts';
+import { findPlaces, passesFilters } from '../../archive/scan-records.ts';
+import type { RecordFilters } from '../../archive/scan-records.ts';
+import type { CommitList } from './commit-list.ts';
+
+/** One revision of a chosen job's record, and what an index says of it. */
+export interface ChosenRecord {
+  readonly key: string;
+  readonly address: JobAddress;
+  readonly revision: number;
+  /** When it was written, by the earlier of its own word and the store's. */
+  readonly writtenMs: number;
+  readonly facts: RecordFacts;
+  /** The line of the commit list that it answers; null where none was given. */
+  readonly askedFor: string | null;
+}
+
+/** Of a record, what people look for. */
+export type RecordFacts = Pick<
+  JobRecord,
+  | 'host'
+  | 'owner'
+  | 'repo'
+  | 'run_id'
+  | 'run_attempt'
+  | 'job_id'
+  | 'job_name'
+  | 'workflow_name'
+  | 'head_branch'
+  | 'head_sha'
+  | 'conclusion'
+  | 'outcome'
+  | 'started_at'
+  | 'completed_at'
+  | 'recorded_at'
+> & { readonly log: Pick<NonNullable<JobRecord['log']>, 'key' | 'sha256' | 'bytes'> | null };
+
+export interface ChoosingHooks {
+  /** A record that cannot be read, so that nobody knows whether it was meant. */
+  readonly onProblem: (key: string, problem: string) => void;
+  /** Called for every record read. */
+  readonly onRecord?: () => void;
+}
+
+/** Records of one export: about a kilobyte of memory each, and a folder that people can still handle. */
+export const RECORDS_MAX = 100_000;
+/** Revisions of one job; more mean that something writes without end. */
+const REVISIONS_MAX = 1_000;
+
+/**
+ * Every revision of the jobs whose newest record passes the filters and, where a list of commits is given, has one of them;
+ * in the order of their keys. Unlike a list for people, it leaves nothing out.
+ * @throws EverlogError `usage` when there are more than 100,000; where the store does not answer.
+ */
+export async function chooseJobs(
+  store: ObjectStore,
+  filters: RecordFilters,
+  commits: CommitList | null,
+  hooks: ChoosingHooks,
+): Promise<readonly ChosenRecord[]> {
+  const chosen: ChosenRecord[] = [];
+  for (const place of await findPlaces(store, filters)) {
+    await forEachInFlight(jobsOf(store.list(place.prefix)), RECORDS_IN_FLIGHT_MAX, async (job) => {
+      const newest = await readRevision(store, job, job.newest, hooks);
+      if (newest === null || !place.holds(newest.record) || !passesFilters(newest.record, filters)) return;
+      const commit = newest.record.head_sha ?? '';
+      const askedFor = commits === null ? null : commits.asks(commit);
+      if (commits !== null && askedFor === null) return;
+      for (const revision of job.revisions) {
+        const read = revision === job.newest ? newest : await readRevision(store, job, revision, hooks);
+        if (read !== null) chosen.push(chosenRecord(read, revision.listed, askedFor));
+      }
+      if (chosen.length > RECORDS_MAX) {
+        throw giveUp(
+          'usage',
+          `more than ${RECORDS_MAX} records match; export them in parts, such as by --since`,
+        );
+      }
+    });
+  }
+  return chosen.sort((a, b) => compareKeys(a.key, b.key));
+}
+
+interface Revision {
+  readonly revision: number;
+  readonly listed: ListedObject;
+}
+
+interface ListedJob {
+  readonly address: JobAddress;
+  readonly newest: Revision;
+  readonly revisions: readonly Revision[];
+}
+
+/** Folds a listing of records into jobs: a job's keys are neighbours in key order. */
+async function* jobsOf(listing: AsyncIterable<ListedObject>): AsyncGenerator<ListedJob> {
+  let job: { address: JobAddress; newest: Revision; revisions: Revision[] } | null = null;
+  for await (const listed of listing) {
+    const parsed = parseKey(listed.key);
+    if (parsed?.type !== 'record') continue;
+    const { address, revision } = parsed;
+    const one: Revision = { revision, listed };
+    if (job === null || !isSameJob(job.address, address)) {
+      if (job !== null) yield job;
+      job = { address, newest: one, revisions: [one] };
+      continue;
+    }
+    job.revisions.push(one);
+    if (job.revisions.length > REVISIONS_MAX)
+      throw giveUp('object_corrupt', `a job has more than ${REVISIONS_MAX} records beside ${listed.key}`);
+    if (revision > job.newest.revision) job.newest = one;
+  }
+  if (job !== null) yield job;
+}
+
+async function readRevision(
+  store: ObjectStore,
+  { address }: ListedJob,
+  { revision, listed }: Revision,
+  hooks: ChoosingHooks,
+): Promise<StoredRecord | null> {
+  const read = await readRecord(store, { key: listed.key, address, revision, bytes: listed.bytes });
+  hooks.onRecord?.();
+  if (read.ok) return read.stored;
+  hooks.onProblem(listed.key, read.problem);
+  return null;
+}
+
+function chosenRecord(
+  { key, address, revision, record }: StoredRecord,
+  listed: ListedObject,
+  askedFor: string | null,
+): ChosenRecord {
+  const storedMs = listed.lastModified.getTime();
+  const recordedMs = Date.parse(record.recorded_at);
+  const writtenMs = Number.isNaN(recordedMs) ? storedMs : Math.min(storedMs, recordedMs);
+  const { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_branch } = record;
+  const { head_sha, conclusion, outcome, started_at, completed_at, recorded_at } = record;
+  const log =
+    record.log === null ? null : { key: record.log.key, sha256: record.log.sha256, bytes: record.log.bytes };
+  const names = { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_branch };
+  const facts = { ...names, head_sha, conclusion, outcome, started_at, completed_at, recorded_at, log };
+  return { key, address, revision, writtenMs, facts, askedFor };
+}
+
+function isSameJob(a: JobAddress, b: JobAddress): boolean {
+  return (
+    a.jobId === b.jobId &&
+    a.runId === b.runId &&
+    a.runAttempt === b.runAttempt &&
+    a.repo === b.repo &&
+    a.owner === b.owner &&
+    a.host === b.host
+  );
+}

@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import {
+  checkpointKey,
+  digestSignatureKey,
+  digestTimeStampKey,
+  SIGNING_KEYS_ROOT,
+} from '../../archive/keys.ts';
+import { readWhole } from '../../archive/object-store.ts';
+import type { ObjectStore } from '../../archive/object-store.ts';
+import type { RecordFilters } from '../../archive/scan-records.ts';
+import type { BundleFolder } from './bundle-folder.ts';
+import { chooseJobs } from './choose-jobs.ts';
+import { collectEvidence } from './collect-evidence.ts';
+import type { CommitList } from './commit-list.ts';
+import { Digests } from './digests.ts';
+import type { StoredDigest } from './digests.ts';
+import { EntryFiles } from './entry-files.ts';
+import { indexCsv } from './index-csv.ts';
+import { indexHtml } from './index-html.ts';
+import type { IndexRow } from './index-rows.ts';
+import { verifyGuide } from './verify-guide.ts';
+import { VERIFY_SCRIPT } from './verify-script.ts';
+
+export interface ExportRequest {
+  readonly filters: RecordFilters;
+  /** Null: whatever the filters pass. */
+  readonly commits: CommitList | null;
+  /** Options as they were given, for people. */
+  readonly scope: Readonly<Record<string, string>>;
+  readonly madeAt: Date;
+  readonly version: string;
+}
+
+export interface ExportHooks {
+  /** What keeps the bundle from being all that it should be, beside what the rows say. */
+  readonly onProblem: (key: string, problem: string) => void;
+  readonly onProgress: (progress: ExportProgress) => void;
+}
+
+export interface ExportProgress {
+  readonly recordsRead: number;
+  /** The last digest looked into; null while jobs are chosen. */
+  readonly digest: number | null;
+  readonly copied: number;
+}
+
+export interface ExportReport {
+  /** Every chosen record, then what was asked for and has no job. */
+  readonly rows: readonly IndexRow[];
+  readonly jobs: number;
+  readonly records: number;
+  readonly logs: number;
+  /** Of what was copied from `v1`, as stored. */
+  readonly bytes: number;
+  /** Of the covering digests, ascending. */
+  readonly sequences: readonly number[];
+  /** Of the keys that signed them. */
+  readonly keyIds: readonly string[];
+  /** SHA-256 of `index.csv`, by which a bundle is known again. */
+  readonly indexSha256: string;
+}
+
+/** Key files of a ledger; a rotation a week for 19 years. */
+const KEY_FILES_MAX = 1_000;
+
+/**
+ * Writes an evidence bundle into a folder that has been begun, and leaves finishing it to the caller. Reads the archive
+ * and writes nothing to it. Answers null, and writes nothing, when no job matches and no commits were asked for.
+ * @throws EverlogError `usage` for more than 100,000 records; where the store does not answer or the bundle cannot be written.
+ */
+export async function exportBundle(
+  store: ObjectStore,
+  folder: BundleFolder,
+  request: ExportRequest,
+  hooks: ExportHooks,
+): Promise<ExportReport | null> {
+  const { onProblem, onProgress } = hooks;
+  let recordsRead = 0;
+  const chosen = await chooseJobs(store, request.filters, request.commits, {
+    onProblem,
+    onRecord: () => onProgress({ recordsRead: ++recordsRead, digest: null, copied: 0 }),
+  });
+  if (chosen.length === 0 && request.commits === null) return null;
+  const files = new EntryFiles(folder);
+  const collected = await collectEvidence(
+    {
+      store,
+      folder,
+      files,
+      digests: new Digests(store, onProblem),
+      onProblem,
+      onProgress: (done) => onProgress({ recordsRead, ...done }),
+    },
+    chosen,
+  );
+  const digests = files.digests();
+  for (const digest of digests) await copyVouchers(store, folder, digest, onProblem);
+  if (digests.length > 0) await copyKeys(store, folder);
+  const rows = [...collected.rows, ...(request.commits?.unmet() ?? []).map(unmetRow)];
+  const sequences = digests.map(({ sequence }) => sequence);
+  const keyIds = [...new Set(digests.map(({ keyId }) => keyId))];
+  const index = indexCsv(rows);
+  await folder.write('index.csv', index);
+  const about = { madeAt: request.madeAt.toISOString(), version: request.version };
+  const summary = { ...about, archive: store.location, scope: request.scope, sequences, keyIds };
+  await folder.write('index.html', indexHtml(rows, summary));
+  await folder.write('VERIFY.md', verifyGuide(about));
+  await folder.write('verify.sh', VERIFY_SCRIPT, true);
+  const { records, logs, bytes } = collected;
+  const jobs = new Set(chosen.map(({ address }) => JSON.stringify(address))).size;
+  const indexSha256 = createHash('sha256').update(index).digest('hex');
+  return { rows, jobs, records, logs, bytes, sequences, keyIds, indexSha256 };
+}
+
+/** What vouches for a digest: signature, time stamp, and the note on the tree that it ends. */
+async function copyVouchers(
+  store: ObjectStore,
+  folder: BundleFolder,
+  { sequence, sha256 }: StoredDigest,
+  onProblem: ExportHooks['onProblem'],
+): Promise<void> {
+  const signature = digestSignatureKey(sequence, sha256);
+  if (!(await copyWhole(store, folder, signature))) onProblem(signature, 'the digest’s signature is missing');
+  await copyWhole(store, folder, digestTimeStampKey(sequence, sha256));
+  await copyWhole(store, folder, checkpointKey(sequence));
+}
+
+async function copyKeys(store: ObjectStore, folder: BundleFolder): Promise<void> {
+  let files = 0;
+  for await (const { key } of store.list(SIGNING_KEYS_ROOT)) {
+    files += 1;
+    if (files > KEY_FILES_MAX) break;
+    await copyWhole(store, folder, key);
+  }
+}
+
+async function copyWhole(store: ObjectStore, folder: BundleFolder, key: string): Promise<boolean> {
+  const found = await readWhole(store, key);
+  if (found !== null) await folder.write(key, found.bytes);
+  return found !== null;
+}
+
+function unmetRow(askedFor: string): IndexRow {
+  return { status: 'no_job', askedFor, record: null, sequence: null, custody: null };
+}
