@@ -14,6 +14,7 @@ import { registerReconcile } from './reconcile.ts';
 import { registerRedeliver } from './redeliver.ts';
 import { registerService } from './run-service.ts';
 import { registerSeal } from './seal.ts';
+import { registerVerify } from './verify.ts';
 
 /** `everlog`: parses the command line, runs one command, and ends with its exit code. */
 
@@ -41,6 +42,7 @@ async function main(argv: readonly string[]): Promise<number> {
     registerRedeliver,
     registerFailed,
     registerSeal,
+    registerVerify,
     registerKeys,
     registerHold,
     registerPurge,

@@ -119,7 +119,7 @@ function judgeSealed(key: string, about: KeyFacts): Result[] {
   const removal = about.removals.find((it) => it.isSealed && isOf(it, entry));
   if (removal !== undefined)
     return [{ result: removal.word, key, detail: `removed with evidence: ${removal.by}` }];
-  const [claim] = about.removals;
+  const claim = about.removals.find(({ isSealed }) => isSealed) ?? about.removals[0];
   const others = live.length === 0 ? '' : `; ${live.length} other versions stand there`;
   const claimed =
     claim === undefined

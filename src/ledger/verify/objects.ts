@@ -17,6 +17,8 @@ const AT_ONCE = 16;
 const EVIDENCE_ROOT = 'v1/';
 /** Which repository bore which name: not sealed, and rebuilt from records. */
 const NAMES_ROOT = 'v1/names/';
+/** Clocks of writers and of the store may differ by much; reading a few custody objects twice costs little. */
+const RECENT_MS = 86_400_000;
 const CUSTODY_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
@@ -28,8 +30,6 @@ export class Objects {
   readonly #work: BoundedWork = openBoundedWork(AT_ONCE);
   readonly #facts: Buckets<Fact>;
   readonly #sample: Reservoir<SealedEntry> | null;
-  /** Custody objects that a digest names: one for each export, removal and the like, so they are few. */
-  readonly #sealedCustody = new Set<string>();
 
   constructor(scope: Scope, temporaryFolder: string, random: () => number) {
     this.#scope = scope;
@@ -44,9 +44,8 @@ export class Objects {
 
   /** Takes an entry of the ledger and looks at its objects as the level asks; resolves when there is room for more. */
   async take(sealed: SealedEntry, inRange: boolean): Promise<void> {
-    const { type, key } = sealed.entry;
+    const { type } = sealed.entry;
     if (inRange) this.#sample?.offer(sealed);
-    if (type === 'custody') this.#sealedCustody.add(key);
     if (!this.#comparesAll && (this.#sample === null || type !== 'custody')) return;
     await this.#work.add(async () => {
       // What a custody object says may explain what is missing elsewhere, whichever part is looked at.
@@ -57,14 +56,17 @@ export class Objects {
     });
   }
 
-  /** Looks at the sample and at the listing, and reports what comes of comparing them with the ledger. */
-  async compare(terms: ComparisonTerms): Promise<void> {
+  /**
+   * Looks at the sample and at the listing, and reports what comes of comparing them with the ledger. Custody objects that
+   * were written after `lastWindowEndMs`, or up to a day before, may not be sealed yet: what they claim is named, not believed.
+   */
+  async compare(terms: ComparisonTerms, lastWindowEndMs: number): Promise<void> {
     await this.#work.drain();
     for (const sealed of this.#sample?.kept ?? []) {
       await this.#work.add(() => this.#lookAtSampled(sealed));
     }
     await this.#work.drain();
-    if (this.#comparesAll) await this.#list();
+    if (this.#comparesAll) await this.#list(lastWindowEndMs - RECENT_MS);
     for await (const groups of this.#facts.groups()) {
       for (const facts of groups.values()) {
         const { results, valid } = compareGroup(facts, terms);
@@ -129,13 +131,13 @@ export class Objects {
     }
   }
 
-  async #list(): Promise<void> {
+  async #list(recentMs: number): Promise<void> {
     for await (const listed of this.#scope.store.listVersions(EVIDENCE_ROOT)) {
       this.#scope.meter.listed += 1;
       if (listed.key.startsWith(NAMES_ROOT)) continue;
       await this.#addVersion(listed);
-      const { key, isDeleteMarker } = listed;
-      if (!key.startsWith(CUSTODY_ROOT) || isDeleteMarker || this.#sealedCustody.has(key)) continue;
+      const { key, isDeleteMarker, lastModified } = listed;
+      if (!key.startsWith(CUSTODY_ROOT) || isDeleteMarker || lastModified.getTime() < recentMs) continue;
       const read = await readBytes(this.#scope.store, { key, versionId: null }, CUSTODY_BYTES_MAX);
       const parsed = read.state === 'read' ? parseCustodyFacts(read.bytes) : null;
       if (parsed?.ok === true) await this.#addRemovals(key, parsed.value, false);

@@ -88,7 +88,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
     const walked = await walkLedger(scope, chain, ring, objects);
     const ending = [judgeTail(scope, chain, walked), judgeOutside(anchored, chain), remarksOn(scope, walked)];
     for (const result of ending.flat()) await report(result);
-    await objects.compare(termsOf(scope, walked));
+    const windowEndMs = Date.parse(walked.lastDigest?.window_end ?? '') || 0;
+    await objects.compare(termsOf(scope, walked), windowEndMs);
     for (const result of leftOut(scope)) await report(result);
     const anchoredSequence = anchored === null ? null : anchoredTo(anchored);
     return summarize(scope, ring, chain, walked, anchoredSequence, counts, findings);

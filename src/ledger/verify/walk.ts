@@ -18,8 +18,9 @@ const AHEAD = 16;
 
 /** What the walk along the digests leaves to be judged at its end. */
 export interface Walked {
-  /** Of the first and last digest that could be read. */
+  /** The first that could be read. */
   readonly firstDigest: Digest | null;
+  /** The last that is believed; where none is, the last that could be read. */
   readonly lastDigest: Digest | null;
   /** The highest sequence that a note of a believed key vouches for; 0: none. */
   readonly notedTo: number;
@@ -42,6 +43,7 @@ export async function walkLedger(
 ): Promise<Walked> {
   let firstDigest: Digest | null = null;
   let lastDigest: Digest | null = null;
+  let lastBelieved = false;
   let notedTo = 0;
   let formerPlace: Walked['formerPlace'] = null;
   let timeStamps = 0;
@@ -62,10 +64,12 @@ export async function walkLedger(
     const { digest } = facts;
     if (digest === null || digest.sequence !== facts.sequence) continue;
     firstDigest ??= digest;
-    lastDigest = digest;
+    // What a damaged or forged digest says of itself is worth nothing beside one that is believed.
+    if (believed || !lastBelieved) lastDigest = digest;
+    lastBelieved ||= believed;
     if (keyIds.size < KEY_IDS_MAX) keyIds.add(digest.key_id);
     const pinned = scope.isBundle || digest.archive === scope.store.location;
-    if (!pinned) formerPlace = { archive: digest.archive, sequence: digest.sequence };
+    if (!pinned && believed) formerPlace = { archive: digest.archive, sequence: digest.sequence };
     await readContents(scope, { facts, digest, believed, pinned: pinned && !scope.isBundle }, objects);
   }
   if (noteless !== null && isSettled(scope, noteless.digest)) await reportMissingNote(scope, noteless);
@@ -141,7 +145,8 @@ export function judgeTail(scope: Scope, chain: Chain, walked: Walked): Result[] 
   const { lastDigest } = walked;
   if (lastDigest === null || lastDigest.final || scope.isBundle || scope.range.toMs !== null) return [];
   const sinceMs = scope.nowMs - Date.parse(lastDigest.window_end);
-  const intervals = sinceMs / (lastDigest.interval_seconds * 1_000);
+  // Digests after it that are there, and not believed, have their own results.
+  const intervals = sinceMs / (lastDigest.interval_seconds * 1_000) - Math.max(0, last - lastDigest.sequence);
   if (intervals <= 2) return [];
   const detail = `digest ${last} is the last, and its window ended at ${lastDigest.window_end}, ${Math.floor(intervals)} intervals ago: digests were removed, or nothing has sealed since`;
   return [{ result: 'TRUNCATED', key, detail }];
