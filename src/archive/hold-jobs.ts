@@ -48,7 +48,7 @@ const HOLDS_IN_FLIGHT_MAX = 16;
 /** Holds every matching job. The claim is written first: a crash leaves a hold that is claimed and can be completed by the same command. */
 export async function addHold(deps: HoldDeps, order: HoldOrder, hooks: ReadingHooks): Promise<HoldReport> {
   const holds = await readHolds(deps.store);
-  const change = new HoldChange(deps, order, 'hold_added');
+  const change = new HoldChange(laterThan(deps, holds.changedAt(order.case)), order, 'hold_added');
   for await (const stored of matchingJobs(deps.store, order.filters, hooks)) {
     const versions = await heldVersions(deps.store, stored);
     if (holds.casesOf(stored.address).includes(order.case)) {
@@ -66,7 +66,7 @@ export async function releaseHold(
   hooks: ReadingHooks,
 ): Promise<HoldReport> {
   const holds = await readHolds(deps.store);
-  const change = new HoldChange(deps, order, 'hold_removed');
+  const change = new HoldChange(laterThan(deps, holds.changedAt(order.case)), order, 'hold_removed');
   const isMeant = await filterOf(deps.store, order.filters);
   for await (const { address, named } of jobsOfCase(deps.store, order.case, holds)) {
     const stored = await newestRecord(deps.store, address, hooks);
@@ -77,6 +77,12 @@ export async function releaseHold(
     await change.add(versions, isHeldElsewhere);
   }
   return change.finish();
+}
+
+/** What a case did last counts, by the clock: that of this machine may be behind the one that changed the case before. */
+function laterThan(deps: HoldDeps, changedAt: Date | null): HoldDeps {
+  if (changedAt === null) return deps;
+  return { ...deps, now: () => new Date(Math.max(deps.now().getTime(), changedAt.getTime() + 1)) };
 }
 
 /** Batches of jobs whose custody object and legal holds belong together. */

@@ -11,6 +11,8 @@ import type { ObjectStore } from './object-store.ts';
 export interface Holds {
   /** Cases that hold something now, by name. */
   readonly cases: ReadonlyMap<string, HeldCase>;
+  /** When a case was last changed, also one that holds nothing any more; null for one that never held anything. */
+  changedAt(name: string): Date | null;
   /** The cases that hold a job, in the order in which they took hold of it. */
   casesOf(job: HeldJob): readonly string[];
   /** Whether a case holds any job of a run. */
@@ -99,6 +101,10 @@ function holdsOf(
   }
   return {
     cases,
+    changedAt: (name) => {
+      const changedAt = known.get(name)?.changedAt;
+      return changedAt === undefined ? null : new Date(changedAt);
+    },
     casesOf: (job) => [...(held.get(nameOf(job)) ?? [])],
     holdsRun: (host, runId) => runs.has(`${host}/${runId}`),
   };

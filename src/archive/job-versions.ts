@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
 import type { CustodyObject } from './custody-format.ts';
 import { parseRecord } from './record.ts';
 import type { StoredRecord } from './find-records.ts';
@@ -11,7 +12,7 @@ export interface JobVersion {
   readonly versionId: string | null;
   readonly isDeleteMarker: boolean;
   readonly type: 'record' | 'log';
-  /** SHA-256 of the stored bytes, lower-case hex: the store's own, else what the record says; null where neither tells. */
+  /** SHA-256 of the stored bytes, lower-case hex: the store's own, else what the record says, else computed; null of a delete marker. */
   readonly sha256: string | null;
 }
 
@@ -72,8 +73,16 @@ async function storedHash(
   version: ListedVersion,
   claims: ReadonlyMap<string, string>,
 ): Promise<string | null> {
-  const head = await store.head(version.key, version.versionId ?? undefined);
-  return head?.sha256 ?? claims.get(nameOf(version.key, version.versionId)) ?? null;
+  const { key, versionId } = version;
+  const head = await store.head(key, versionId ?? undefined);
+  const told = head?.sha256 ?? claims.get(nameOf(key, versionId));
+  if (told !== undefined) return told;
+  // Neither the store nor a record tells of this version, as in an archive that was moved.
+  const found = await store.read(key, versionId ?? undefined);
+  if (found === null) return null;
+  const hash = createHash('sha256');
+  await pipeline(found.body, hash);
+  return hash.digest('hex');
 }
 
 async function listed(

@@ -1,0 +1,389 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parseCustody } from '../../src/archive/custody-format.ts';
+import { expire, type ExpiryOptions } from '../../src/archive/expiry.ts';
+import { openFolderStore } from '../../src/archive/folder-object-store.ts';
+import { addHold, releaseHold, type HoldOrder } from '../../src/archive/hold-jobs.ts';
+import { readHolds } from '../../src/archive/holds.ts';
+import { readWhole, type ObjectStore } from '../../src/archive/object-store.ts';
+import { hasWork, planPurge, purge, type PurgeOptions, type PurgeResult } from '../../src/archive/purge.ts';
+import { parseRecord, type JobRecord } from '../../src/archive/record.ts';
+import type { RemovalDeps } from '../../src/archive/removal.ts';
+import { openS3Store, type S3StoreOptions } from '../../src/archive/s3-object-store.ts';
+import {
+  collect,
+  makeAbsence,
+  makeRecord,
+  put,
+  storeJob,
+  storeName,
+  storeRecord,
+} from '../support/archived-jobs.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
+import type { S3Server } from '../support/s3-connection.ts';
+import { startS3Fake } from '../support/s3-fake.ts';
+import { runS3 } from '../support/services.ts';
+
+const NOW = new Date('2026-11-21T12:00:00Z');
+const DAY_MS = 86_400_000;
+const fake = await startS3Fake();
+const real = await runS3();
+const folders: string[] = [];
+const opened: ObjectStore[] = [];
+
+afterAll(async () => {
+  await Promise.all(opened.map((store) => store.close()));
+  await fake.stop();
+  for (const folder of folders) removeTemporaryFolder(folder);
+});
+
+type Lock = Pick<S3StoreOptions, 'lockMode' | 'retentionDays'>;
+
+/** A new archive in a bucket with Object Lock on. */
+async function inBucket(server: S3Server, lock: Lock = {}): Promise<ObjectStore> {
+  const bucket = `removal-${randomUUID()}`;
+  await server.createBucket(bucket, { objectLock: true });
+  const { accessKeyId, secretAccessKey, endpoint } = server;
+  const store = openS3Store({
+    bucket,
+    prefix: 'archive',
+    forcePathStyle: true,
+    endpoint,
+    credentials: { accessKeyId, secretAccessKey },
+    ...lock,
+  });
+  opened.push(store);
+  return store;
+}
+
+async function inFolder(): Promise<ObjectStore> {
+  const folder = temporaryFolder();
+  folders.push(folder);
+  const store = await openFolderStore({ folder: `${folder}/archive` });
+  opened.push(store);
+  return store;
+}
+
+const PLACES = [
+  { name: 'a folder', hasLocks: false, open: inFolder },
+  { name: 'the S3 fake', hasLocks: true, open: () => inBucket(fake) },
+  { name: `the S3 server of this run (${real.kind})`, hasLocks: true, open: () => inBucket(real) },
+];
+
+function depsOn(store: ObjectStore): RemovalDeps {
+  return {
+    store,
+    who: { name: 'ada', known_by: 'os_user', authenticated: false },
+    version: '1.2.3',
+    now: () => NOW,
+    randomHex: () => randomBytes(8).toString('hex'),
+  };
+}
+
+const quiet = {
+  onProblem: (key: string, problem: string): void => {
+    throw new Error(`${key}: ${problem}`);
+  },
+};
+
+const PURGE: PurgeOptions = { reason: 'a token leaked', record: false, bypassGovernance: false };
+
+async function purgeJob(
+  store: ObjectStore,
+  jobId: number,
+  options: Partial<PurgeOptions> = {},
+): Promise<PurgeResult | null> {
+  const all = { ...PURGE, ...options };
+  const holds = await readHolds(store);
+  const plan = await planPurge(store, { kind: 'id', jobId }, null, holds, all, NOW, quiet);
+  if (plan === null || plan.heldBy.length > 0 || !hasWork(plan)) return null;
+  return purge(depsOn(store), plan, all);
+}
+
+async function keysBelow(store: ObjectStore, prefix: string): Promise<string[]> {
+  return (await collect(store.listVersions(prefix))).map(({ key }) => key);
+}
+
+async function recordAt(store: ObjectStore, key: string | undefined): Promise<JobRecord> {
+  const parsed = parseRecord((await readWhole(store, key ?? ''))?.bytes ?? new Uint8Array());
+  if (!parsed.ok) throw new Error(`${key}: ${parsed.problem}`);
+  return parsed.record;
+}
+
+async function custodyAt(store: ObjectStore, key: string | undefined) {
+  const custody = parseCustody((await readWhole(store, key ?? ''))?.bytes ?? new Uint8Array());
+  if (custody === null) throw new Error(`${key} is no custody object`);
+  return custody;
+}
+
+function killed(): never {
+  throw new Error('killed');
+}
+
+const order = (name: string, filters: HoldOrder['filters'] = {}): HoldOrder => ({
+  case: name,
+  reason: 'litigation',
+  filters,
+  scope: { branch: 'main' },
+});
+
+describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
+  test('a purge removes every version of the log, says so, and leaves a record that says erased', async () => {
+    const store = await open();
+    const job = await storeJob(store, makeRecord({ job_id: 1 }), 'the token is hunter2\n');
+    await storeJob(store, makeRecord({ job_id: 2 }), 'another job\n');
+    const result = await purgeJob(store, 1);
+    expect(result).toMatchObject({ removed: 1, locked: [] });
+    expect(await keysBelow(store, job.log?.key ?? '')).toEqual([]);
+    expect(await keysBelow(store, 'v1/logs/')).toHaveLength(1);
+    const erased = await recordAt(store, result?.erased[0]);
+    expect(erased).toMatchObject({ outcome: 'erased', revision: 2, log: null, job_name: 'build' });
+    expect(erased.absence?.reason).toContain(result?.custody[0]);
+    const custody = await custodyAt(store, result?.custody[0]);
+    expect(custody).toMatchObject({
+      action: 'purge',
+      at: NOW.toISOString(),
+      reason: 'a token leaked',
+      who: { name: 'ada', known_by: 'os_user', authenticated: false },
+    });
+    expect(custody.objects).toMatchObject([{ key: job.log?.key, sha256: job.log?.stored_sha256 }]);
+    expect(await purgeJob(store, 1)).toBeNull();
+  });
+
+  test('a purge with its records leaves nothing that tells of people, in any version', async () => {
+    const store = await open();
+    const people = {
+      job_name: 'deploy for Ada',
+      workflow_name: 'Ada’s workflow',
+      head_branch: 'ada/secret-branch',
+      runner_name: 'adas-laptop',
+      labels: ['adas-pool'],
+      sender: 'ada-lovelace',
+      deployment: { creator: 'ada-lovelace' },
+      job: { steps: [], actor: 'ada-lovelace' },
+    };
+    await storeRecord(store, makeAbsence('unavailable', { job_id: 1, ...people }));
+    await storeJobRevision(store, makeRecord({ job_id: 1, revision: 2, ...people }));
+    // Twice: what a purge without --record left behind must go too.
+    await purgeJob(store, 1);
+    const result = await purgeJob(store, 1, { record: true });
+    expect(result?.erased).toHaveLength(1);
+    const left = await collect(store.listVersions('v1/records/'));
+    expect(left.map(({ key }) => key)).toEqual(result?.erased);
+    const bytes = (await readWhole(store, result?.erased[0] ?? ''))?.bytes.toString() ?? '';
+    expect(bytes).not.toMatch(/ada|Ada/);
+    expect(JSON.parse(bytes)).toMatchObject({
+      outcome: 'erased',
+      head_sha: makeRecord().head_sha,
+      job_id: 1,
+    });
+    expect((await custodyAt(store, result?.custody[0])).objects).toHaveLength(3);
+    expect(await purgeJob(store, 1, { record: true })).toBeNull();
+  });
+
+  test('a purge that dies after its claim, or between two removals, is completed by the next', async () => {
+    const store = await open();
+    const job = await storeJob(store, makeRecord({ job_id: 1 }), 'the token is hunter2\n');
+    for (const step of ['remove', 'putIfAbsent'] as const) {
+      const holds = await readHolds(store);
+      const plan = await planPurge(store, { kind: 'id', jobId: 1 }, null, holds, PURGE, NOW, quiet);
+      if (plan === null) throw new Error('the job is not known');
+      const dying: ObjectStore = {
+        ...store,
+        remove: async (...args) => (step === 'remove' ? killed() : store.remove(...args)),
+        putIfAbsent: async (key, ...rest) =>
+          step === 'putIfAbsent' && key.startsWith('v1/records/')
+            ? killed()
+            : store.putIfAbsent(key, ...rest),
+      };
+      await expect(purge(depsOn(dying), plan, PURGE)).rejects.toThrow('killed');
+    }
+    expect(await keysBelow(store, job.log?.key ?? '')).toEqual([]);
+    const result = await purgeJob(store, 1);
+    expect((await recordAt(store, result?.erased[0])).outcome).toBe('erased');
+  });
+
+  test('a job seen under two names and attempts is erased everywhere', async () => {
+    const store = await open();
+    await storeName(store, 7, 'octo-org', 'old');
+    await storeName(store, 7, 'octo-org', 'new');
+    await storeJob(store, makeRecord({ job_id: 1, repo: 'old', repository_id: 7 }), 'secret\n');
+    await storeJob(
+      store,
+      makeRecord({ job_id: 1, repo: 'new', repository_id: 7, run_attempt: 2 }),
+      'secret\n',
+    );
+    const result = await purgeJob(store, 1);
+    expect(result?.erased).toHaveLength(2);
+    expect(await keysBelow(store, 'v1/logs/')).toEqual([]);
+  });
+
+  test('cases hold jobs, each until it releases them, and a purge leaves them alone', async () => {
+    const store = await open();
+    const job = await storeJob(store, makeRecord({ job_id: 1, head_branch: 'main' }), 'held\n');
+    await storeJob(store, makeRecord({ job_id: 2, head_branch: 'other' }), 'not held\n');
+    const deps = depsOn(store);
+    const first = await addHold(deps, order('A', { branch: 'main' }), quiet);
+    expect(first).toMatchObject({ jobs: 1, objects: 2, unchanged: 0, locks: hasLocks ? 'store' : 'none' });
+    expect(await addHold(deps, order('A', { branch: 'main' }), quiet)).toMatchObject({
+      jobs: 0,
+      unchanged: 1,
+    });
+    expect(await addHold(deps, order('B'), quiet)).toMatchObject({ jobs: 2 });
+    const isHeld = async (): Promise<boolean | undefined> =>
+      (await store.lockOf(job.log?.key ?? ''))?.legalHold;
+    expect(await isHeld()).toBe(hasLocks ? true : undefined);
+    const held = await readHolds(store);
+    expect([...held.cases.keys()].toSorted()).toEqual(['A', 'B']);
+    expect(held.cases.get('B')).toMatchObject({ jobs: 2, by: 'ada', authenticated: false });
+    expect(await purgeJob(store, 1)).toBeNull();
+    expect(await releaseHold(deps, order('B', { branch: 'main' }), quiet)).toMatchObject({
+      jobs: 1,
+      unchanged: 1,
+    });
+    expect(await isHeld()).toBe(hasLocks ? true : undefined);
+    expect(await releaseHold(deps, order('A'), quiet)).toMatchObject({ jobs: 1, unchanged: 0 });
+    expect(await isHeld()).toBeUndefined();
+    expect([...(await readHolds(store)).cases.keys()]).toEqual(['B']);
+    expect(await purgeJob(store, 1)).toMatchObject({ removed: 1 });
+    expect(await purgeJob(store, 2)).toBeNull();
+    expect(await releaseHold(deps, order('never placed'), quiet)).toMatchObject({ jobs: 0, unchanged: 0 });
+  });
+
+  test('rules expire what is past them: the closest holds, other names of a repository included', async () => {
+    const store = await open();
+    const old = { completed_at: '2024-01-01T00:00:00Z' };
+    await storeName(store, 7, 'octo-org', 'kept-old-name');
+    await storeName(store, 7, 'octo-org', 'kept');
+    await storeJob(store, makeRecord({ job_id: 1, repo: 'kept-old-name', repository_id: 7, ...old }), '1');
+    await storeJob(store, makeRecord({ job_id: 2, repo: 'kept', repository_id: 7, ...old }), '2');
+    await storeJob(store, makeRecord({ job_id: 3, repo: 'other', repository_id: 8, ...old }), '3');
+    await storeJob(store, makeRecord({ job_id: 4, owner: 'acme', repo: 'x', ...old }), '4');
+    await storeJob(
+      store,
+      makeRecord({ job_id: 5, repo: 'other', completed_at: '2026-11-01T00:00:00Z' }),
+      '5',
+    );
+    await storeJob(store, makeRecord({ job_id: 6, host: 'ghe.example', repo: 'other', ...old }), '6');
+    await storeRecord(store, makeAbsence('unavailable', { job_id: 8, repo: 'other', ...old }));
+    await storeRun(store, 'other', 1, '2024-01-01T00:00:00Z');
+    await storeRun(store, 'other', 2, '2026-11-01T00:00:00Z');
+    await storeRun(store, 'kept', 3, '2024-01-01T00:00:00Z');
+    const rule = { host: null, owner: null, repo: null };
+    const rules = [
+      { ...rule, host: 'github.com', keepMs: 400 * DAY_MS },
+      { ...rule, owner: 'ACME', keepMs: 2_000 * DAY_MS },
+      { ...rule, owner: 'octo-org', repo: 'Kept', keepMs: null },
+    ];
+    const dry = await expireBy(store, { rules, dryRun: true });
+    expect(dry).toMatchObject({ jobs: 2, runs: 1, objects: 4, held: 0, lockedCount: 0, custody: [] });
+    const report = await expireBy(store, { rules });
+    expect(report).toMatchObject({ jobs: 2, runs: 1, objects: 4, held: 0, lockedCount: 0 });
+    const records = await keysBelow(store, 'v1/records/');
+    const left = records.map((key) => Number(/(\d+)\.json$/.exec(key)?.[1])).toSorted((a, b) => a - b);
+    expect(left).toEqual([1, 2, 4, 5, 6]);
+    expect(await keysBelow(store, 'v1/logs/')).toHaveLength(5);
+    expect((await keysBelow(store, 'v1/runs/')).filter((key) => key.includes('/1/1.json'))).toEqual([]);
+    expect(await keysBelow(store, 'v1/runs/')).toHaveLength(2);
+    const named = await Promise.all(report.custody.map(async (key) => custodyAt(store, key)));
+    expect(named.flatMap(({ objects }) => objects)).toHaveLength(4);
+    expect(named[0]).toMatchObject({ action: 'expiry', scope: { rules: 'as given' } });
+    expect(named.flatMap(({ objects }) => objects.map(({ sha256 }) => sha256))).not.toContain(null);
+  });
+
+  test('an expiry leaves what a case holds, with its run, and what dies in between is found again', async () => {
+    const store = await open();
+    const old = { completed_at: '2024-01-01T00:00:00Z' };
+    await storeJob(store, makeRecord({ job_id: 1, run_id: 1, head_branch: 'main', ...old }), '1');
+    await storeJob(store, makeRecord({ job_id: 2, run_id: 2, head_branch: 'other', ...old }), '2');
+    await storeRun(store, 'Octo-Repo', 1, old.completed_at);
+    await addHold(depsOn(store), order('A', { branch: 'main' }), quiet);
+    const rules = [{ host: null, owner: null, repo: null, keepMs: 400 * DAY_MS }];
+    let removals = 0;
+    const dying: ObjectStore = {
+      ...store,
+      remove: async (...args) => {
+        if ((removals += 1) > 1) throw new Error('killed');
+        return store.remove(...args);
+      },
+    };
+    await expect(expireBy(dying, { rules })).rejects.toThrow('killed');
+    expect(await keysBelow(store, 'v1/records/')).toHaveLength(2);
+    expect(await expireBy(store, { rules })).toMatchObject({ jobs: 1, runs: 0, objects: 1, held: 2 });
+    expect(await keysBelow(store, 'v1/records/')).toHaveLength(1);
+    expect(await keysBelow(store, 'v1/runs/')).toHaveLength(1);
+  });
+});
+
+describe.each([
+  ['the S3 fake', fake],
+  [`the S3 server of this run (${real.kind})`, real],
+])('locked objects on %s', (_name, server) => {
+  test('COMPLIANCE: nothing goes, whoever asks, and it is told until when', async () => {
+    const store = await inBucket(server, { lockMode: 'COMPLIANCE', retentionDays: 3000 });
+    const job = await storeJob(store, makeRecord({ job_id: 1, completed_at: '2024-01-01T00:00:00Z' }), '1');
+    const holds = await readHolds(store);
+    const options = { ...PURGE, bypassGovernance: true };
+    const plan = await planPurge(store, { kind: 'id', jobId: 1 }, null, holds, options, NOW, quiet);
+    expect(plan?.copies).toMatchObject([{ free: [], keepsLog: true }]);
+    expect(plan?.copies[0]?.locked).toMatchObject([
+      { key: job.log?.key, lock: { mode: 'COMPLIANCE', legalHold: false } },
+    ]);
+    expect(plan?.copies[0]?.locked[0]?.lock?.retainUntil?.getTime()).toBeGreaterThan(NOW.getTime());
+    expect(plan !== null && hasWork(plan)).toBe(false);
+    const rules = [{ host: null, owner: null, repo: null, keepMs: 400 * DAY_MS }];
+    const report = await expireBy(store, { rules, bypassGovernance: true });
+    expect(report).toMatchObject({ jobs: 0, objects: 0, lockedCount: 1, custody: [] });
+    expect(report.locked).toHaveLength(2);
+  });
+
+  test('GOVERNANCE: nothing goes unless the bypass is asked for', async () => {
+    const store = await inBucket(server, { lockMode: 'GOVERNANCE', retentionDays: 3000 });
+    await storeJob(store, makeRecord({ job_id: 1 }), '1');
+    expect(await purgeJob(store, 1)).toBeNull();
+    const result = await purgeJob(store, 1, { bypassGovernance: true, record: true });
+    expect(result).toMatchObject({ removed: 2, locked: [] });
+    expect(await keysBelow(store, 'v1/records/')).toEqual(result?.erased);
+    expect((await custodyAt(store, result?.custody[0])).scope).toMatchObject({ bypass_governance: 'true' });
+  });
+
+  test('a legal hold from elsewhere is a lock like any other', async () => {
+    const store = await inBucket(server);
+    const job = await storeJob(store, makeRecord({ job_id: 1 }), '1');
+    await store.setLegalHold(job.log?.key ?? '', null, true);
+    expect(await purgeJob(store, 1, { bypassGovernance: true })).toBeNull();
+    const kept = await purgeJob(store, 1, { bypassGovernance: true, record: true });
+    expect(kept).toMatchObject({ removed: 0, erased: [] });
+  });
+});
+
+async function expireBy(store: ObjectStore, options: Partial<ExpiryOptions>) {
+  const all: ExpiryOptions = {
+    rules: [],
+    filters: {},
+    host: null,
+    bypassGovernance: false,
+    dryRun: false,
+    scope: { rules: 'as given' },
+    ...options,
+  };
+  return expire(depsOn(store), all, quiet, () => undefined);
+}
+
+async function storeRun(store: ObjectStore, repo: string, runId: number, updatedAt: string): Promise<void> {
+  const run = {
+    schema: 'everlog.run/v1',
+    host: 'github.com',
+    owner: 'octo-org',
+    repo,
+    repository_id: 1,
+    recorded_at: updatedAt,
+    run: { updated_at: updatedAt },
+  };
+  const key = `v1/runs/host=github.com/owner=octo-org/repo=${repo.toLowerCase()}/${runId}/1.json`;
+  await put(store, key, Buffer.from(JSON.stringify(run)));
+}
+
+async function storeJobRevision(store: ObjectStore, record: JobRecord): Promise<void> {
+  await storeJob(store, record, 'the log\n');
+}
