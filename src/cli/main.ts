@@ -5,6 +5,7 @@ import { EverlogError, messageOf } from '../errors.ts';
 import { registerDemo } from './demo.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { registerExpire } from './expire.ts';
+import { registerExport } from './export.ts';
 import { registerFailed } from './failed.ts';
 import { registerHold } from './hold.ts';
 import { registerPurge } from './purge.ts';
@@ -47,6 +48,7 @@ async function main(argv: readonly string[]): Promise<number> {
     registerHold,
     registerPurge,
     registerExpire,
+    registerExport,
   ])
     register(program, done);
   inheritSettings(program);

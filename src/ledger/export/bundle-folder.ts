@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, rmSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Transform } from 'node:stream';
@@ -92,6 +92,11 @@ export class BundleFolder {
   /** Leaves nothing behind of a bundle that was not finished. */
   async discard(): Promise<void> {
     await rm(this.#unfinished, { recursive: true, force: true });
+  }
+
+  /** The same at once, for a process that is about to end. */
+  discardNow(): void {
+    rmSync(this.#unfinished, { recursive: true, force: true });
   }
 
   async #place(path: string): Promise<string> {
