@@ -7,6 +7,15 @@ import { GrowingTree, leafHash } from './merkle.ts';
 import { isSignedBy, parseCheckpoint, type Checkpoint } from './note.ts';
 import { digestsNamed, type Result } from './results.ts';
 
+/** What became of one digest. */
+export interface Judgement {
+  readonly results: readonly Result[];
+  /** What it says is what its signer sealed. */
+  readonly believed: boolean;
+  /** Its bytes are not those that were signed: what it says of other files accuses nobody. */
+  readonly damaged: boolean;
+}
+
 /**
  * The chain of digests, judged link by link.
  *
@@ -72,8 +81,8 @@ export class Chain {
     return this.#wantedRoots.get(size) ?? null;
   }
 
-  /** Judges the next digest that there is. `believed`: what it says is what its signer sealed. */
-  judge(facts: DigestFacts): { readonly results: readonly Result[]; readonly believed: boolean } {
+  /** Judges the next digest that there is. */
+  judge(facts: DigestFacts): Judgement {
     const results: Result[] = [];
     this.#first ??= facts.sequence;
     this.#noteHole(facts.sequence, results);
@@ -84,7 +93,7 @@ export class Chain {
     this.#grow(facts, own);
     results.push(...this.#judgeNote(facts, believed));
     this.#last = { sequence: facts.sequence, sha256: facts.sha256, digest: facts.digest, believed };
-    return { results, believed };
+    return { results, believed, damaged: own?.result === 'MODIFIED' };
   }
 
   #noteHole(sequence: number, results: Result[]): void {

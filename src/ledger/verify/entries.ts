@@ -9,6 +9,7 @@ import { BadGzip, gunzipped, linesOf, openBytes } from './object-bytes.ts';
 import { parseEntry, parseGap } from './schemas.ts';
 import type { Scope } from './scope.ts';
 
+const ENTRIES_SUFFIX = '.entries.ndjson.gz';
 /** Keys measure at most 1,024 bytes each, and an entry holds two. */
 const LINE_BYTES_MAX = 16 * 1024;
 /** A gaps file of a million lines; more is not read. */
@@ -27,7 +28,7 @@ export async function readEntries(
   const { entries } = digest;
   const key = digestFolder(facts.sequence) + entries.file;
   const modified = (detail: string): Promise<void> => scope.report({ result: 'MODIFIED', key, detail });
-  if (entries.file !== `${entries.stored_sha256}.entries.ndjson.gz`) {
+  if (entries.file !== entries.stored_sha256 + ENTRIES_SUFFIX) {
     return modified('the digest names a file that is not called by its hash');
   }
   const stored = createHash('sha256');
@@ -46,6 +47,40 @@ export async function readEntries(
     return modified('the stored bytes are not those that the digest names');
   }
   scope.meter.valid += 1;
+}
+
+/** Entries files of a folder whose digest is damaged: the one that it names, or the only one. */
+function unvouchedFile({ place, digest }: DigestFacts): string | null {
+  const files = [...place.files.keys()].filter((name) => name.endsWith(ENTRIES_SUFFIX));
+  const named = files.find((name) => name === digest?.entries.file);
+  return named ?? (files.length === 1 ? (files[0] ?? null) : null);
+}
+
+/**
+ * Gives the entries of a digest that cannot be believed, as far as they can be read. Of the file only that is checked that its
+ * name says.
+ */
+export async function readUnvouchedEntries(
+  scope: Scope,
+  facts: DigestFacts,
+  onEntry: (entry: LedgerEntry) => Promise<void>,
+): Promise<void> {
+  const file = unvouchedFile(facts);
+  if (file === null) return;
+  const stored = createHash('sha256');
+  const source = await storedChunks(scope, { ...facts, entries: null }, file, stored);
+  if (source === null) return;
+  try {
+    for await (const line of linesOf(gunzipped(source.chunks), LINE_BYTES_MAX)) {
+      const parsed = parseEntry(line);
+      if (parsed.ok) await onEntry(parsed.value);
+    }
+  } catch (error) {
+    if (!(error instanceof BadGzip)) throw error;
+  }
+  if (stored.digest('hex') === file.slice(0, -ENTRIES_SUFFIX.length)) return;
+  const key = digestFolder(facts.sequence) + file;
+  await scope.report({ result: 'MODIFIED', key, detail: 'it is not called by its hash' });
 }
 
 interface StoredChunks {

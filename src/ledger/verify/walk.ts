@@ -1,10 +1,10 @@
 import { checkpointKey, digestFolder, digestKey, digestSignatureKey } from '../../archive/keys.ts';
-import type { Digest, LedgerEntry } from '../formats.ts';
+import type { Digest, DigestStorage, LedgerEntry } from '../formats.ts';
 import { inOrder } from './bounded-work.ts';
 import { readBundleEntries } from './bundle-entries.ts';
 import type { Chain } from './chain.ts';
 import { noteKeyOf, readDigestFacts, type DigestFacts } from './digest-facts.ts';
-import { checkGaps, readEntries } from './entries.ts';
+import { checkGaps, readEntries, readUnvouchedEntries } from './entries.ts';
 import type { KeyRing } from './key-ring.ts';
 import { listLedger } from './ledger-listing.ts';
 import { isSignedBy, parseCheckpoint } from './note.ts';
@@ -31,6 +31,13 @@ export interface Walked {
   readonly keyIds: ReadonlySet<string>;
 }
 
+/** What a digest promises that cannot be believed. */
+const NO_PROMISE: DigestStorage = {
+  lock_mode: 'none',
+  retention_days: null,
+  create_only: 'checked',
+  queue_durability: 'unknown',
+};
 /** Different keys that a summary names; a forger could make one for each digest. */
 const KEY_IDS_MAX = 1_000;
 
@@ -56,13 +63,16 @@ export async function walkLedger(
     // A note that is missing is made up for by the next seal, so only of the last digest it may be on its way.
     if (noteless !== null) await reportMissingNote(scope, noteless);
     noteless = facts.note === null ? facts : null;
-    const { results, believed } = chain.judge(facts);
+    const { results, believed, damaged } = chain.judge(facts);
     scope.meter.digests += 1;
     if (results.length === 0) scope.meter.valid += 1;
     for (const result of results) await scope.report(result);
     for (const name of facts.place.files.keys()) if (name.endsWith('.tsr')) timeStamps += 1;
     const { digest } = facts;
-    if (digest === null || digest.sequence !== facts.sequence) continue;
+    if (damaged || digest === null) {
+      await readDamaged(scope, facts, objects);
+      continue;
+    }
     firstDigest ??= digest;
     // What a damaged or forged digest says of itself is worth nothing beside one that is believed.
     if (believed || !lastBelieved) lastDigest = digest;
@@ -99,6 +109,20 @@ async function readContents(scope: Scope, judged: JudgedDigest, objects: Objects
   await checkGaps(scope, facts, digest);
   await readEntries(scope, facts, digest, onEntry);
   if (inRange && believed) await checkLocks(scope, facts, digest);
+}
+
+/**
+ * The entries of a digest that is damaged: nothing vouches for them, but what they name was known to the ledger, and the
+ * damage to the digest is enough said.
+ */
+async function readDamaged(scope: Scope, facts: DigestFacts, objects: Objects): Promise<void> {
+  const { fromMs, toMs } = scope.range;
+  const { sequence } = facts;
+  await readUnvouchedEntries(scope, facts, async (entry) => {
+    scope.meter.entries += 1;
+    const sealed = { entry, sequence, believed: false, storage: NO_PROMISE, pinned: false };
+    await objects.take(sealed, fromMs === null && toMs === null);
+  });
 }
 
 /** The ledger's own files are promised the same retention as what they seal. */
