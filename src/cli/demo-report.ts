@@ -1,4 +1,5 @@
 import type { DemoFindings, DemoJob } from './demo-findings.ts';
+import type { DemoLedger } from './demo-ledger.ts';
 import type { DemoFolder } from './demo-service.ts';
 import { formatBytes, formatCount, formatDuration } from './format.ts';
 import { inertText } from './inert.ts';
@@ -7,7 +8,9 @@ import type { Terminal } from './terminal.ts';
 
 /** What the report is made of. */
 export interface DemoReport {
+  /** The ledger's problems included. */
   readonly findings: DemoFindings;
+  readonly ledger: DemoLedger;
   readonly folder: DemoFolder;
   readonly elapsedMs: number;
   /** Of the job whose failed step is shown; null when none failed. */
@@ -72,6 +75,13 @@ export function demoReportJson(report: DemoReport): Record<string, unknown> {
     objects: findings.objects,
     compared: findings.compared,
     run_events: findings.runEvents,
+    ledger: {
+      sequence: report.ledger.sequence,
+      entries: report.ledger.entries,
+      sha256: report.ledger.sha256,
+      key_id: report.ledger.keyId,
+      verified: report.ledger.verified,
+    },
     deliveries: findings.jobs.map((job) => ({
       title: job.title,
       repository: job.repository,
@@ -127,7 +137,7 @@ function excerptText({ lines }: DemoExcerpt, terminal: Terminal): string {
     .join('');
 }
 
-function verdict({ findings, elapsedMs }: DemoReport, terminal: Terminal): string {
+function verdict({ findings, ledger, elapsedMs }: DemoReport, terminal: Terminal): string {
   const { compared, jobs, problems } = findings;
   if (problems.length > 0) {
     const title = `✗ ${problems.length === 1 ? 'One thing is' : `${problems.length} things are`} not as expected`;
@@ -138,9 +148,16 @@ function verdict({ findings, elapsedMs }: DemoReport, terminal: Terminal): strin
     `${compared.logs} logs, ${formatBytes(compared.bytes)}: every byte is GitHub’s, by SHA-256`,
     `${count('not_produced')} jobs that never ran: recorded as such, not forgotten`,
     `${count('duplicate')} redelivery: nothing new; ${count('refused')} forged delivery: refused, no trace`,
+    ledgerFact(ledger),
   ];
   const title = `✓ All as expected, in ${formatDuration(elapsedMs)}`;
   return `${paint(title, 'good', terminal)}\n\n${facts.map((it) => `  ${it}\n`).join('')}\n`;
+}
+
+function ledgerFact({ sequence, entries, keyId, verified }: DemoLedger): string {
+  const { objects, bytes } = verified;
+  const key = `${keyId.slice(0, SHA_CHARACTERS)}…`;
+  return `digest ${sequence} seals ${entries} objects; verified from the files and its key ${key}: ${objects} objects, ${formatBytes(bytes)}`;
 }
 
 function places({ folder }: DemoReport): string {
@@ -155,7 +172,7 @@ function table(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}\n`).join('');
 }
 
-function nextSteps({ folder, findings, excerpt, serving }: DemoReport): string {
+function nextSteps({ folder, findings, ledger, excerpt, serving }: DemoReport): string {
   const everlog = `EVERLOG_ARCHIVE_URL=${quoted(folder.archive)} npx everlog`;
   const steps: [string, string][] = [['All jobs in the archive', `${everlog} ls`]];
   const failed = excerpt?.job.record ?? null;
@@ -172,6 +189,7 @@ function nextSteps({ folder, findings, excerpt, serving }: DemoReport): string {
       command,
     ]);
   }
+  steps.push(['The whole archive, checked from its files alone', `${everlog} verify --key ${ledger.keyId}`]);
   if (serving !== null && serving.admin !== null)
     steps.push(['What the service counts', `curl -s ${serving.admin}/metrics | grep ^everlog_records`]);
   return steps.map(([what, command]) => `  ${what}\n    ${command}\n`).join('');

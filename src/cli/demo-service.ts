@@ -8,7 +8,7 @@ import { loadConfig } from '../config.ts';
 import { giveUp, messageOf } from '../errors.ts';
 import { openLog } from '../log.ts';
 import { startSimulator, type Simulator } from '../simulator/simulator.ts';
-import { startService, UP } from './service.ts';
+import { startService, UP, type Service } from './service.ts';
 
 /** Where one run of the demo keeps its files. */
 export interface DemoFolder {
@@ -16,6 +16,8 @@ export interface DemoFolder {
   readonly archive: string;
   readonly queue: string;
   readonly spool: string;
+  /** Of the ledger, with which the service signs; of no use to anybody afterwards. */
+  readonly signingKey: string;
   /** The service's own log. */
   readonly logFile: string;
 }
@@ -27,6 +29,8 @@ export interface DemoService {
   /** Where the simulated GitHub sends deliveries. */
   readonly webhooks: string;
   readonly admin: string | null;
+  /** Appends a digest to the ledger. */
+  readonly seal: NonNullable<Service['seal']>;
   /** Rejects when the service cannot go on. */
   readonly failed: Promise<never>;
   /** Drains the service, then ends the simulated GitHub. */
@@ -54,6 +58,7 @@ export async function makeDemoFolder(kind: 'temporary' | 'lasting'): Promise<Dem
       spool,
       archive: `${path}/archive`,
       queue: `${path}/queue`,
+      signingKey: `${path}/queue.signing-key.pem`,
       logFile: `${path}/service.log`,
     };
   } catch (error) {
@@ -82,7 +87,7 @@ export async function removeDemoFolder(folder: DemoFolder): Promise<void> {
 
 /** Removes what is of use only while the service runs, and keeps archive and log. */
 export async function tidyDemoFolder(folder: DemoFolder): Promise<void> {
-  for (const path of [folder.queue, folder.spool])
+  for (const path of [folder.queue, folder.spool, folder.signingKey])
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
 }
 
@@ -97,7 +102,9 @@ export async function startDemoService(folder: DemoFolder, admin: boolean): Prom
     const log = openLog(config.logLevel, destination({ dest: folder.logFile, sync: true }));
     const service = await startService(config, { ...UP, schedules: false }, log);
     const store = await openArchive(config, config.archive);
-    if (service.webhooks === null) throw new Error('the demo needs a service that receives');
+    const { seal } = service;
+    if (service.webhooks === null || seal === null)
+      throw new Error('the demo needs a service that receives and seals');
     const webhooks = `${service.webhooks.url}/webhooks`;
     simulator.deliveries.url = webhooks;
     // Heard by whoever waits for the service; a rejection in a moment when nobody does must not end the process.
@@ -107,6 +114,7 @@ export async function startDemoService(folder: DemoFolder, admin: boolean): Prom
       store,
       webhooks,
       admin: service.admin?.url ?? null,
+      seal,
       failed: service.failed,
       async stop() {
         await service.stop();

@@ -3,6 +3,7 @@ import { demoScenario } from '../simulator/scenario.ts';
 import { playScenario } from './demo-deliveries.ts';
 import { excerptOf } from './demo-excerpt.ts';
 import { compareWithSource } from './demo-findings.ts';
+import { sealAndVerify } from './demo-ledger.ts';
 import { openDemoProgress } from './demo-progress.ts';
 import { demoReportJson, formatDemoReport, type DemoReport } from './demo-report.ts';
 import {
@@ -102,9 +103,14 @@ async function playAndCompare(
   say(`\nBetween them ${sent} deliveries about the jobs’ runs: ${queued} queued.`);
   const findings = await compareWithSource(store, simulator.world, played);
   const { logs, bytes } = findings.compared;
-  say(`Compared ${formatCount(logs)} logs, ${formatBytes(bytes)}, with GitHub’s.\n`);
+  say(`Compared ${formatCount(logs)} logs, ${formatBytes(bytes)}, with GitHub’s.`);
+  const ledger = await sealAndVerify(service.seal, store);
+  say(
+    `Sealed ${formatCount(ledger.entries)} objects in digest ${ledger.sequence}, and verified the archive.\n`,
+  );
   return {
-    findings,
+    findings: { ...findings, problems: [...findings.problems, ...ledger.problems] },
+    ledger,
     folder,
     excerpt: await excerptOf(store, findings.jobs, terminalOf(process.stdout).color),
     serving: exits ? null : { webhooks, admin, github: simulator.apiUrl },

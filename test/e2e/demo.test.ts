@@ -51,6 +51,11 @@ const documentSchema = z.object({
   objects: z.object({ records: z.number(), logs: z.number() }),
   compared: z.object({ logs: z.number(), bytes: z.number() }),
   run_events: z.object({ sent: z.number(), queued: z.number() }),
+  ledger: z.object({
+    sequence: z.number(),
+    entries: z.number(),
+    verified: z.object({ digests: z.number(), objects: z.number(), bytes: z.number() }),
+  }),
   deliveries: z.array(
     z.object({
       job_id: z.number(),
@@ -76,6 +81,7 @@ test('demo --exit shows all as expected, in time, and leaves nothing behind', as
     '✓ refused',
     '##[error]',
     '✓ All as expected',
+    'digest 1 seals',
   ])
     expect(demo.stdout()).toContain(said);
   expect(demo.stdout()).not.toContain('✗');
@@ -102,6 +108,9 @@ test('demo --exit --json gives one document, whatever the user’s own settings 
   const recorded = deliveries.filter(({ found }) => found === 'archived' || found === 'not_produced');
   expect(said.objects).toEqual({ records: recorded.length, logs: archived.length });
   expect(said.compared.logs).toBe(archived.length);
+  expect(said.ledger).toMatchObject({ sequence: 1, verified: { digests: 1 } });
+  expect(said.ledger.entries).toBeGreaterThanOrEqual(recorded.length);
+  expect(said.ledger.verified.objects).toBeGreaterThanOrEqual(recorded.length + archived.length);
   expect(deliveries.map(({ found }) => found)).toEqual(deliveries.map(({ expected }) => expected));
   expect(new Set(deliveries.map(({ found }) => found))).toEqual(
     new Set(['archived', 'not_produced', 'duplicate', 'refused']),
@@ -133,6 +142,7 @@ test('demo keeps serving, the commands that it suggests work when pasted, and it
   expect(outputOf('everlog ls')).toContain('macos-15');
   expect(outputOf('--failed')).toContain('##[error]Process completed with exit code 1.');
   expect(outputOf('/actions/runs/')).toContain('Current runner version');
+  expect(outputOf('everlog verify')).toContain('VALID');
   expect(outputOf('gunzip')).toMatch(new RegExp(`^${sha256}`));
   expect(outputOf('curl')).toContain('everlog_records_total');
 
