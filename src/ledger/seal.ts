@@ -161,7 +161,10 @@ async function beginCollecting(
   if (last !== null && mark !== null) {
     const [committed] = await notes.noted([COMMIT_NOTE]);
     // A sealer that ended between the commit and its mark left the pending commits as they were.
-    const isOurs = mark === last.sequence - 1 && committed === commitNote(last.sequence, last.sha256);
+    const isOurs =
+      mark !== LISTING_MARK &&
+      mark === last.sequence - 1 &&
+      committed === commitNote(last.sequence, last.sha256);
     if (mark === last.sequence || isOurs)
       return { startedAt, base: last, listedSinceMs: null, after: null, mark };
   }
