@@ -4,6 +4,7 @@ import { readVersion } from '../compose.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import { registerDemo } from './demo.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
+import { registerDoctor } from './doctor.ts';
 import { registerExpire } from './expire.ts';
 import { registerExport } from './export.ts';
 import { registerFailed } from './failed.ts';
@@ -48,6 +49,7 @@ async function main(argv: readonly string[]): Promise<number> {
     registerHold,
     registerPurge,
     registerExpire,
+    registerDoctor,
     registerExport,
   ])
     register(program, done);

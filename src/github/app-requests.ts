@@ -29,6 +29,8 @@ export interface AppAnswer {
   readonly text: string;
   /** The `Link` header, which leads to the next page. */
   readonly link: string | null;
+  /** When the host answered, by its own clock. */
+  readonly date: Date | null;
 }
 
 /** A page of a hundred installations or deliveries is well under one; more is not GitHub. */
@@ -85,18 +87,23 @@ export function openRawAppRequests(
   });
   return async (route, parameters, about) => {
     try {
-      const answer: { data: unknown; headers: { link?: string | undefined } } = await app.octokit.request(
-        route,
-        {
+      const answer: { data: unknown; headers: { link?: string | undefined; date?: string | undefined } } =
+        await app.octokit.request(route, {
           ...parameters,
           request: { parseSuccessResponseBody: false },
-        },
-      );
-      return { text: await textOf(answer.data), link: answer.headers.link ?? null };
+        });
+      const { link, date } = answer.headers;
+      return { text: await textOf(answer.data), link: link ?? null, date: dateOf(date) };
     } catch (error) {
       throw appRequestError(error, host, about, now());
     }
   };
+}
+
+/** The moment in a `Date` header; null where there is none. */
+export function dateOf(header: string | undefined): Date | null {
+  const date = new Date(header ?? '');
+  return Number.isNaN(date.getTime()) ? null : date;
 }
 
 /** Octokit hands the body over as a stream, or as an empty text where there is none. */
