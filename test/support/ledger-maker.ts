@@ -12,7 +12,7 @@ import { gzipSync } from 'node:zlib';
 export type Put = (key: string, bytes: Buffer) => Promise<string | null> | string | null;
 
 /** Puts objects into a folder as files. */
-export function folderPut(folder: string): Put {
+export function folderPut(folder: string): (key: string, bytes: Buffer) => null {
   return (key, bytes) => {
     const path = join(folder, key);
     mkdirSync(dirname(path), { recursive: true });
