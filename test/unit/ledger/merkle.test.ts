@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { isFrontier, leafHash, openMerkleTree } from '../../../src/ledger/merkle.ts';
+import { rootOf } from '../../support/ledger-oracle.ts';
+
+/** The inputs and roots of Certificate Transparency's own tests of RFC 6962. */
+const LEAVES = [
+  '',
+  '00',
+  '10',
+  '2021',
+  '3031',
+  '40414243',
+  '5051525354555657',
+  '606162636465666768696a6b6c6d6e6f',
+];
+const ROOTS = [
+  'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
+  'fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125',
+  'aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77',
+  'd37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7',
+  '4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4',
+  '76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef',
+  'ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c',
+  '5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328',
+];
+
+describe('openMerkleTree', () => {
+  it('has the roots that Certificate Transparency publishes', () => {
+    const tree = openMerkleTree();
+    expect(tree.root().toString('hex')).toBe(ROOTS[0]);
+    for (const [index, hex] of LEAVES.entries()) {
+      tree.append(leafHash(Buffer.from(hex, 'hex')));
+      expect(tree.root().toString('hex')).toBe(ROOTS[index + 1]);
+    }
+  });
+
+  it('agrees with the RFC’s own recursion at every size, also when it is continued from its frontier', () => {
+    const leaves: Buffer[] = [];
+    let tree = openMerkleTree();
+    for (let size = 0; size <= 130; size += 1) {
+      expect(tree.root().equals(rootOf(leaves)), `of ${size}`).toBe(true);
+      const frontier = tree.frontier();
+      expect(isFrontier(frontier)).toBe(true);
+      expect(frontier.roots.length).toBeLessThanOrEqual(8);
+      tree = openMerkleTree(frontier);
+      const leaf = leafHash(Buffer.from(`leaf ${size}`));
+      leaves.push(leaf);
+      tree.append(leaf);
+    }
+  });
+
+  it('knows what cannot be a frontier', () => {
+    const root = Buffer.alloc(32);
+    expect(isFrontier({ size: 3, roots: [root] })).toBe(false);
+    expect(isFrontier({ size: 2, roots: [Buffer.alloc(31)] })).toBe(false);
+    expect(isFrontier({ size: -1, roots: [root] })).toBe(false);
+    expect(isFrontier({ size: 5, roots: [root, root] })).toBe(true);
+  });
+});
