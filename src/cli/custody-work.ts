@@ -2,9 +2,10 @@ import { openArchive } from '../compose.ts';
 import { openRecording, type Recording } from '../compose/recording.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
 import { loadConfig, type Config } from '../config.ts';
+import { EverlogError } from '../errors.ts';
 import { withReadingSession, type ReadingSession } from './reading-session.ts';
 import { standardTerminal } from './standard-terminal.ts';
-import { openCommandQueue } from './queue-work.ts';
+import { openCommandQueue, type CommandQueue } from './queue-work.ts';
 
 /** How a command that writes to the evidence gets at the archive and at the queue, by which the sealer is told. */
 
@@ -17,6 +18,11 @@ export interface CustodyWork {
    * changed when the queue does not answer, as nobody would seal the change.
    */
   readonly recording: () => Promise<Recording>;
+  /**
+   * Appends a digest where this process can: before a removal, so that what goes was sealed, and after it, so that its custody
+   * object is. Answers the digest's sequence; null where the sealer is another process, or after saying why it failed.
+   */
+  readonly seal: () => Promise<number | null>;
 }
 
 /** Runs a command with the configured archive open. */
@@ -24,6 +30,7 @@ export async function withCustodyWork(work: (custody: CustodyWork) => Promise<nu
   const config = loadConfig({});
   const archive = await openArchive(config, config.archive);
   const closers: (() => Promise<void>)[] = [() => archive.close()];
+  let queue: CommandQueue | null = null;
   const { stdout, stderr } = process;
   const now = (): Date => new Date();
   try {
@@ -35,15 +42,35 @@ export async function withCustodyWork(work: (custody: CustodyWork) => Promise<nu
           archive,
           session,
           recording: async () => {
-            const queue = await openCommandQueue();
-            closers.unshift(() => queue.close());
-            return openRecording(archive, queue.control);
+            const open = await openCommandQueue();
+            queue = open;
+            closers.unshift(() => open.close());
+            return openRecording(archive, open.control);
           },
+          seal: () => sealed(queue, config, session),
         }),
     );
   } finally {
     for (const close of closers) await close();
   }
+}
+
+async function sealed(
+  queue: CommandQueue | null,
+  config: Config,
+  session: ReadingSession,
+): Promise<number | null> {
+  if (queue === null || config.sealing.signingKey === null) return null;
+  try {
+    const waiting = (): void => void session.say('everlog: waiting for another sealer to end');
+    const digest = await queue.seal({ final: false }, waiting);
+    if (digest.outcome === 'sealed') return digest.sequence;
+    await session.say('everlog: the ledger is closed: nothing seals what is done now');
+  } catch (error) {
+    if (!(error instanceof EverlogError)) throw error;
+    await session.say(`everlog: not sealed: ${error.message}`);
+  }
+  return null;
 }
 
 /** Options that were given, as a custody object tells them. */

@@ -10,7 +10,7 @@ import { scopeOf, withCustodyWork } from './custody-work.ts';
 import { EXIT } from './exit.ts';
 import { formatCount, formatDuration } from './format.ts';
 import { inertText } from './inert.ts';
-import { lockedDocument, lockedLine } from './removal-report.ts';
+import { lockedDocument, lockedLine, sealLine } from './removal-report.ts';
 
 /** `everlog expire`: removes what is past the rule for its host, owner and repository, with evidence. */
 
@@ -63,14 +63,18 @@ async function runExpire(command: ExpireCommand): Promise<number> {
     const who = { name: '', known_by: 'os_user', authenticated: false } as const;
     const dry = { store: archive, who, version: '', now: () => new Date(), randomHex: unused };
     const deps = isDry ? dry : await work.recording();
+    if (!isDry) await work.seal();
     const report = await expire(deps, options, { onProblem: session.noteProblem }, (looked, removed) =>
       session.progress.show(
         () => `${formatCount(looked)} jobs looked at, ${formatCount(removed)} objects removed`,
       ),
     );
     session.progress.clear();
+    const sealedBy = report.custody.length > 0 ? await work.seal() : null;
     await session.out.write(
-      command.json === true ? `${JSON.stringify(documentOf(report, isDry))}\n` : textOf(report, isDry),
+      command.json === true
+        ? `${JSON.stringify(documentOf(report, sealedBy, isDry))}\n`
+        : textOf(report, sealedBy, isDry),
     );
     const problems = await session.tellProblems();
     return problems + report.held + report.lockedCount > 0 ? EXIT.findings : EXIT.ok;
@@ -133,10 +137,11 @@ function scopeOfRules(
   return { rules: text.join('; ') };
 }
 
-function documentOf(report: ExpiryReport, isDry: boolean): object {
+function documentOf(report: ExpiryReport, sealedBy: number | null, isDry: boolean): object {
   const { jobs, runs, objects, held, lockedCount, locked, custody } = report;
   return {
     dry_run: isDry,
+    sealed_by: sealedBy,
     jobs,
     runs,
     objects,
@@ -147,7 +152,7 @@ function documentOf(report: ExpiryReport, isDry: boolean): object {
   };
 }
 
-function textOf(report: ExpiryReport, isDry: boolean): string {
+function textOf(report: ExpiryReport, sealedBy: number | null, isDry: boolean): string {
   const { jobs, runs, objects, held, lockedCount, locked, custody } = report;
   const verb = isDry ? 'would remove' : 'removed';
   const lines = [
@@ -157,7 +162,7 @@ function textOf(report: ExpiryReport, isDry: boolean): string {
     lines.push(`${formatCount(held)} past their rule stay, as a case holds them: everlog hold ls`);
   if (lockedCount > 0) lines.push(`${formatCount(lockedCount)} past their rule stay, as a lock forbids it:`);
   for (const one of locked) lines.push(`  ${lockedLine(one)}`);
-  if (custody.length > 0)
-    lines.push(`${formatCount(custody.length)} custody objects say so; \`everlog seal\` seals them now`);
-  return lines.map((line) => `${line}\n`).join('');
+  if (custody.length > 0) lines.push(`${formatCount(custody.length)} custody objects say so`);
+  const end = custody.length > 0 ? sealLine(sealedBy) : '';
+  return lines.map((line) => `${line}\n`).join('') + end;
 }

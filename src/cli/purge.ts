@@ -10,7 +10,7 @@ import { EXIT } from './exit.ts';
 import { formatCount } from './format.ts';
 import { inertText } from './inert.ts';
 import { jobTitleOf, repositoryOf } from './job-table.ts';
-import { lockedDocument, lockedLine } from './removal-report.ts';
+import { lockedDocument, lockedLine, sealLine } from './removal-report.ts';
 
 /** `everlog purge`: removes logs for good, with evidence. */
 
@@ -83,9 +83,15 @@ async function runPurge(command: PurgeCommand): Promise<number> {
     const isWork = outcomes.some(({ plan }) => plan !== null && plan.heldBy.length === 0 && hasWork(plan));
     const goesOn = command.dryRun !== true && isWork;
     if (goesOn && !(await mayGoOn(work, outcomes, command))) return EXIT.failed;
-    const final = goesOn ? await carryOut(work, outcomes, options) : outcomes;
-    if (command.json === true) await session.out.write(`${JSON.stringify(documentOf(final, command))}\n`);
-    else await session.out.write(final.map((outcome) => textOf(outcome, command)).join(''));
+    const { final, sealedBy } = goesOn
+      ? await carryOut(work, outcomes, options)
+      : { final: outcomes, sealedBy: null };
+    if (command.json === true)
+      await session.out.write(`${JSON.stringify(documentOf(final, sealedBy, command))}\n`);
+    else {
+      const lines = final.map((outcome) => textOf(outcome, command)).join('');
+      await session.out.write(lines + (goesOn ? sealLine(sealedBy) : ''));
+    }
     return exitOf(final, await session.tellProblems());
   });
 }
@@ -118,15 +124,16 @@ async function carryOut(
   work: CustodyWork,
   outcomes: readonly Outcome[],
   options: PurgeOptions,
-): Promise<Outcome[]> {
+): Promise<{ readonly final: readonly Outcome[]; readonly sealedBy: number | null }> {
   const deps = await work.recording();
+  await work.seal();
   const final: Outcome[] = [];
   for (const outcome of outcomes) {
     const { plan } = outcome;
     const isDue = plan !== null && plan.heldBy.length === 0;
     final.push(isDue ? { ...outcome, result: await purge(deps, plan, options) } : outcome);
   }
-  return final;
+  return { final, sealedBy: await work.seal() };
 }
 
 function exitOf(outcomes: readonly Outcome[], problems: number): number {
@@ -141,9 +148,10 @@ function lockedOf(plan: PurgePlan, result: PurgeResult | null): PurgeResult['loc
   return result?.locked ?? plan.copies.flatMap(({ locked }) => locked);
 }
 
-function documentOf(outcomes: readonly Outcome[], command: PurgeCommand): object {
+function documentOf(outcomes: readonly Outcome[], sealedBy: number | null, command: PurgeCommand): object {
   return {
     dry_run: command.dryRun === true,
+    sealed_by: sealedBy,
     jobs: outcomes.flatMap(({ plan, result }) =>
       plan === null
         ? []
@@ -177,8 +185,7 @@ function textOf({ wanted, plan, result }: Outcome, command: PurgeCommand): strin
   } else {
     lines.push(`${name}: removed ${formatCount(result.removed)} objects`);
     for (const key of result.erased) lines.push(`  ${key} says that the job was erased`);
-    for (const key of result.custody)
-      lines.push(`  ${key} says by whom and why; \`everlog seal\` seals it now`);
+    for (const key of result.custody) lines.push(`  ${key} says by whom and why`);
   }
   for (const locked of lockedOf(plan, result)) lines.push(`  ${lockedLine(locked)}`);
   return lines.map((line) => `${line}\n`).join('');

@@ -25,3 +25,10 @@ export function lockedLine({ key, lock }: Locked): string {
   }
   return `locked ${inertText(key)}: ${reasons.length > 0 ? reasons.join(' and ') : 'the store says no'}`;
 }
+
+/** Whether the evidence of a removal is sealed already. */
+export function sealLine(sequence: number | null): string {
+  return sequence === null
+    ? 'not sealed yet: the sealer does it at its next interval, or `everlog seal` where the key is\n'
+    : `sealed by digest ${sequence}\n`;
+}
