@@ -41,6 +41,7 @@ export async function readDigestFacts(scope: Scope, place: LedgerPlace): Promise
     return { ...base, bytes, sha256: '', digest: null, problem: '', signature: null, entries: null };
   }
   if (bytes === 'too_large') {
+    await reportOver(scope, place, 'digest.json');
     const problem = `it has more than the ${DIGEST_BYTES_MAX} bytes of a digest`;
     const nothing = Buffer.alloc(0);
     return { ...base, bytes: nothing, sha256: '', digest: null, problem, signature: null, entries: null };
@@ -50,6 +51,9 @@ export async function readDigestFacts(scope: Scope, place: LedgerPlace): Promise
   const signature = await fileOf(scope, place, signatureName, SIGNATURE_BYTES_MAX);
   const parsed = parseDigest(bytes);
   const digest = parsed.ok ? parsed.value : null;
+  const { entries, completeness } = digest ?? { entries: null, completeness: null };
+  const files = ['digest.json', signatureName, entries?.file, completeness?.gaps?.file];
+  for (const name of new Set(files)) await reportOver(scope, place, name);
   return {
     ...base,
     bytes,
@@ -61,6 +65,12 @@ export async function readDigestFacts(scope: Scope, place: LedgerPlace): Promise
   };
 }
 
+/** What a crashed sealer left beside the digest's own files concerns nobody, in however many versions. */
+async function reportOver(scope: Scope, place: LedgerPlace, name: string | undefined): Promise<void> {
+  const object = name === undefined ? undefined : place.files.get(name);
+  if (object !== undefined) await reportOverlays(object, scope.report);
+}
+
 async function fileOf(
   scope: Scope,
   place: LedgerPlace,
@@ -69,7 +79,6 @@ async function fileOf(
 ): Promise<Buffer | 'too_large' | null> {
   const object = place.files.get(name);
   if (object === undefined) return null;
-  await reportOverlays(object, scope.report);
   const original = originalOf(object);
   if (original === null) return null;
   const read = await readBytes(scope.store, original, bytesMax);
