@@ -140,9 +140,10 @@ async function logOf(
     ...(log.sha256 === recorded.stored_sha256
       ? []
       : [`its SHA-256 is ${log.sha256}, recorded is ${recorded.stored_sha256}`]),
-    ...(log.version_id === recorded.version_id
+    // Where the record names none, the store had no versions then.
+    ...(recorded.version_id === null || log.version_id === recorded.version_id
       ? []
-      : [`its version is ${log.version_id ?? 'none'}, recorded is ${recorded.version_id ?? 'none'}`]),
+      : [`its version is ${log.version_id ?? 'none'}, recorded is ${recorded.version_id}`]),
   ];
   if (differences.length === 0) return { log, findings: [] };
   return { log, findings: [{ kind: 'log_differs', key: recorded.key, detail: differences.join('; ') }] };
