@@ -55,8 +55,8 @@ export function exportText({ out, report, problems, problemCount, custody }: Exp
   const { jobs, records, logs, bytes, sequences } = report;
   const shown = inertText(out);
   const lines = [
-    `Exported ${counted(jobs, 'job')} to ${shown}: ${counted(records, 'record')}, ${counted(logs, 'log')}, ${formatBytes(bytes)},`,
-    `with ${counted(sequences.length, 'digest')} that ${sequences.length === 1 ? 'covers' : 'cover'} them. Check it with: bash ${shown}/verify.sh FINGERPRINT`,
+    `${counted(jobs, 'job')} matched. Exported to ${shown}: ${counted(records, 'record')} and ${counted(logs, 'log')} (${formatBytes(bytes)}), covered by ${counted(sequences.length, 'digest')}.`,
+    `Check it with: bash ${shown}/verify.sh FINGERPRINT`,
   ];
   for (const [status, count] of countsOf(report.rows)) {
     if (status !== 'sealed')

@@ -1,7 +1,8 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { parseKey } from '../../src/archive/keys.ts';
+import { parseKey, recordKey } from '../../src/archive/keys.ts';
 import { readWhole, type ObjectStore } from '../../src/archive/object-store.ts';
+import type { JobRecord } from '../../src/archive/record.ts';
 import { put } from './archived-jobs.ts';
 
 /** A ledger written by hand from the contract alone, without the product's writers: for tests of what reads ledgers. */
@@ -193,4 +194,13 @@ function newStream(): string {
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The key under which a record stands. */
+export function recordKeyOf(record: JobRecord): string {
+  const { host, owner, repo, run_id, run_attempt, job_id, revision } = record;
+  return recordKey(
+    { host, owner, repo, runId: run_id, runAttempt: run_attempt ?? 1, jobId: job_id },
+    revision,
+  );
 }

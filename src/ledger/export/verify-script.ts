@@ -5,9 +5,9 @@
 export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
 # Checks this bundle offline: bash verify.sh [SHA-256 OF THE KEY YOU TRUST]. Exit 0: sound, 4: findings, 1: could not check.
 # Needs bash 4.4, openssl 3, jq 1.6, gzip, sed, awk and coreutils. VERIFY.md says what this proves and what it does not.
-set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C; umask 077
+set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C CDPATH=; umask 077
 for tool in openssl jq gzip sha256sum base64 sed awk; do command -v "$tool" >/dev/null || { echo "verify.sh needs $tool"; exit 1; }; done
-cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap 'rm -rf "$tmp"' EXIT
+cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap '[ $? != 1 ] || echo "verify.sh broke off"; rm -rf "$tmp"' EXIT
 exec 2>"$tmp/noise"; for list in links named rows; do : >"$tmp/$list"; done
 pin=$(printf %s "$*" | tr A-F a-f | tr -cd 0-9a-f) findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum=''
 found() { findings=$((findings + 1)); printf '%s %s: %s\n' "$1" "$2" "$3" | tr -c '[:print:]\n' '?'; }
@@ -23,20 +23,20 @@ check_note() { # is it on this digest, and signed by a believed key?
   { read -r origin; read -r size; read -r _; read -r empty; read -r dash name signature; } <"$note"; head -n 3 "$note" >"$tmp/text"
   printf %s "$signature" | base64 -d >"$tmp/blob" && tail -c +5 "$tmp/blob" >"$tmp/signature"
   [ "$origin $size $empty$dash $name $(wc -l <"$note")" = "$stream $n — $stream 5" ] && while read -r id _; do
-    short=$({ printf '%s\n\001' "$name"; openssl pkey -pubin -in "$tmp/$id.pem" -outform DER | tail -c 32; } | sha | cut -c 1-8)
-    [ "$(head -c 4 "$tmp/blob" | od -An -tx1 | tr -d ' ')" = "$short" ] && signed "$id" "$tmp/text" "$tmp/signature" && return; done <"$tmp/believed"; false; }
+    signed "$id" "$tmp/text" "$tmp/signature" || continue; short=$({ printf '%s\n\001' "$name"; openssl pkey -pubin -in "$tmp/$id.pem" -outform DER | tail -c 32; } | sha | cut -c 1-8)
+    [ "$(head -c 4 "$tmp/blob" | od -An -tx1 | tr -d ' ')" = "$short" ]; return; done <"$tmp/believed"; false; }
 for file in ledger/keys/*.json; do jq -j '.public_key // ""' "$file" | openssl pkey -pubin -out "$tmp/$(basename "$file" .json).pem"; done
 for file in ledger/keys/*.json; do id=$(basename "$file" .json) good='' # which signatures over keys and revocations hold
-  jq -j '"\(.schema)\n\(.key_id)\n\(.not_before // .revoked_at)\n\(.reason // .previous_key_id // "")\n"' "$file" >"$tmp/text"
+  jq -j '[.schema, .key_id] + if .schema == "everlog.key/v1" then [.not_before, .previous_key_id // ""] else [.revoked_at, .reason] end | map("\(.)\n") | add' "$file" >"$tmp/text"
   while read -r what of by at before signature; do
     printf %s "$signature" | base64 -d >"$tmp/signature" && signed "$by" "$tmp/text" "$tmp/signature" || continue
     [ "$what $of" = "everlog.key-revocation/v1 $(basename "$id" .revoked)" ] && good=1 && echo "revoked $of $by $at"
     [ "$what $of" = "everlog.key/v1 $id" ] && echo "key $of $by $at $before" && [ "$by" = "$id" ] &&
       [ "$(jq -rs '.[].algorithm' "$file") $(openssl pkey -pubin -in "$tmp/$id.pem" -outform DER | sha)" = "Ed25519 $id" ] && good=1
   done < <(jq -r --arg hex "$hex" '. as $it | (.signatures // [.signature])[] | select(.key_id | test($hex)) |
-    "\($it.schema) \($it.key_id) \(.key_id) \($it.not_before // $it.revoked_at) \($it.previous_key_id // "-") \(.signature)"' "$file") >>"$tmp/links"
+    "\($it.schema) \($it.key_id) \(.key_id) \($it | if .schema == "everlog.key/v1" then .not_before else .revoked_at end) \($it.previous_key_id // "-") \(.signature)"' "$file") >>"$tmp/links"
   [ -n "$good" ] || { found MODIFIED "$file" 'it is not signed, or not what it is named for'; rm -f "$tmp/$id.pem"; }; done
-for file in ledger/digests/*/digest.json; do [ -n "$pin" ] || { pin=$(jq -r .key_id "$file"); echo "UNPINNED $pin: compare it with one from elsewhere"; }; done
+for file in ledger/digests/*/digest.json; do [ -n "$pin" ] || { pin=$(jq -r .key_id "$file" | tr -cd 0-9a-f); echo "UNPINNED $pin: compare it with one from elsewhere"; }; done
 awk -v pin="$pin" '{ if ($1 == "key") { valid[$2, $3]; since[$2] = $4; before[$2] = $5 } else revocation[$2, $3] = $4 }
   END { for (round = 0; round < 2; round++) { split("", believed); believed[pin] # in the second, without what a key signed after it was revoked
       for (more = 1; more;) { more = 0; for (id in before) { old = before[id]
@@ -48,7 +48,7 @@ awk -v pin="$pin" '{ if ($1 == "key") { valid[$2, $3]; since[$2] = $4; before[$2
 while read -r id state; do [ "$state" != planted ] || found BAD_SIGNATURE "ledger/keys/$id.revoked.json" 'nobody entitled signed it'; done <"$tmp/believed"
 for folder in ledger/digests/*/; do seq=$(basename "$folder") digest=$folder'digest.json'
   lines=entries/$seq.ndjson paths=entries/$seq.paths.ndjson note=ledger/checkpoints/$seq.note sum=$(sha <"$digest")
-  IFS=$tab read -r n key at name count top before before_sum < <(jq -r '[.sequence, .key_id, .created_at, .stream, .entries.count,
+  IFS=$tab read -r n key at name count top before before_sum < <(jq -r '[.sequence, .key_id, .created_at, .stream, (.entries.count | floor),
     .entries.merkle_root, .previous.sequence // 0, .previous.sha256 // "-"] | @tsv' "$digest")
   dead=$(awk -v key="$key" '$1 == key { print $2 }' "$tmp/believed") top=$(printf %s "$top" | sed 's/../\\x&/g'); [ -n "$stream" ] || stream=$name
   if [ ! -f "$digest" ]; then found MISSING "$digest" 'the digest is not here'
@@ -71,10 +71,10 @@ awk -F '\t' '{ print $3 "  " $2; if ($4 != "-") print $5 "  " $4 }' "$tmp/rows" 
 while IFS=$tab read -r type key sum _; do [ "$type" = custody ] && [ -f "$key" ] && [ "$(sha <"$key")" = "$sum" ] && # who removed what
   jq -r 'select(.action == "purge" or .action == "expiry") | .objects[] | "\(.sha256)  \(.key)"' "$key"; done <"$tmp/rows" | sort -u >"$tmp/removed"
 while read -r sum key; do [ -e "$key" ] || echo "$sum  $key"; done <"$tmp/sums" | comm -12 - "$tmp/removed" | tee "$tmp/gone" |
-  sed 's/^.\{66\}\(.*\)/ERASED \1: a sealed custody object says who removed it and why/'
+  sed 's/^.\{66\}\(.*\)/ERASED \1: a sealed custody object says who removed it and why/' | tr -c '[:print:]\n' '?'
 while IFS= read -r line; do found MODIFIED "$line" 'not here, or not what was sealed'; done < <(comm -23 "$tmp/sums" "$tmp/gone" | sha256sum -c --quiet)
 while IFS=$tab read -r type key _ log sum bytes; do [ "$type" = record ] && [ -f "$key" ] || continue
-  IFS=$tab read -r said whole size < <(jq -r '.log // {} | ["\(.key // "-") \(.stored_sha256 // "-") \(.stored_bytes // "-")", .sha256, .bytes // 0] | @tsv' "$key")
+  IFS=$tab read -r said whole size < <(jq -r '.log // {} | ["\(.key // "-") \(.stored_sha256 // "-") \(.stored_bytes // "-")", .sha256, (.bytes // 0 | floor)] | @tsv' "$key")
   [ "$said" = "$log $sum $bytes" ] || found MODIFIED "$key" 'it tells of another log than the ledger'
   [ ! -f "$log" ] || [ "$(gzip -dc <"$log" | head -c "$((size + 1))" | sha) $(gzip -dc <"$log" | head -c "$((size + 1))" | wc -c)" = "$whole $size" ] ||
     found MODIFIED "$log" 'it does not unpack to what its record says'; done <"$tmp/rows"

@@ -1,0 +1,140 @@
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openFolderStore } from '../../src/archive/folder-object-store.ts';
+import type { ObjectStore } from '../../src/archive/object-store.ts';
+import { makeAbsence, makeRecord, storeJob, storeRecord } from '../support/archived-jobs.ts';
+import { DAMAGES, filesOf, type Chance } from '../support/bundle-damage.ts';
+import { exportTo, makeToolFolder, runVerify, runVerifyScript } from '../support/bundle-under-test.ts';
+import { scaled } from '../support/everlog-under-test.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
+import { beginLedger, recordKeyOf } from '../support/small-ledger.ts';
+
+/** Of each kind, by chance. */
+const GOOD_BUNDLES = scaled(6, 100);
+/** At least every kind of damage once. */
+const DAMAGED_BUNDLES = Math.max(DAMAGES.length, scaled(1, 4 * DAMAGES.length));
+/** Entries of each digest: trees of every shape up to three levels. */
+const DIGEST_SIZES = [3, 0, 5, 8, 1, 7];
+const JOBS = DIGEST_SIZES.reduce((sum, size) => sum + size, 0);
+const REPOSITORIES = 3;
+/** Children at once: this machine's cores. */
+const SIDE_BY_SIDE = 2;
+
+let folder: string;
+let tools: string;
+
+beforeAll(() => {
+  folder = temporaryFolder('everlog-bundles-');
+  tools = makeToolFolder(join(folder, 'tools'));
+  mkdirSync(join(folder, 'spool'));
+});
+
+afterAll(() => removeTemporaryFolder(folder));
+
+interface Evidence {
+  readonly store: ObjectStore;
+  /** Fingerprint of the first key. */
+  readonly pin: string;
+}
+
+/** A key for every two digests, the first revoked later, and jobs of several repositories. */
+async function makeEvidence(name: string, digestSizes: readonly number[]): Promise<Evidence> {
+  const store = await openFolderStore({ folder: join(folder, name) });
+  const ledger = await beginLedger(store, momentOf(0));
+  const first = ledger.key();
+  let job = 0;
+  for (const [index, size] of digestSizes.entries()) {
+    const keys: string[] = [];
+    for (let count = 0; count < size; count += 1) {
+      job += 1;
+      const changes = {
+        job_id: job,
+        run_id: 1_000 + job,
+        repo: `repo-${job % REPOSITORIES}`,
+        head_sha: shaOf(job),
+      };
+      const record =
+        job % 6 === 0
+          ? makeAbsence('not_produced', changes)
+          : await storeJob(store, makeRecord(changes), `log of job ${job}\n`.repeat(job * 20));
+      if (record.log === null) await storeRecord(store, record);
+      keys.push(recordKeyOf(record));
+    }
+    if (index % 2 === 1) await ledger.rotate(momentOf(index + 0.5));
+    await ledger.seal(momentOf(index + 1), keys);
+  }
+  await ledger.revoke(first, momentOf(100));
+  return { store, pin: first.id };
+}
+
+function momentOf(hours: number): string {
+  return new Date(Date.UTC(2020, 0, 20, 17) + hours * 3_600_000).toISOString();
+}
+
+function shaOf(job: number): string {
+  return job.toString(16).padStart(40, 'c0ffee');
+}
+
+/** The same numbers in every run, so that a failure can be looked at again. */
+function chanceOf(seed: number): Chance {
+  let state = seed * 2_654_435_761 + 12_345;
+  return (below) => {
+    state = (Math.imul(state ^ (state >>> 15), 2_246_822_519) + 0x9e3779b9) | 0;
+    return ((state ^ (state >>> 13)) >>> 0) % below;
+  };
+}
+
+async function sideBySide(count: number, work: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next++; index < count; index = next++) await work(index);
+  };
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane));
+}
+
+async function judged(bundle: string, fingerprint: string | null) {
+  const [script, product] = [
+    await runVerifyScript(bundle, tools, fingerprint),
+    await runVerify(bundle, join(folder, 'spool'), fingerprint),
+  ];
+  return { script, product, codes: [script.code, product.code] };
+}
+
+describe('verify.sh with stock tools alone, and everlog verify --bundle', () => {
+  test(`agree that ${GOOD_BUNDLES} bundles are sound`, async () => {
+    const { store, pin } = await makeEvidence('archive', DIGEST_SIZES);
+    await sideBySide(GOOD_BUNDLES, async (index) => {
+      const bundle = join(folder, `good-${index}`);
+      const chance = chanceOf(index);
+      const filters =
+        index % 2 === 0
+          ? { repo: { owner: 'octo-org', repo: `repo-${chance(REPOSITORIES)}` } }
+          : { shaPrefix: shaOf(1 + chance(JOBS)) };
+      const { report } = await exportTo(store, bundle, { filters });
+      expect(report.rows.map(({ status }) => status)).not.toContain('not_sealed');
+      const { script, product, codes } = await judged(bundle, index % 3 === 0 ? null : pin);
+      expect(codes, `${script.output}\n${product.output}`).toEqual([0, 0]);
+      expect(script.output.includes('UNPINNED')).toBe(index % 3 === 0);
+    });
+  });
+
+  test(`agree on findings in ${DAMAGED_BUNDLES} damaged bundles`, async () => {
+    const { store, pin } = await makeEvidence('small-archive', [5, 6]);
+    const whole = join(folder, 'whole');
+    await exportTo(store, whole, { filters: { repo: { owner: 'octo-org', repo: 'repo-1' } } });
+    expect(filesOf(whole).filter((file) => file.endsWith('.log.gz'))).toHaveLength(4);
+    const disagreed: string[] = [];
+    await sideBySide(DAMAGED_BUNDLES, async (index) => {
+      const damage = DAMAGES[index % DAMAGES.length];
+      if (damage === undefined) throw new Error('no such damage');
+      const bundle = join(folder, `damaged-${index}`);
+      cpSync(whole, bundle, { recursive: true });
+      damage.apply(bundle, chanceOf(index));
+      const { script, product, codes } = await judged(bundle, pin);
+      if (codes.join() === '4,4') return;
+      disagreed.push(`${index} ${damage.name}: ${codes.join()}\n${script.output}\n${product.output}`);
+    });
+    expect(disagreed).toEqual([]);
+  });
+});
