@@ -43,7 +43,7 @@ export function registerPurge(program: Command, done: (exit: number) => void): v
   program
     .command('purge')
     .description('remove the logs of jobs for good, with evidence: for leaked secrets and duties of erasure')
-    .requiredOption('--job <job>', 'HOST/ID, address or job id; can be repeated', collect, [])
+    .option('--job <job>', 'HOST/ID, address or job id; can be repeated', collect, [])
     .requiredOption('--reason <text>', 'why, for the custody object')
     .option('--record', 'the records too; the next revision leaves out what may tell of people')
     .option('--bypass-governance', 'pass over GOVERNANCE locks, with the right to it')
@@ -60,6 +60,8 @@ function collect(text: string, before: readonly string[]): readonly string[] {
 async function runPurge(command: PurgeCommand): Promise<number> {
   const reason = command.reason.trim();
   if (reason === '') throw giveUp('usage', '--reason is empty: say why, for whoever finds the logs gone');
+  if (command.job.length === 0)
+    throw giveUp('usage', '--job is missing: name each job by HOST/ID, its address or its id');
   const wanted = command.job.map(wantedOf);
   const options: PurgeOptions = {
     reason,
