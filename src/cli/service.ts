@@ -57,6 +57,12 @@ const CHECK_AGAIN_MS = 1_000;
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
   for (const name of config.unknownVariables)
     log.warn({ variable: name }, 'unknown variable: is it misspelt?');
+  if (config.proxies.httpsProxy !== null || config.proxies.httpProxy !== null) {
+    log.info(
+      {},
+      'behind a proxy the names of log hosts are checked, but not their addresses: the proxy resolves them',
+    );
+  }
   const metrics = createMetrics();
   const open = await openQueue(config, log);
   const stopping = new AbortController();
