@@ -109,9 +109,9 @@ describe('a ledger with holes', () => {
 
 test('entries that are not those of their digest are not believed', async () => {
   const folder = join(store.location.slice('file:'.length), 'ledger/digests/0000000004');
-  const [name = ''] = readdirSync(folder).filter((it) => it.endsWith('.gz'));
+  const name = entriesIn(folder);
   rmSync(join(folder, name));
-  const other = readdirSync(join(folder, '../0000000005')).filter((it) => it.endsWith('.gz'))[0] ?? '';
+  const other = entriesIn(join(folder, '../0000000005'));
   const bytes = await store.read(`ledger/digests/0000000005/${other}`);
   const chunks: Buffer[] = [];
   for await (const chunk of bytes?.body ?? []) chunks.push(Buffer.from(chunk));
@@ -126,4 +126,8 @@ function remove(from: number, to: number): void {
     const name = String(sequence).padStart(10, '0');
     rmSync(join(store.location.slice('file:'.length), `ledger/digests/${name}`), { recursive: true });
   }
+}
+
+function entriesIn(folder: string): string {
+  return readdirSync(folder).find((name) => name.endsWith('.gz')) ?? '';
 }
