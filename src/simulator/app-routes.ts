@@ -70,8 +70,8 @@ function showApp({ hub }: ApiRequest): Answer {
     name: 'Everlog (simulated)',
     owner: accountObject({ login: 'octo-org', id: 9_919, type: 'Organization' }, hub.links),
     html_url: `${hub.links.webUrl}/apps/everlog-simulated`,
-    permissions: { actions: 'read', metadata: 'read' },
-    events: ['workflow_job', 'workflow_run'],
+    permissions: hub.world.app.permissions,
+    events: hub.world.app.events,
     installations_count: hub.world.installations.size,
   });
 }

@@ -38,6 +38,11 @@ export class World {
   readonly repositories = new Map<number, Repository>();
   readonly runs = new Map<number, Run>();
   readonly jobs = new Map<number, Job>();
+  /** What the App itself is set to ask for; each installation has granted its own. */
+  readonly app: { permissions: Record<string, string>; events: string[] } = {
+    permissions: { actions: 'read', metadata: 'read' },
+    events: ['workflow_job', 'workflow_run'],
+  };
   /** Dates that `GET /versions` lists; null: the endpoint is not there, as on old GitHub Enterprise Server. */
   apiVersions: readonly string[] | null = ['2026-03-10', '2022-11-28'];
   /** Milliseconds since the epoch. */

@@ -12,7 +12,7 @@ import { check, type Checked, type Found } from './check.ts';
 const NOTE = 'doctor';
 const NOTE_KEPT_MS = 60_000;
 /** A server that has not answered by then is down. */
-const ANSWER_TIMEOUT_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 5_000;
 const LOOK_MS = 200;
 
 const DURABILITY: Readonly<Record<QueueDurability, Found>> = {
