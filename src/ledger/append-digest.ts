@@ -10,7 +10,7 @@ import { appendGaps, draftDigest, finishFiles, type DigestFiles, type DigestFram
 import { parseStandingDigest, serializeDigest } from './digest.ts';
 import type { Digest } from './formats.ts';
 import type { LedgerState } from './ledger-state.ts';
-import { openLineFile } from './line-file.ts';
+import { openLineFile, type LineFile } from './line-file.ts';
 import { openMerkleTree } from './merkle.ts';
 import type { Accounting, PendingCommits, SealNotes, Signer } from './ports.ts';
 import type { SealClaim } from './seal-claim.ts';
@@ -77,14 +77,7 @@ export async function appendDigest(
   options: { readonly final: boolean; readonly entriesMax?: number },
   whenCommitted: (appended: Extract<Appended, { outcome: 'appended' }>) => Promise<void>,
 ): Promise<Appended> {
-  const { spoolFolder } = deps;
-  const name = Buffer.from(deps.randomBytes(FILE_NAME_BYTES)).toString('hex');
-  const files: CollectionFiles = {
-    entries: await openLineFile(spoolFolder, { name: `entries-${name}`, gzip: true }),
-    gaps: await openLineFile(spoolFolder, { name: `gaps-${name}`, gzip: false }),
-    handled: await openLineFile(spoolFolder, { name: `handled-${name}`, gzip: false }),
-    tree: openMerkleTree(),
-  };
+  const files = await openFiles(deps);
   try {
     const findings: Finding[] = [];
     const entriesMax = options.entriesMax ?? ENTRIES_PER_DIGEST_MAX;
@@ -113,6 +106,25 @@ export async function appendDigest(
     return appended;
   } finally {
     await Promise.all([files.entries.close(), files.gaps.close(), files.handled.close()]);
+  }
+}
+
+async function openFiles({ spoolFolder, randomBytes }: AppendDeps): Promise<CollectionFiles> {
+  const unique = Buffer.from(randomBytes(FILE_NAME_BYTES)).toString('hex');
+  const opened: LineFile[] = [];
+  async function open(name: string, gzip: boolean): Promise<LineFile> {
+    const file = await openLineFile(spoolFolder, { name: `${name}-${unique}`, gzip });
+    opened.push(file);
+    return file;
+  }
+  try {
+    const entries = await open('entries', true);
+    const gaps = await open('gaps', false);
+    const handled = await open('handled', false);
+    return { entries, gaps, handled, tree: openMerkleTree() };
+  } catch (error) {
+    await Promise.all(opened.map((file) => file.close()));
+    throw error;
   }
 }
 

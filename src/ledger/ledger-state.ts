@@ -40,7 +40,7 @@ export async function openLedger(deps: LedgerStateDeps): Promise<LedgerState> {
   const last = await findLastDigest(store, (await pending.mark()) ?? 0);
   if (last === null) await registerFirstKey(store, signer, now());
   const keys = await listKeys(store);
-  const key = usableKey(keys, signer.keyId);
+  const key = usableKey(keys, signer.keyId, last?.digest.key_id);
   if (last !== null) await checkSignature(store, last, keys);
   if (deps.anchor !== null) await checkAnchor(deps, deps.anchor, last?.sequence ?? 0);
   return { last, keys, key };

@@ -14,16 +14,8 @@ import { openReport, type ReportDraft } from './report-draft.ts';
 import type { SealReport } from './seal-report.ts';
 import { readSealed, type Standing } from './standing-digests.ts';
 
-export type {
-  AccountedFor,
-  Accounting,
-  Anchor,
-  PendingCommits,
-  SealNotes,
-  Signer,
-  TimeStamper,
-} from './ports.ts';
-export type { Finding, FollowUp, SealedReport, SealReport } from './seal-report.ts';
+export type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from './ports.ts';
+export type { SealedReport, SealReport } from './seal-report.ts';
 
 export interface SealDeps {
   readonly store: ObjectStore;

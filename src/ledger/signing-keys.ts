@@ -67,6 +67,11 @@ export async function revokeKey(
   if (target === undefined) throw unknownKey(keyId, keys);
   if (target.revoked !== null)
     throw giveUp('signing_key_revoked', `key ${keyId} was revoked as of ${target.revoked.at} already`);
+  if (!keys.some((key) => key !== target && key.revoked === null && isOfItsLine(key)))
+    throw giveUp(
+      'usage',
+      `key ${keyId} is the only one that may seal: rotate it with \`everlog keys rotate\` first, then revoke it with the new one`,
+    );
   const statement = { key_id: keyId, revoked_at: at.toISOString(), reason };
   const object: RevocationObject = {
     schema: 'everlog.key-revocation/v1',
@@ -97,12 +102,16 @@ function isOfItsLine({ problem }: SigningKey): boolean {
 }
 
 /**
- * The key that may seal.
+ * The key that may seal. Where digests stand, `lastKeyId` is the last one's key: both are of one line.
  * @throws EverlogError `signing_key_unknown`, `signing_key_revoked`
  */
-export function usableKey(keys: readonly SigningKey[], keyId: string): SigningKey {
-  const key = keys.find((known) => known.keyId === keyId);
-  if (key === undefined || !isOfItsLine(key)) throw unknownKey(keyId, keys);
+export function usableKey(keys: readonly SigningKey[], keyId: string, lastKeyId?: string): SigningKey {
+  const line = lineOf(keys, keyId);
+  const [key] = line;
+  if (key === undefined || !line.every(isOfItsLine)) throw unknownKey(keyId, keys);
+  // Two that began the ledger at once with different keys: only one did.
+  if (lastKeyId !== undefined && lineOf(keys, lastKeyId).at(-1)?.keyId !== line.at(-1)?.keyId)
+    throw unknownKey(keyId, keys);
   if (key.revoked !== null) {
     throw giveUp(
       'signing_key_revoked',

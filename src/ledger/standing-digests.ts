@@ -49,10 +49,7 @@ export async function findLastNote(store: Pick<ObjectStore, 'list'>, hint: numbe
  * Reads a digest; null where there is none.
  * @throws EverlogError `ledger_damaged` when what stands there is no digest of that sequence
  */
-export async function readDigest(
-  store: Pick<ObjectStore, 'read'>,
-  sequence: number,
-): Promise<Standing | null> {
+async function readDigest(store: Pick<ObjectStore, 'read'>, sequence: number): Promise<Standing | null> {
   const key = digestKey(sequence);
   const found = await readObject(store, key, DIGEST_BYTES_MAX);
   if (found === null) return null;

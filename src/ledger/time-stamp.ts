@@ -38,7 +38,7 @@ export function openTimeStamper({ post, randomBytes }: TimeStamperOptions): Time
 }
 
 /** The DER of a TimeStampReq for a SHA-256, asking for the authority's certificate. */
-export function timeStampRequest(sha256: Uint8Array, nonce: Uint8Array): Buffer {
+function timeStampRequest(sha256: Uint8Array, nonce: Uint8Array): Buffer {
   return derValue(
     DER.sequence,
     derInteger(Uint8Array.of(1)),
@@ -54,7 +54,7 @@ function messageImprint(sha256: Uint8Array): Buffer {
 }
 
 /** What is wrong with a TimeStampResp; null when it is granted, for this hash, and answers this request. */
-export function problemWithResponse(body: Buffer, sha256: Uint8Array, nonce: Uint8Array): string | null {
+function problemWithResponse(body: Buffer, sha256: Uint8Array, nonce: Uint8Array): string | null {
   try {
     const [status, token] = members(only(derValues(body), DER.sequence));
     const granted = integerOf(members(status)[0]);

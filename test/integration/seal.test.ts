@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openFolderStore } from '../../src/archive/folder-object-store.ts';
@@ -7,7 +7,9 @@ import type { ObjectStore } from '../../src/archive/object-store.ts';
 import { bytesBody } from '../../src/archive/put-body.ts';
 import { seal, type SealDeps, type SealedReport, type SealOptions } from '../../src/ledger/seal.ts';
 import { demandAllSealed, folderFiles, readLedger } from '../support/ledger-oracle.ts';
+import { scaled } from '../support/everlog-under-test.ts';
 import {
+  accounted,
   commitJob,
   keptLog,
   memoryQueue,
@@ -17,6 +19,8 @@ import {
   type MemoryQueue,
 } from '../support/sealing-under-test.ts';
 import { openPemSigner } from '../../src/ledger/signer.ts';
+
+const OPENSSL = '/usr/bin/openssl';
 
 interface Site {
   readonly folder: string;
@@ -59,7 +63,7 @@ describe('sealing', () => {
     writeFileSync(pem, deps.signer.publicKeyPem);
     const place = join(folder, 'ledger/digests/0000000001');
     const args = ['pkeyutl', '-verify', '-pubin', '-rawin', '-inkey', pem, '-in', join(place, 'digest.json')];
-    const checked = spawnSync('openssl', [...args, '-sigfile', join(place, `${sha256}.sig`)]);
+    const checked = spawnSync(OPENSSL, [...args, '-sigfile', join(place, `${sha256}.sig`)]);
     expect(checked.stdout.toString()).toContain('Signature Verified Successfully');
     expect(checked.status).toBe(0);
   });
@@ -124,6 +128,85 @@ describe('sealing', () => {
     const once = { ...deps, now: () => new Date(Date.now() + 7 * 24 * 3_600_000) };
     expect(await sealed(once, { final: false, entriesMax: 10 })).toMatchObject({ listed: true });
     await demandAllSealed(folderFiles(folder));
+  });
+
+  it('seals nothing twice in an archive that was copied, where everything is new', async () => {
+    const { folder, store, queue, deps } = await makeSite();
+    for (let job = 1; job <= 12; job += 1) await commitJob(store, queue, job);
+    await sealed(deps);
+    const later = new Date(Date.now() + 7 * 24 * 3_600_000);
+    for (const key of folderFiles(folder).keys()) utimesSync(join(folder, key), later, later);
+    queue.lose();
+    const moved = { ...deps, now: () => new Date(later.getTime() + 60_000) };
+    expect(await sealed(moved)).toMatchObject({ entries: 0, listed: true });
+    await demandAllSealed(folderFiles(folder));
+  });
+
+  it('lists the archive again when the pending commits were dropped under its hands', async () => {
+    const { folder, store, queue, deps } = await makeSite();
+    await sealed(deps);
+    await commitJob(store, queue, 1);
+    const dropping: SealDeps = {
+      ...deps,
+      accounting: {
+        read: async () => {
+          await commitJob(store, queue, 2);
+          queue.lose();
+          return { reconciledThrough: null, pending: 0, failed: 0, gaps: [] };
+        },
+      },
+    };
+    expect(await sealed(dropping)).toMatchObject({ sequence: 2, entries: 1 });
+    expect(await sealed(deps)).toMatchObject({ sequence: 3, entries: 1, listed: true });
+    expect(await sealed(deps)).toMatchObject({ sequence: 4, entries: 0, listed: false });
+    await demandAllSealed(folderFiles(folder));
+  });
+
+  it('lets no clock that goes back turn the ledger back', async () => {
+    let atMs = Date.parse('2030-01-01T10:00:00Z');
+    const { folder, store, queue, deps } = await makeSite({ now: () => new Date(atMs) });
+    for (let round = 1; round <= 3; round += 1) {
+      await commitJob(store, queue, round);
+      await sealed(deps);
+      atMs -= 3_600_000;
+    }
+    const { digests } = await demandAllSealed(folderFiles(folder));
+    expect(new Set(digests.map(({ created_at }) => created_at))).toEqual(
+      new Set(['2030-01-01T10:00:00.000Z']),
+    );
+  });
+
+  it('stays within 4,096 bytes whatever is missing', async () => {
+    const gaps = scaled(50_000, 1_000_000);
+    const gap = {
+      host: 'github.com',
+      owner: 'o'.repeat(39),
+      repo: 'r'.repeat(100),
+      repository_id: Number.MAX_SAFE_INTEGER,
+      run_id: 1,
+      run_attempt: 1,
+      job_id: 1,
+      jobs: 1,
+      reason: 'failed',
+      since: '2026-11-20T00:00:00Z',
+    };
+    function* missing() {
+      for (let index = 1; index <= gaps; index += 1) yield { ...gap, job_id: index };
+    }
+    const { folder, deps } = await makeSite({ accounting: accounted(missing()) });
+    expect(await sealed(deps)).toMatchObject({ gaps });
+    const { digests } = await readLedger(folderFiles(folder));
+    expect(digests[0]?.completeness.gaps?.count).toBe(gaps);
+    expect(digests[0]?.gapLines.at(-1)).toEqual({ ...gap, job_id: gaps });
+  });
+
+  it('leaves no files in the spool, and says so when it cannot use it', async () => {
+    const spoolFolder = testFolder();
+    const { deps } = await makeSite({ spoolFolder });
+    await sealed(deps);
+    expect(readdirSync(spoolFolder)).toEqual([]);
+    const nowhere = seal({ ...deps, spoolFolder: join(spoolFolder, 'gone') }, { final: false });
+    await expect(nowhere).rejects.toThrow(/EVERLOG_SPOOL_DIR/);
   });
 
   it('is closed by a final digest', async () => {

@@ -18,6 +18,8 @@ export interface TimeStampAuthority {
   readonly queries: readonly Buffer[];
 }
 
+const OPENSSL = '/usr/bin/openssl';
+
 const TSA_CONFIG = `
 [tsa]
 default_tsa = test_tsa
@@ -41,7 +43,7 @@ distinguished_name = name
 export async function startTimeStampAuthority(): Promise<TimeStampAuthority> {
   const folder = mkdtempSync(join(tmpdir(), 'everlog-tsa-'));
   const openssl = (...args: readonly string[]): Buffer =>
-    execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    execFileSync(OPENSSL, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   writeFileSync(join(folder, 'tsa.cnf'), TSA_CONFIG);
   writeFileSync(join(folder, 'serial'), '01\n');
   const key = [
@@ -93,6 +95,6 @@ export async function startTimeStampAuthority(): Promise<TimeStampAuthority> {
 /** What `openssl ts -verify` says of a time stamp of a file. */
 export function verifyTimeStamp(reply: string, data: string, certificate: string): string {
   const args = ['ts', '-verify', '-in', reply, '-data', data, '-CAfile', certificate];
-  const { stdout, stderr } = spawnSync('openssl', args);
+  const { stdout, stderr } = spawnSync(OPENSSL, args);
   return `${stdout.toString()}${stderr.toString()}`;
 }
