@@ -141,7 +141,9 @@ async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog
     });
     if (put.outcome === 'created') return { key, record, written: true };
     const standing = await recordAt(store, key, commit.address, revision);
-    if (saysTheSame(standing, record)) return { key, record: standing, written: false };
+    // A job that is erased while its log is fetched stays erased.
+    if (saysTheSame(standing, record) || standing.outcome === 'erased')
+      return { key, record: standing, written: false };
     prior = { key, address: commit.address, revision, record: standing };
   }
   throw new Error(`more than ${REVISIONS_MAX} records of job ${commit.address.jobId}`);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import type { CustodyObject } from './custody-format.ts';
-import { parseRecord } from './record.ts';
+import { momentOf, parseRecord } from './record.ts';
 import type { StoredRecord } from './find-records.ts';
 import { logKey, parseKey, recordKey, type JobAddress } from './keys.ts';
 import { readWhole, type ListedVersion, type ObjectStore } from './object-store.ts';
@@ -24,7 +24,11 @@ export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): P
   const claims = new Map<string, string>();
   const noteLog = (bytes: Uint8Array): void => {
     const parsed = parseRecord(bytes);
-    if (!parsed.ok || parsed.record.log === null) return;
+    if (!parsed.ok) return;
+    // Also of a log that no record names: a fetch may have stored it after the job was erased.
+    const [day] = /^\d{4}-\d{2}-\d{2}/.exec(momentOf(parsed.record)) ?? [];
+    if (day !== undefined) logDays.add(day);
+    if (parsed.record.log === null) return;
     const { key, version_id, stored_sha256 } = parsed.record.log;
     const log = parseKey(key);
     if (log?.type !== 'log' || !isSameJob(log.address, address)) return;

@@ -3,8 +3,6 @@
  * order is the order in the files. Hashes are SHA-256 in lower-case hex unless said otherwise; times are RFC 3339 in UTC.
  */
 
-export type { Custody, CustodyObject } from '../archive/custody-format.ts';
-
 /** One line of an entries file: an object of the archive that was committed since the last digest. */
 export interface LedgerEntry {
   readonly type: 'record' | 'run' | 'custody';

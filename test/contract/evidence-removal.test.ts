@@ -1,5 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
+import { commitLog } from '../../src/archive/commit.ts';
+import { bytesBody } from '../../src/archive/put-body.ts';
 import { parseCustody } from '../../src/archive/custody-format.ts';
 import { expire, type ExpiryOptions } from '../../src/archive/expiry.ts';
 import { openFolderStore } from '../../src/archive/folder-object-store.ts';
@@ -201,6 +204,33 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     expect(await keysBelow(store, job.log?.key ?? '')).toEqual([]);
     const result = await purgeJob(store, 1);
     expect((await recordAt(store, result?.erased[0])).outcome).toBe('erased');
+  });
+
+  test('a log that is fetched while its job is erased brings nothing back, and goes with the next purge', async () => {
+    const store = await open();
+    const absent = makeAbsence('unavailable', { job_id: 1 });
+    const key = await storeRecord(store, absent);
+    const address = {
+      host: 'github.com',
+      owner: 'octo-org',
+      repo: 'octo-repo',
+      runId: absent.run_id,
+      runAttempt: 1,
+      jobId: 1,
+    };
+    const prior = { key, address, revision: 1, record: absent };
+    expect(await purgeJob(store, 1)).toMatchObject({
+      removed: 0,
+      erased: [expect.stringContaining('.r2.json')],
+    });
+    const stored = gzipSync('the token is hunter2\n');
+    const { revision: _revision, supersedes: _supersedes, log: _log, ...draft } = makeRecord({ job_id: 1 });
+    const ready = { body: bytesBody(stored), sha256: 'a'.repeat(64), bytes: 21, lines: 1 };
+    const late = await commitLog(store, { address, dt: '2020-01-20', draft, prior }, ready);
+    expect(late).toMatchObject({ written: false, record: { outcome: 'erased', revision: 2 } });
+    expect(await keysBelow(store, 'v1/logs/')).toHaveLength(1);
+    expect(await purgeJob(store, 1)).toMatchObject({ removed: 1, erased: [] });
+    expect(await keysBelow(store, 'v1/logs/')).toEqual([]);
   });
 
   test('a job seen under two names and attempts is erased everywhere', async () => {

@@ -18,7 +18,7 @@ export function examineConfiguration(config: Config): Promise<Checked> {
     return {
       status: 'warning',
       detail: `${names}: no such setting`,
-      fix: 'correct the name, or remove it; docs/configuration.md lists them all',
+      fix: 'correct the name, or remove it; README.md lists them all',
     };
   });
 }
