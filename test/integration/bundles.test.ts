@@ -1,4 +1,5 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { sign } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/archive/folder-object-store.ts';
@@ -8,7 +9,7 @@ import { DAMAGES, filesOf, type Chance } from '../support/bundle-damage.ts';
 import { exportTo, makeToolFolder, runVerify, runVerifyScript } from '../support/bundle-under-test.ts';
 import { scaled } from '../support/everlog-under-test.ts';
 import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
-import { beginLedger, recordKeyOf } from '../support/small-ledger.ts';
+import { beginLedger, makeKey, recordKeyOf } from '../support/small-ledger.ts';
 
 /** Of each kind, by chance. */
 const GOOD_BUNDLES = scaled(6, 100);
@@ -93,6 +94,57 @@ async function sideBySide(count: number, work: (index: number) => Promise<void>)
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane));
 }
 
+/** What a bundle may try with whoever checks it; `mark` is a file that no check makes. */
+const HOSTILE_BUNDLES: Readonly<Record<string, (bundle: string, mark: string) => void>> = {
+  count(bundle, mark) {
+    const digest = join(bundle, 'ledger/digests/0000000001/digest.json');
+    editJson(digest, (it) => ({
+      ...it,
+      entries: { count: `a[$(: >${mark})]`, merkle_root: `$(: >${mark})` },
+    }));
+  },
+  index(bundle, mark) {
+    const paths = join(bundle, 'entries/0000000001.paths.ndjson');
+    const [first = '', ...rest] = readFileSync(paths, 'utf8').split('\n');
+    writeFileSync(
+      paths,
+      [JSON.stringify({ ...JSON.parse(first), index: `a[$(: >${mark})]` }), ...rest].join('\n'),
+    );
+  },
+  size(bundle, mark) {
+    const record = filesOf(bundle).find((file) => file.startsWith('v1/records/')) ?? '';
+    editJson(join(bundle, record), (it) => ({
+      ...it,
+      log: { bytes: `a[$(: >${mark})]`, key: `$(: >${mark})` },
+    }));
+  },
+  text(bundle, mark) {
+    const digest = join(bundle, 'ledger/digests/0000000001/digest.json');
+    const text = `\u001b]0;title\u0007$(: >${mark})\n\u202e`;
+    editJson(digest, (it) => ({ ...it, key_id: text, created_at: text, stream: text }));
+    mkdirSync(join(bundle, 'v1', text), { recursive: true });
+    writeFileSync(join(bundle, 'v1', text, '-rf *'), text);
+  },
+  /** The key's own signed statement, with a stranger named as the key before it where the signature does not reach. */
+  predecessor(bundle) {
+    const stranger = makeKey();
+    const [file = ''] = filesOf(bundle).filter((it) => /^ledger\/keys\/[0-9a-f]{64}\.json$/.test(it));
+    editJson(join(bundle, file), (it) => ({ ...it, reason: '', previous_key_id: stranger.id }));
+    const statement = `everlog.key/v1\n${stranger.id}\n${momentOf(0)}\n\n`;
+    const signature = sign(null, Buffer.from(statement), stranger.privatePem).toString('base64');
+    const key = {
+      schema: 'everlog.key/v1',
+      key_id: stranger.id,
+      algorithm: 'Ed25519',
+      public_key: stranger.publicPem,
+      not_before: momentOf(0),
+      previous_key_id: null,
+      signatures: [{ key_id: stranger.id, signature }],
+    };
+    writeFileSync(join(bundle, `ledger/keys/${stranger.id}.json`), `${JSON.stringify(key)}\n`);
+  },
+};
+
 async function judged(bundle: string, fingerprint: string | null) {
   const [script, product] = [
     await runVerifyScript(bundle, tools, fingerprint),
@@ -137,4 +189,24 @@ describe('verify.sh with stock tools alone, and everlog verify --bundle', () => 
     });
     expect(disagreed).toEqual([]);
   });
+
+  test.each(Object.entries(HOSTILE_BUNDLES))(
+    'take what is in a bundle for data: %s',
+    async (name, change) => {
+      const { store, pin } = await makeEvidence(`hostile-archive-${name}`, [2]);
+      const bundle = join(folder, `hostile-${name}`);
+      await exportTo(store, bundle);
+      const mark = join(folder, `mark-${name}`);
+      change(bundle, mark);
+      const { script, product, codes } = await judged(bundle, pin);
+      expect(codes, `${script.output}\n${product.output}`).toEqual([4, 4]);
+      expect(script.output).not.toContain('broke off');
+      expect(script.output).toMatch(/^[\n -~]*$/);
+      expect(existsSync(mark)).toBe(false);
+    },
+  );
 });
+
+function editJson(file: string, edit: (value: Record<string, unknown>) => unknown): void {
+  writeFileSync(file, `${JSON.stringify(edit(JSON.parse(readFileSync(file, 'utf8'))))}\n`);
+}
