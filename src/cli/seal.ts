@@ -58,7 +58,7 @@ function exitOf(sealed: Sealed, final: boolean): number {
 }
 
 /** The document of `--json`. */
-export function sealDocument(sealed: Sealed): Record<string, unknown> {
+function sealDocument(sealed: Sealed): Record<string, unknown> {
   if (sealed.outcome === 'closed')
     return {
       outcome: 'closed',

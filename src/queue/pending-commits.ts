@@ -28,7 +28,7 @@ export interface PendingCommits {
  * More keys than this are dropped with the mark, and the archive is listed instead: where nobody seals, the queue server's
  * memory is bounded. A key takes about 250 bytes.
  */
-export const PENDING_MAX = 1_000_000;
+const PENDING_MAX = 1_000_000;
 /** Keys in one command, so that no command holds up the server for long. */
 const KEYS_PER_COMMAND = 1_000;
 /** Counting a large table takes time: the bound is looked at once in so many added keys. */

@@ -28,7 +28,7 @@ export interface RedisStorageOptions {
   readonly log: Log;
   /** The clock of budgets and counts; the system's when none is given. */
   readonly now?: () => Date;
-  /** Most keys in the pending set; `PENDING_MAX` when none is given. */
+  /** Most keys in the pending set; a million when none is given. */
   readonly pendingMax?: number;
 }
 

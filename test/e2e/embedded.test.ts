@@ -13,6 +13,7 @@ import {
   type EverlogProcess,
   type Stage,
 } from '../support/everlog-under-test.ts';
+import { demandAllSealed, folderFiles } from '../support/ledger-oracle.ts';
 import { spawnEverlog } from '../support/processes.ts';
 import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
@@ -114,6 +115,13 @@ test(
     expect(rest).toEqual([]);
     expect((await queueAtRest(everlog, DONE_TIMEOUT_MS)).failed).toBe(0);
     await expectWhole(site, jobs);
+    // What the killed processes had committed has its entries too.
+    expect((await everlog.process.stop()).code).toBe(0);
+    const seal = spawnEverlog(['seal'], site.env, { cwd: site.cwd });
+    stage.defer(() => seal.kill('SIGKILL'));
+    expect({ ...(await seal.exited), stderr: seal.stderr() }).toMatchObject({ code: 0 });
+    const { sealed } = await demandAllSealed(folderFiles(join(site.cwd, 'data/archive')));
+    expect(sealed.length).toBeGreaterThanOrEqual(jobs.length);
   },
   DONE_TIMEOUT_MS * 2,
 );

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import {
   bucketArchive,
@@ -17,10 +18,13 @@ import {
   queueAtRest,
   s3Settings,
   scaled,
+  type Environment,
   type EverlogProcess,
 } from '../support/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { s3Client, type S3Server } from '../support/s3-connection.ts';
+import { newKeyPem } from '../support/sealing-under-test.ts';
 import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
 
 /** One receiver and two workers on a real Redis and a real S3. */
@@ -38,6 +42,7 @@ interface Service {
   readonly workers: readonly EverlogProcess[];
   readonly archive: ArchiveUnderTest;
   readonly simulator: Simulator;
+  readonly env: Environment;
 }
 
 const stage = openStage();
@@ -69,13 +74,22 @@ async function startService(): Promise<Service> {
     stage.everlog(['work'], env),
   ]);
   simulator.deliveries.url = serve.webhooksUrl;
-  return { serve, workers, simulator, archive: bucketArchive(client, bucket, PREFIX) };
+  return { serve, workers, simulator, env, archive: bucketArchive(client, bucket, PREFIX) };
+}
+
+/** Runs a command to its good end; gives the last line that it prints. */
+async function command(args: readonly string[], env: Environment): Promise<unknown> {
+  const child = spawnEverlog(args, env);
+  stage.defer(() => child.kill('SIGKILL'));
+  const { code } = await child.exited;
+  expect({ code, stderr: child.stderr() }).toMatchObject({ code: 0 });
+  return JSON.parse(child.stdout().trimEnd().split('\n').at(-1) ?? '');
 }
 
 test(
-  `${MIXED_JOBS} jobs of many sizes stand in the bucket byte for byte`,
+  `${MIXED_JOBS} jobs of many sizes stand in the bucket byte for byte, sealed and verified`,
   async () => {
-    const { simulator, archive, serve } = await startService();
+    const { simulator, archive, serve, env } = await startService();
     // Every tenth log is a generated one, as a runner writes it.
     const jobs = addSampleJobs(simulator, MIXED_JOBS, (index) =>
       index % 10 === 9 ? undefined : sampleLog(SAMPLE_SIZES[index % SAMPLE_SIZES.length] ?? 0, index),
@@ -90,6 +104,15 @@ test(
       archive,
       jobs.map((id) => placesOfJob(simulator, id)),
     );
+    const keyed = { ...env, EVERLOG_SIGNING_KEY: newKeyPem() };
+    const sealed = z
+      .looseObject({ sequence: z.literal(1), entries: z.number() })
+      .parse(await command(['seal', '--json'], keyed));
+    expect(sealed.entries).toBeGreaterThanOrEqual(jobs.length);
+    const { summary } = z
+      .object({ summary: z.looseObject({ findings: z.literal(0), entries: z.number() }) })
+      .parse(await command(['verify', '--json'], env));
+    expect(summary.entries).toBe(sealed.entries);
     await stage.close();
   },
   DONE_TIMEOUT_MS + 60_000,
