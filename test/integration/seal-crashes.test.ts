@@ -92,7 +92,7 @@ describe.each([
       const anchor = await openFolderStore({ folder: anchorFolder });
       const deps = sealerOf(store, queue, { anchor });
       for (let round = 0; round < before; round += 1) await seal(deps, { final: false });
-      for (let job = 1; job <= 4; job += 1) await commitJob(store, queue, job);
+      for (let job = 1; job <= 2; job += 1) await commitJob(store, queue, job);
       const ending = endingAt(deps, nth, takesPlace);
       wasEnded = await seal(ending.deps, { final: false }).then(
         (report) => report.outcome === 'sealed' && report.anchor.state === 'behind',
@@ -128,7 +128,7 @@ describe('rival sealers', () => {
     const writer = store();
     let job = 0;
     const digests = new Set<number>();
-    for (let round = 0; round < scaled(6, 60); round += 1) {
+    for (let round = 0; round < scaled(4, 60); round += 1) {
       const commits = Array.from({ length: 30 }, () => commitJob(writer, queue, (job += 1)));
       const reports = await Promise.all(rivals.map((deps) => seal(deps, { final: false })));
       for (const report of reports) if (report.outcome === 'sealed') digests.add(report.sequence);
@@ -137,7 +137,7 @@ describe('rival sealers', () => {
     for (const deps of rivals) await seal(deps, { final: false });
     const ledger = await demandAllSealed(files);
     // Every report was of a digest of its own.
-    expect(digests.size).toBe(scaled(6, 60) * 2);
+    expect(digests.size).toBe(scaled(4, 60) * 2);
     expect(ledger.digests).toHaveLength(digests.size + 2);
     expect(ledger.sealed).toHaveLength(job);
   });

@@ -167,13 +167,13 @@ async function readOne(
   const inOrder = [...lines].sort((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
   demand(JSON.stringify(inOrder) === JSON.stringify(lines), 'entries are not in order');
   for (const entry of lines) await checkEntry(files, keys, entry);
-  const gapLines = [];
+  let gapLines: readonly Readonly<Record<string, unknown>>[] = [];
   if (completeness.gaps !== null) {
     const gaps = await files.bytes(folderOf(sequence) + completeness.gaps.file);
     demand(sha256(gaps) === completeness.gaps.sha256, 'gaps file');
     const parsed = linesIn(gaps).map((line) => z.record(z.string(), z.unknown()).parse(JSON.parse(line)));
     demand(parsed.length === completeness.gaps.count, 'gaps count');
-    gapLines.push(...parsed);
+    gapLines = parsed;
   }
   return { ...digest, raw, lines, gapLines };
 }
