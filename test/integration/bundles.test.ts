@@ -128,7 +128,7 @@ const HOSTILE_BUNDLES: Readonly<Record<string, (bundle: string, mark: string) =>
   /** The key's own signed statement, with a stranger named as the key before it where the signature does not reach. */
   predecessor(bundle) {
     const stranger = makeKey();
-    const [file = ''] = filesOf(bundle).filter((it) => /^ledger\/keys\/[0-9a-f]{64}\.json$/.test(it));
+    const file = filesOf(bundle).find((it) => /^ledger\/keys\/[0-9a-f]{64}\.json$/.test(it)) ?? '';
     editJson(join(bundle, file), (it) => ({ ...it, reason: '', previous_key_id: stranger.id }));
     const statement = `everlog.key/v1\n${stranger.id}\n${momentOf(0)}\n\n`;
     const signature = sign(null, Buffer.from(statement), stranger.privatePem).toString('base64');

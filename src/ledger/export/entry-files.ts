@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { digestKey } from '../../archive/keys.ts';
 import type { BundleFolder } from './bundle-folder.ts';
 import { auditPathsPath, entryLinesPath } from './bundle-layout.ts';
@@ -5,11 +6,15 @@ import type { PathLine } from './bundle-layout.ts';
 import type { StoredDigest } from './digests.ts';
 import type { SealedLine } from './sealed-lines.ts';
 
+/** A line of a bundle's entries and of its paths; written out only when its turn comes. */
 interface Line {
   readonly index: number;
-  readonly entry: string;
-  readonly path: string;
+  readonly entry: () => Buffer;
+  readonly path: () => string;
 }
+
+/** Lines written at once: few writes, little memory. */
+const LINES_AT_ONCE = 256;
 
 /** The entry lines of a bundle, by digest, and the digests they came from. */
 export class EntryFiles {
@@ -32,8 +37,12 @@ export class EntryFiles {
     if (!this.#digests.has(sequence)) await this.#folder.write(digestKey(sequence), digest.bytes);
     this.#digests.set(sequence, digest);
     const all = [...standing, ...lines.map(lineOf)].sort((a, b) => a.index - b.index);
-    await this.#folder.write(entryLinesPath(sequence), joined(all.map(({ entry }) => entry)));
-    await this.#folder.write(auditPathsPath(sequence), joined(all.map(({ path }) => path)));
+    await this.#write(entryLinesPath(sequence), all, (line) => line.entry());
+    await this.#write(auditPathsPath(sequence), all, (line) => Buffer.from(line.path()));
+  }
+
+  async #write(path: string, lines: readonly Line[], bytesOf: (line: Line) => Buffer): Promise<void> {
+    await this.#folder.copy(path, Readable.from(chunksOf(lines, bytesOf), { objectMode: false }));
   }
 
   async #read(sequence: number): Promise<Line[]> {
@@ -43,23 +52,26 @@ export class EntryFiles {
     const pathLines = linesIn(paths ?? null);
     return linesIn(entries ?? null).map((entry, at) => {
       const path = pathLines[at] ?? '';
-      return { index: Number(/^\{"index":(\d+),/.exec(path)?.[1]), entry, path };
+      const index = Number(/^\{"index":(\d+),/.exec(path)?.[1]);
+      // Latin-1 keeps every byte as it is, whatever the line holds.
+      return { index, entry: () => Buffer.from(entry, 'latin1'), path: () => path };
     });
   }
 }
 
-function lineOf({ line, leaf }: SealedLine): Line {
-  const path: PathLine = {
-    index: leaf.index,
-    leaf: leaf.leaf.toString('hex'),
-    path: leaf.path.map((hash) => hash.toString('hex')),
-  };
-  // Latin-1 keeps every byte as it is, whatever the line holds.
-  return { index: leaf.index, entry: line.toString('latin1'), path: JSON.stringify(path) };
+function* chunksOf(lines: readonly Line[], bytesOf: (line: Line) => Buffer): Generator<Buffer> {
+  const lineFeed = Buffer.from('\n');
+  for (let at = 0; at < lines.length; at += LINES_AT_ONCE) {
+    yield Buffer.concat(lines.slice(at, at + LINES_AT_ONCE).flatMap((line) => [bytesOf(line), lineFeed]));
+  }
 }
 
-function joined(lines: readonly string[]): Buffer {
-  return Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1');
+function lineOf({ line, leaf }: SealedLine): Line {
+  return { index: leaf.index, entry: () => line, path: () => JSON.stringify(pathLineOf(leaf)) };
+}
+
+function pathLineOf({ index, leaf, path }: SealedLine['leaf']): PathLine {
+  return { index, leaf: leaf.toString('hex'), path: path.map((hash) => hash.toString('hex')) };
 }
 
 function linesIn(bytes: Buffer | null): string[] {
