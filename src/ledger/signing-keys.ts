@@ -12,6 +12,7 @@ import {
   type SigningKey,
 } from './key-files.ts';
 import type { Signer } from './ports.ts';
+import { findLastDigest, findLastNote } from './standing-digests.ts';
 
 export { listKeys, type SigningKey } from './key-files.ts';
 
@@ -31,7 +32,7 @@ export async function registerFirstKey(store: ObjectStore, signer: Signer, now: 
 /**
  * Makes `next` the key that follows `current`: writes its file, signed by both. From then on `next` may seal.
  * @throws EverlogError `signing_key_unknown` when `current` is not of this ledger; `signing_key_revoked`; `usage` when `next`
- *   is already there.
+ *   is already there, or the last digest has no note yet.
  */
 export async function rotateKey(
   store: ObjectStore,
@@ -40,6 +41,7 @@ export async function rotateKey(
 ): Promise<SigningKey> {
   const keys = await listKeys(store);
   usableKey(keys, current.keyId);
+  await checkNotes(store);
   if (keys.some(({ keyId }) => keyId === next.keyId)) {
     throw giveUp('usage', `key ${next.keyId} is a key of this ledger already: rotate to a new one`);
   }
@@ -48,6 +50,16 @@ export async function rotateKey(
   if (written === undefined || written.problem !== null)
     throw giveUp('ledger_damaged', `the file of key ${next.keyId} is not what was written`);
   return written;
+}
+
+/** The note on a digest is by the digest's own key: one that a crash left out must be written while that key still seals. */
+async function checkNotes(store: ObjectStore): Promise<void> {
+  const last = await findLastDigest(store, 0);
+  if (last === null || (await findLastNote(store, last.sequence)) >= last.sequence) return;
+  throw giveUp(
+    'usage',
+    `digest ${last.sequence} has no checkpoint note yet: run \`everlog seal\` with the present key, then rotate`,
+  );
 }
 
 /**

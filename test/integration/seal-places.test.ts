@@ -204,6 +204,20 @@ describe('keys over a ledger’s life', () => {
   });
 });
 
+describe('a rotation', () => {
+  it('waits for the note on the last digest, which only the present key can sign', async () => {
+    const { folder, store, deps } = await anchoredSite();
+    await sealed({ ...deps, anchor: null });
+    rmSync(join(folder, 'ledger/checkpoints/0000000001.note'));
+    const rotation = { current: deps.signer, next: openPemSigner(newKeyPem()) };
+    await expect(rotateKey(store, rotation, new Date())).rejects.toThrow(/run `everlog seal`/);
+    await sealed(deps);
+    await rotateKey(store, rotation, new Date());
+    await sealed({ ...deps, signer: rotation.next });
+    await readLedger(folderFiles(folder));
+  });
+});
+
 describe('on a real S3 server', () => {
   it(
     'seals versions of locked objects, whether it refuses a second object or not',

@@ -124,6 +124,14 @@ describe('signing keys', () => {
     },
   );
 
+  it('are not revoked where none would be left to seal', async () => {
+    const store = await openFolderStore({ folder: testFolder() });
+    const signer = openPemSigner(newKeyPem());
+    await registerFirstKey(store, signer, NOW);
+    const revoked = revokeKey(store, { keyId: signer.keyId, signer, reason: 'leaked', at: NOW });
+    await expect(revoked).rejects.toThrow(/everlog keys rotate.*first/);
+  });
+
   it('are not taken away by a revocation that nobody entitled signed', async () => {
     const { folder, store, signers } = await rotated();
     const [first] = signers;
