@@ -51,7 +51,7 @@ export interface ChoosingHooks {
 }
 
 /** Records of one export: about a kilobyte of memory each, and a folder that people can still handle. */
-export const RECORDS_MAX = 100_000;
+const RECORDS_MAX = 100_000;
 /** Revisions of one job; more mean that something writes without end. */
 const REVISIONS_MAX = 1_000;
 

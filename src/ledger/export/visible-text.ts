@@ -7,7 +7,7 @@ const ACTING = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
  * A name that somebody else chose, as people may safely look at it: what would act or stay hidden (controls, marks that turn the
  * reading order around, characters without width) is written out as `\u{202e}`.
  */
-export function visibleText(text: string): string {
+function visibleText(text: string): string {
   let shown = '';
   let count = 0;
   for (const character of text) {
