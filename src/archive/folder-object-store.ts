@@ -56,6 +56,7 @@ function folderStore(
   }
   return {
     location: `file:${folder}`,
+    canKeepVersions: false,
     putIfAbsent: async (key, body) => {
       checkFolderKey(key);
       const outcome = await guarded(() => writer.write(key, body));

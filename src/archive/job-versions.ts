@@ -4,7 +4,10 @@ import type { CustodyObject } from './custody-format.ts';
 import { momentOf, parseRecord } from './record.ts';
 import type { StoredRecord } from './find-records.ts';
 import { logKey, parseKey, recordKey, type JobAddress } from './keys.ts';
-import { readWhole, type ListedVersion, type ObjectStore } from './object-store.ts';
+import { readWhole, type ListedVersion, type ObjectHead, type ObjectStore } from './object-store.ts';
+
+/** Logs of one job at most; a writer stops there. */
+const REVISIONS_MAX = 100;
 
 /** One stored version of a record or log of a job; what removes and what holds go by versions, so that nothing is left. */
 export interface JobVersion {
@@ -22,6 +25,7 @@ export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): P
   const recordVersions = await listed(store, recordStem(address), address, 'record');
   const logDays = new Set<string>();
   const claims = new Map<string, string>();
+  const named = new Set<string>();
   const noteLog = (bytes: Uint8Array): void => {
     const parsed = parseRecord(bytes);
     if (!parsed.ok) return;
@@ -33,6 +37,7 @@ export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): P
     const log = parseKey(key);
     if (log?.type !== 'log' || !isSameJob(log.address, address)) return;
     logDays.add(log.dt);
+    named.add(key);
     claims.set(nameOf(key, version_id), stored_sha256);
   };
   noteLog(newest.bytes);
@@ -45,7 +50,10 @@ export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): P
   }
   const logs: JobVersion[] = [];
   for (const dt of logDays) {
-    for (const version of await listed(store, logStem(address, dt), address, 'log')) {
+    const versions = store.canKeepVersions
+      ? await listed(store, logStem(address, dt), address, 'log')
+      : await logsOf(store, address, dt, named);
+    for (const version of versions) {
       const sha256 = version.isDeleteMarker ? null : await storedHash(store, version, claims);
       logs.push({ ...versionOf(version), type: 'log', sha256 });
     }
@@ -109,6 +117,37 @@ function versionOf({
   isDeleteMarker,
 }: ListedVersion): Pick<JobVersion, 'key' | 'versionId' | 'isDeleteMarker'> {
   return { key, versionId, isDeleteMarker };
+}
+
+/**
+ * The logs of one day in a store without versions: those that records name, and those from the first on. A folder of a day may
+ * have so many files that listing it for each job would take for ever.
+ */
+async function logsOf(
+  store: ObjectStore,
+  address: JobAddress,
+  dt: string,
+  named: ReadonlySet<string>,
+): Promise<ListedVersion[]> {
+  const found: ListedVersion[] = [];
+  const keys = new Set([...named].filter((key) => key.startsWith(logStem(address, dt))));
+  const looksMin = keys.size + 1;
+  for (let revision = 1; revision <= REVISIONS_MAX; revision += 1) {
+    const key = logKey(address, dt, revision);
+    const head = await store.head(key);
+    if (head === null && revision > looksMin) break;
+    keys.delete(key);
+    if (head !== null) found.push(versionAt(head));
+  }
+  for (const key of keys) {
+    const head = await store.head(key);
+    if (head !== null) found.push(versionAt(head));
+  }
+  return found;
+}
+
+function versionAt({ key, bytes, lastModified, versionId }: ObjectHead): ListedVersion {
+  return { key, bytes, lastModified, versionId, isLatest: true, isDeleteMarker: false };
 }
 
 /** What all revisions' keys begin with, the point included: no other job's begin so. */

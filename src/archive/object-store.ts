@@ -8,6 +8,9 @@ export interface ObjectStore {
   /** Where it is, for people: `s3://bucket/prefix` or `file:/path`. Holds no credentials. */
   readonly location: string;
 
+  /** Whether a store of this kind can keep versions at all: a folder cannot, of a bucket only `abilities` knows. */
+  readonly canKeepVersions: boolean;
+
   /**
    * Stores a whole object unless the key has one. Atomic: readers see nothing or all of it. Answers `exists` and changes nothing
    * when the key already has an object. The caller MUST NOT conclude from an error that nothing was stored.

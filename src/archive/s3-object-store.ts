@@ -91,6 +91,7 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
   };
   return {
     location: context.location,
+    canKeepVersions: true,
     abilities,
     putIfAbsent: async (key, body, putOptions) => {
       checkObjectKey(key);
