@@ -59,29 +59,29 @@ export async function spoolLog(
 ): Promise<SpoolResult> {
   const tally = new LogTally();
   const head: Buffer[] = [];
-  const sink = new GzipSink(space, limits);
-  let streaming = false;
+  // Made when it is needed: its stream and buffers cost more than a small log's whole compression.
+  let sink: GzipSink | null = null;
   try {
     for await (const chunk of source) {
       tally.add(chunk);
       if (tally.bytes > limits.logBytesMax) {
-        await sink.discard();
+        await sink?.discard();
         return { kind: 'log_too_large' };
       }
-      if (streaming) await sink.write(chunk);
+      if (sink !== null) await sink.write(chunk);
       else head.push(chunk);
-      if (!streaming && tally.bytes > ONE_CALL_BYTES_MAX) {
-        streaming = true;
+      if (sink === null && tally.bytes > ONE_CALL_BYTES_MAX) {
+        sink = new GzipSink(space, limits);
         await sink.write(Buffer.concat(head));
         head.length = 0;
       }
     }
-    const body = streaming
-      ? await sink.finish()
-      : bytesBody(gzipSync(Buffer.concat(head), { level: GZIP_LEVEL }));
-    return { kind: 'spooled', log: { body, ...tally.result(), release: () => sink.discard() } };
+    const body =
+      sink === null ? bytesBody(gzipSync(Buffer.concat(head), { level: GZIP_LEVEL })) : await sink.finish();
+    const release = async (): Promise<void> => sink?.discard();
+    return { kind: 'spooled', log: { body, ...tally.result(), release } };
   } catch (error) {
-    await sink.discard();
+    await sink?.discard();
     throw error;
   }
 }

@@ -11,9 +11,11 @@ import { plotOf } from './plot.ts';
 import { receiver } from './receiver.ts';
 import { extentOf, type Extent } from './rounds.ts';
 import { tableOf } from './table.ts';
+import { worker } from './worker.ts';
 
 const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
   receiver,
+  worker,
 };
 
 const { values, positionals } = parseArgs({

@@ -2,6 +2,7 @@
 # Installs the real servers the tests use, from Debian's own packages, where they are missing.
 #
 #   install-services.sh [redis] [ceph]      both when none is named
+#   install-services.sh peers               what the benchmark compares with
 #
 # Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
 # running or enabled by it: the tests start their own private processes. Progress and errors go to stderr.
@@ -25,8 +26,13 @@ for service in "$@"; do
       { have ceph && have radosgw-admin && have ceph-authtool && have monmaptool; } || missing="$missing ceph-common"
       have uuidgen || missing="$missing uuid-runtime"
       ;;
+    peers)
+      have pigz || missing="$missing pigz"
+      have taskset || missing="$missing util-linux"
+      python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
+      ;;
     *)
-      say "unknown service '$service'; known: redis ceph"
+      say "unknown service '$service'; known: redis ceph peers"
       exit 2
       ;;
   esac
