@@ -17,6 +17,7 @@ import {
 } from '../support/everlog-under-test.ts';
 import { spawnEverlog } from '../support/processes.ts';
 import { startRedis, type RedisServer } from '../support/redis-server.ts';
+import { newKeyPem } from '../support/sealing-under-test.ts';
 import { answerOf, startScriptedLogHost, type ScriptedLogHost } from '../support/scripted-log-host.ts';
 
 /** A canary in every secret that Everlog is given: it sings nowhere, whatever goes wrong. */
@@ -34,6 +35,7 @@ const tokens: string[] = [];
 const WEBHOOK_SECRET = `canary-${randomBytes(12).toString('hex')}`;
 const LINK_CANARY = `canary${randomBytes(12).toString('hex')}`;
 const QUEUE_PASSWORD = `canary-${randomBytes(12).toString('hex')}`;
+const SIGNING_KEY = newKeyPem();
 
 beforeAll(async () => {
   redis = await startRedis({ password: QUEUE_PASSWORD });
@@ -56,6 +58,8 @@ beforeAll(async () => {
     EVERLOG_ARCHIVE_URL: folder,
     EVERLOG_MISSING_LOG_RETRIES: '50ms',
     EVERLOG_LOG_LEVEL: 'debug',
+    EVERLOG_SIGNING_KEY: SIGNING_KEY,
+    EVERLOG_SEAL_INTERVAL: '1s',
   };
   [serve, work] = await Promise.all([stage.everlog(['serve'], env), stage.everlog(['work'], env)]);
   simulator.deliveries.url = serve.webhooksUrl;
@@ -165,6 +169,12 @@ test(
       60_000,
       () => work.process.stderr().slice(-3_000),
     );
+    const archived = folderArchive(folder);
+    await until(
+      'a digest tells of what failed',
+      async () => (await archived.versions()).some((key) => key.endsWith('.gaps.ndjson')),
+      60_000,
+    );
     expect(tokens.length).toBeGreaterThan(1);
     expect(links.targets.filter((target) => target.includes(LINK_CANARY)).length).toBeGreaterThan(10);
 
@@ -207,6 +217,7 @@ function secretsOf({ privateKeyPem }: Simulator): [string, string][] {
   return [
     ['webhook secret', WEBHOOK_SECRET],
     ['queue password', QUEUE_PASSWORD],
+    ['signing key', SIGNING_KEY.split('\n')[1] ?? ''],
     ['signed link', LINK_CANARY],
     ['signature of a link', 'sig='],
     ['installation token', 'ghs_'],
