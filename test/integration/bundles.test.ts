@@ -1,15 +1,16 @@
 import { sign } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/archive/folder-object-store.ts';
 import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { makeAbsence, makeRecord, storeJob, storeRecord } from '../support/archived-jobs.ts';
+import { makeAbsence, makeRecord, put, storeJob, storeRecord } from '../support/archived-jobs.ts';
 import { DAMAGES, filesOf, type Chance } from '../support/bundle-damage.ts';
 import { exportTo, makeToolFolder, runVerify, runVerifyScript } from '../support/bundle-under-test.ts';
 import { scaled } from '../support/everlog-under-test.ts';
+import { sha256Of } from '../support/sealing-under-test.ts';
 import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
-import { beginLedger, makeKey, recordKeyOf } from '../support/small-ledger.ts';
+import { beginLedger, makeKey, recordKeyOf, type SmallLedger } from '../support/small-ledger.ts';
 
 /** Of each kind, by chance. */
 const GOOD_BUNDLES = scaled(6, 100);
@@ -35,6 +36,7 @@ afterAll(() => removeTemporaryFolder(folder));
 
 interface Evidence {
   readonly store: ObjectStore;
+  readonly ledger: SmallLedger;
   /** Fingerprint of the first key. */
   readonly pin: string;
 }
@@ -66,7 +68,7 @@ async function makeEvidence(name: string, digestSizes: readonly number[]): Promi
     await ledger.seal(momentOf(index + 1), keys);
   }
   await ledger.revoke(first, momentOf(100));
-  return { store, pin: first.id };
+  return { store, ledger, pin: first.id };
 }
 
 function momentOf(hours: number): string {
@@ -188,6 +190,39 @@ describe('verify.sh with stock tools alone, and everlog verify --bundle', () => 
       disagreed.push(`${index} ${damage.name}: ${codes.join()}\n${script.output}\n${product.output}`);
     });
     expect(disagreed).toEqual([]);
+  });
+
+  test('agree on a job that was erased, and on one of which nobody says so', async () => {
+    const { store, ledger, pin } = await makeEvidence('erased-archive', [4]);
+    const archive = join(folder, 'erased-archive');
+    const [named = '', unnamed = ''] = filesOf(archive).filter((file) => file.startsWith('v1/logs/'));
+    const object = { key: named, version_id: null, sha256: sha256Of(readFileSync(join(archive, named))) };
+    const custody = {
+      schema: 'everlog.custody/v1',
+      id: '20200121T000000000Z-ab',
+      action: 'purge',
+      at: '2020-01-21T00:00:00.000Z',
+      who: { name: 'operator', known_by: 'os_user', authenticated: false },
+      reason: 'a token in it',
+      case: null,
+      scope: {},
+      objects: [object],
+      result: {},
+      archiver: { name: 'everlog', version: '0.0.0' },
+    };
+    const key = 'v1/custody/dt=2020-01-21/20200121T000000000Z-ab.json';
+    await put(store, key, Buffer.from(`${JSON.stringify(custody)}\n`));
+    await ledger.seal(momentOf(20), [key]);
+    rmSync(join(archive, named));
+    await exportTo(store, join(folder, 'erased'));
+    const sound = await judged(join(folder, 'erased'), pin);
+    expect(sound.codes).toEqual([0, 0]);
+    for (const { output } of [sound.script, sound.product]) expect(output).toContain(`ERASED ${named}`);
+
+    rmSync(join(archive, unnamed));
+    await exportTo(store, join(folder, 'lost'));
+    const unsound = await judged(join(folder, 'lost'), pin);
+    expect(unsound.codes).toEqual([4, 4]);
   });
 
   test.each(Object.entries(HOSTILE_BUNDLES))(

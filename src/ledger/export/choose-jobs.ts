@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { giveUp } from '../../errors.ts';
 import { readRecord, RECORDS_IN_FLIGHT_MAX } from '../../archive/find-records.ts';
 import type { StoredRecord } from '../../archive/find-records.ts';
@@ -18,6 +19,8 @@ export interface ChosenRecord {
   readonly revision: number;
   /** When it was written, by the earlier of its own word and the store's. */
   readonly writtenMs: number;
+  /** Of the newest version, by which it was chosen. */
+  readonly sha256: string;
   readonly facts: RecordFacts;
   /** The line of the commit list that it answers; null where none was given. */
   readonly askedFor: string | null;
@@ -135,20 +138,25 @@ async function readRevision(
 }
 
 function chosenRecord(
-  { key, address, revision, record }: StoredRecord,
+  { key, address, revision, bytes, record }: StoredRecord,
   listed: ListedObject,
   askedFor: string | null,
 ): ChosenRecord {
   const storedMs = listed.lastModified.getTime();
   const recordedMs = Date.parse(record.recorded_at);
   const writtenMs = Number.isNaN(recordedMs) ? storedMs : Math.min(storedMs, recordedMs);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { key, address, revision, writtenMs, sha256, facts: factsOf(record), askedFor };
+}
+
+/** What an index says of a record. */
+export function factsOf(record: JobRecord): RecordFacts {
   const { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_branch } = record;
   const { head_sha, conclusion, outcome, started_at, completed_at, recorded_at } = record;
   const log =
     record.log === null ? null : { key: record.log.key, sha256: record.log.sha256, bytes: record.log.bytes };
   const names = { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_branch };
-  const facts = { ...names, head_sha, conclusion, outcome, started_at, completed_at, recorded_at, log };
-  return { key, address, revision, writtenMs, facts, askedFor };
+  return { ...names, head_sha, conclusion, outcome, started_at, completed_at, recorded_at, log };
 }
 
 function isSameJob(a: JobAddress, b: JobAddress): boolean {

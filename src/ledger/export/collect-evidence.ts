@@ -1,7 +1,10 @@
 import { forEachInFlight } from '../../archive/in-flight.ts';
 import { parseKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../archive/object-store.ts';
+import { parseRecord } from '../../archive/record.ts';
+import type { LedgerEntry } from '../formats.ts';
 import type { BundleFolder } from './bundle-folder.ts';
+import { factsOf } from './choose-jobs.ts';
 import type { ChosenRecord } from './choose-jobs.ts';
 import { copySealed } from './copy-sealed.ts';
 import type { CopiedEntry } from './copy-sealed.ts';
@@ -37,7 +40,8 @@ export interface Collected {
 
 /** A chosen record while its evidence is gathered. */
 interface Gathered {
-  readonly record: ChosenRecord;
+  /** With the facts of the version that was sealed, once that is known. */
+  record: ChosenRecord;
   status: Status;
   sequence: number | null;
   custody: string | null;
@@ -79,7 +83,7 @@ class Collection {
 
   async run(): Promise<Collected> {
     const sought = [...this.#byKey.values()].map(({ record }) => record);
-    await this.#search(sought, (key, copied, sequence) => this.#onRecord(key, copied, sequence));
+    await this.#search(sought, (entry, copied, sequence) => this.#onRecord(entry, copied, sequence));
     if (this.#isLedgerDamaged) {
       for (const it of this.#byKey.values()) if (it.status === 'not_sealed') it.status = 'unproven';
     }
@@ -97,7 +101,7 @@ class Collection {
   /** Answers the keys that stand in no digest. */
   async #search(
     sought: readonly { readonly key: string; readonly writtenMs: number }[],
-    onCopied: (key: string, copied: CopiedEntry, sequence: number) => void,
+    onCopied: (entry: LedgerEntry, copied: CopiedEntry, sequence: number) => Promise<void> | void,
   ): Promise<ReadonlySet<string>> {
     const { store, folder, digests, files, onProblem } = this.#deps;
     const hooks: SearchHooks = {
@@ -107,7 +111,7 @@ class Collection {
           const copied = await copySealed(store, folder, entry);
           this.#bytes += copied.bytes;
           this.#copied += 1;
-          onCopied(entry.key, copied, digest.sequence);
+          await onCopied(entry, copied, digest.sequence);
           this.#tell();
         });
       },
@@ -127,9 +131,11 @@ class Collection {
     this.#deps.onProgress({ digest: this.#lastDigest, copied: this.#copied });
   }
 
-  #onRecord(key: string, { object, log }: CopiedEntry, sequence: number): void {
+  async #onRecord(entry: LedgerEntry, { object, log }: CopiedEntry, sequence: number): Promise<void> {
+    const { key } = entry;
     const it = this.#byKey.get(key);
     if (it === undefined) throw new Error(`${key} was not looked for`);
+    if (object === 'sealed' && it.record.sha256 !== entry.sha256) await this.#takeSealedFacts(it);
     it.sequence = sequence;
     if (object !== 'missing') this.#records += 1;
     if (log !== null && log !== 'missing') this.#logs += 1;
@@ -139,6 +145,16 @@ class Collection {
     const isGone = object === 'missing' || log === 'missing';
     const differs = object === 'differs' || log === 'differs';
     it.status = isGone ? 'missing' : differs ? 'differs' : 'sealed';
+  }
+
+  /** Somebody wrote the key again: what is exported is the sealed version, so that is what the index must tell of. */
+  async #takeSealedFacts(it: Gathered): Promise<void> {
+    const { folder, onProblem } = this.#deps;
+    const { key } = it.record;
+    onProblem(key, 'was written again after it was sealed; the sealed version is exported');
+    const bytes = await folder.read(key);
+    const parsed = bytes === null ? null : parseRecord(bytes);
+    if (parsed?.ok === true) it.record = { ...it.record, facts: factsOf(parsed.record) };
   }
 
   async #explainAbsences(): Promise<void> {
@@ -156,7 +172,7 @@ class Collection {
       return !isForeign;
     });
     const sealed = new Map<string, number>();
-    await this.#search(usable, (key, { object }, sequence) => {
+    await this.#search(usable, ({ key }, { object }, sequence) => {
       if (object === 'missing') onProblem(key, 'was sealed and is gone');
       else sealed.set(key, sequence);
     });

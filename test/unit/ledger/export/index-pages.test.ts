@@ -50,6 +50,7 @@ function rowOf(text: string): IndexRow {
     address: { host: 'github.com', owner: 'octo-org', repo: 'octo-repo', runId: 1, runAttempt: 1, jobId: 1 },
     revision: 1,
     writtenMs: 0,
+    sha256: '',
     askedFor: null,
     facts: {
       host: text,

@@ -1,0 +1,53 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { expect, onTestFinished, test } from 'vitest';
+import { openS3Store } from '../../src/archive/s3-object-store.ts';
+import { seal } from '../../src/ledger/seal.ts';
+import { makeRecord, storeJob } from '../support/archived-jobs.ts';
+import { exportTo, runVerify } from '../support/bundle-under-test.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
+import { startWithBucket } from '../support/s3-fake-fixture.ts';
+import { memoryQueue, sealerOf } from '../support/sealing-under-test.ts';
+import { recordKeyOf } from '../support/small-ledger.ts';
+
+test('of an object with several versions, the sealed one is exported, also from behind a delete marker', async () => {
+  const { fake, client, Bucket } = await startWithBucket({ versioning: true });
+  const store = openS3Store({
+    bucket: Bucket,
+    prefix: 'archive',
+    forcePathStyle: true,
+    endpoint: fake.endpoint,
+    credentials: { accessKeyId: fake.accessKeyId, secretAccessKey: fake.secretAccessKey },
+    lockMode: 'none',
+  });
+  const folder = temporaryFolder('everlog-versions-');
+  onTestFinished(() => removeTemporaryFolder(folder));
+  mkdirSync(join(folder, 'spool'));
+  const [shadowed, hidden] = [
+    await storeJob(store, makeRecord({ job_id: 1 }), 'sealed log\n'),
+    await storeJob(store, makeRecord({ job_id: 2 }), 'other log\n'),
+  ];
+  const queue = memoryQueue();
+  const sealer = sealerOf(store, queue);
+  expect((await seal(sealer, { final: false })).outcome).toBe('sealed');
+
+  const shadow = { ...shadowed, conclusion: 'failure' };
+  const Body = `${JSON.stringify(shadow)}\n`;
+  await client.send(new PutObjectCommand({ Bucket, Key: `archive/${recordKeyOf(shadowed)}`, Body }));
+  await client.send(new DeleteObjectCommand({ Bucket, Key: `archive/${hidden.log?.key ?? ''}` }));
+
+  const bundle = join(folder, 'bundle');
+  const { report, problems } = await exportTo(store, bundle);
+  expect(report.rows.map(({ status }) => status)).toEqual(['sealed', 'sealed']);
+  expect(JSON.parse(readFileSync(join(bundle, recordKeyOf(shadowed)), 'utf8'))).toMatchObject({
+    conclusion: 'success',
+  });
+  expect(problems).toEqual([
+    `${recordKeyOf(shadowed)}: was written again after it was sealed; the sealed version is exported`,
+  ]);
+  expect(report.rows.map(({ record }) => record?.facts.conclusion)).toEqual(['success', 'success']);
+  const verdict = await runVerify(bundle, join(folder, 'spool'), sealer.signer.keyId);
+  expect(verdict).toMatchObject({ code: 0 });
+  await store.close();
+});
