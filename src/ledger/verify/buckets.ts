@@ -36,22 +36,29 @@ export interface Buckets<R> {
 /**
  * Opens buckets for rows in a folder. Each row must be one that `parse` takes back from its JSON.
  */
-export function openBuckets<R>(folder: string, parse: (value: unknown) => R): Buckets<R> {
+export function openBuckets<R>(
+  folder: string,
+  parse: (value: unknown) => R,
+  bucketBytesMax = BUCKET_BYTES_MAX,
+): Buckets<R> {
   // Unknown to whoever chose the keys, so that they cannot all be made to fall into one bucket.
-  return new Division(folder, parse, randomBytes(16), 0);
+  return new Division({ folder, parse, salt: randomBytes(16), bucketBytesMax }, 0);
+}
+
+interface Terms<R> {
+  readonly folder: string;
+  readonly parse: (value: unknown) => R;
+  readonly salt: Buffer;
+  readonly bucketBytesMax: number;
 }
 
 class Division<R> implements Buckets<R> {
-  readonly #folder: string;
-  readonly #parse: (value: unknown) => R;
-  readonly #salt: Buffer;
+  readonly #terms: Terms<R>;
   readonly #depth: number;
   readonly #files = new Map<number, BucketFile>();
 
-  constructor(folder: string, parse: (value: unknown) => R, salt: Buffer, depth: number) {
-    this.#folder = folder;
-    this.#parse = parse;
-    this.#salt = salt;
+  constructor(terms: Terms<R>, depth: number) {
+    this.#terms = terms;
     this.#depth = depth;
   }
 
@@ -61,7 +68,8 @@ class Division<R> implements Buckets<R> {
 
   async *groups(): AsyncGenerator<ReadonlyMap<string, readonly R[]>> {
     for (const [number, file] of this.#files) {
-      if (file.bytes <= BUCKET_BYTES_MAX || this.#depth + 1 >= DIVISIONS_MAX) yield await this.#held(file);
+      const isLast = this.#depth + 1 >= DIVISIONS_MAX;
+      if (isLast || file.size <= this.#terms.bucketBytesMax) yield await this.#held(file);
       else yield* this.#divided(file);
       await file.close();
       this.#files.delete(number);
@@ -75,7 +83,7 @@ class Division<R> implements Buckets<R> {
 
   async #put(group: string, line: string): Promise<void> {
     const number = this.#bucketOf(group);
-    const file = this.#files.get(number) ?? new BucketFile(this.#folder);
+    const file = this.#files.get(number) ?? new BucketFile(this.#terms.folder);
     this.#files.set(number, file);
     await file.append(line);
   }
@@ -92,7 +100,7 @@ class Division<R> implements Buckets<R> {
   }
 
   async *#divided(file: BucketFile): AsyncGenerator<ReadonlyMap<string, readonly R[]>> {
-    const finer = new Division(this.#folder, this.#parse, this.#salt, this.#depth + 1);
+    const finer = new Division(this.#terms, this.#depth + 1);
     try {
       for await (const line of file.lines()) await finer.#put(this.#row(line).group, `${line}\n`);
       await file.close();
@@ -106,11 +114,11 @@ class Division<R> implements Buckets<R> {
     const value: unknown = JSON.parse(line);
     if (!Array.isArray(value) || typeof value[0] !== 'string')
       throw new Error('a bucket holds what is no row');
-    return { group: value[0], fact: this.#parse(value[1]) };
+    return { group: value[0], fact: this.#terms.parse(value[1]) };
   }
 
   #bucketOf(group: string): number {
-    const hash = createHash('sha256').update(this.#salt).update(group).digest();
+    const hash = createHash('sha256').update(this.#terms.salt).update(group).digest();
     return (hash[this.#depth] ?? 0) % BUCKETS;
   }
 }
@@ -121,13 +129,18 @@ class BucketFile {
   #handle: FileHandle | null = null;
   #waiting: string[] = [];
   #waitingBytes = 0;
-  /** Written, or handed on to be. */
-  bytes = 0;
+  /** Written. */
+  #bytes = 0;
   /** Writes follow each other. */
   #written: Promise<void> = Promise.resolve();
 
   constructor(folder: string) {
     this.#folder = folder;
+  }
+
+  /** In bytes, with what waits to be written. */
+  get size(): number {
+    return this.#bytes + this.#waitingBytes;
   }
 
   async append(line: string): Promise<void> {
@@ -139,8 +152,8 @@ class BucketFile {
   async *lines(): AsyncGenerator<string> {
     await this.#flush();
     let rest: Buffer = Buffer.alloc(0);
-    for (let at = 0; at < this.bytes;) {
-      const piece = Buffer.allocUnsafe(Math.min(BUFFER_BYTES * 4, this.bytes - at));
+    for (let at = 0; at < this.#bytes;) {
+      const piece = Buffer.allocUnsafe(Math.min(BUFFER_BYTES * 4, this.#bytes - at));
       const read = await this.#handle?.read(piece, 0, piece.length, at);
       if (read === undefined || read.bytesRead === 0) throw new Error('a bucket ended before its end');
       at += read.bytesRead;
@@ -157,7 +170,7 @@ class BucketFile {
     await this.#handle?.close();
     this.#handle = null;
     this.#waiting = [];
-    this.bytes = 0;
+    this.#bytes = 0;
   }
 
   async #flush(): Promise<void> {
@@ -177,9 +190,9 @@ class BucketFile {
     try {
       this.#handle ??= await openNameless(this.#folder);
       for (let at = 0; at < bytes.length;) {
-        const { bytesWritten } = await this.#handle.write(bytes, at, bytes.length - at, this.bytes);
+        const { bytesWritten } = await this.#handle.write(bytes, at, bytes.length - at, this.#bytes);
         at += bytesWritten;
-        this.bytes += bytesWritten;
+        this.#bytes += bytesWritten;
       }
     } catch (error) {
       const problem = `cannot write temporary files in ${this.#folder} (${messageOf(error)})`;
