@@ -45,11 +45,12 @@ const checkedSchema = z.object({
 const reportSchema = z.object({ ok: z.boolean(), checks: z.array(checkedSchema) });
 type Checked = z.infer<typeof checkedSchema>;
 
-async function doctor(
+async function doctorIn(
+  cwd: string,
   env: Environment,
   ...args: string[]
 ): Promise<{ code: number | null; failed: string[]; of: (name: string) => Checked | undefined }> {
-  const child = spawnEverlog(['doctor', '--json', ...args], env, { cwd: stage.folder() });
+  const child = spawnEverlog(['doctor', '--json', ...args], env, { cwd });
   stage.defer(() => child.kill('SIGKILL'));
   const { code } = await child.exited;
   const { ok, checks } = reportSchema.parse(JSON.parse(child.stdout()));
@@ -62,6 +63,10 @@ async function doctor(
     failed: failed.map(({ area, name }) => `${area}: ${name}`),
     of: (name) => checks.find((check) => `${check.area}: ${check.name}` === name),
   };
+}
+
+function doctor(env: Environment, ...args: string[]): ReturnType<typeof doctorIn> {
+  return doctorIn(stage.folder(), env, ...args);
 }
 
 function sound(): Record<string, string> {
@@ -100,6 +105,18 @@ describe('where all is well', () => {
     expect(of('ledger: anchor')).toMatchObject({ status: 'ok' });
     const left = fake.objects(bucket).map(({ key }) => key);
     expect(left.filter((key) => !key.startsWith('archive/probe/'))).toEqual([]);
+  });
+
+  test('beside a service that owns an embedded queue, that service is asked, and goes on', async () => {
+    const cwd = stage.folder();
+    const env = githubSettings(simulator);
+    const service = await stage.everlog(['up'], env, cwd);
+    const { code, failed, of } = await doctorIn(cwd, env);
+    expect({ code, failed }).toEqual({ code: 0, failed: [] });
+    expect(of('queue: reachable')?.detail).toContain('the service that owns it');
+    expect(of('queue: durability')).toMatchObject({ status: 'warning' });
+    expect(of('ledger: signing key')).toMatchObject({ status: 'ok' });
+    expect((await service.process.stop()).code).toBe(0);
   });
 
   test('on the real S3 server a locked probe is refused, under a mode and under the default of the bucket', async () => {
