@@ -5,9 +5,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { endToEnd } from './end-to-end.ts';
 import type { Area } from './findings.ts';
 import { machine, standAside } from './machine.ts';
 import { plotOf } from './plot.ts';
+import { queue } from './queue.ts';
 import { receiver } from './receiver.ts';
 import { extentOf, type Extent } from './rounds.ts';
 import { tableOf } from './table.ts';
@@ -15,7 +17,9 @@ import { worker } from './worker.ts';
 
 const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
   receiver,
+  queue,
   worker,
+  'end-to-end': endToEnd,
 };
 
 const { values, positionals } = parseArgs({
