@@ -3,7 +3,7 @@ import { addUnhinted } from '../../workers/unhinted-commits.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
 import { proxyAgents } from '../archive/s3-proxy.ts';
 import type { Config } from '../config.ts';
-import { EverlogError, messageOf } from '../errors.ts';
+import { EverlogError, messageOf, type ErrorCode } from '../errors.ts';
 import { seal, type SealOptions, type SealReport } from '../ledger/seal.ts';
 import type { TimeStamper } from '../ledger/ports.ts';
 import { timeStampOverHttp } from '../ledger/time-stamp-http.ts';
@@ -22,7 +22,7 @@ export interface Sealing {
    * @throws EverlogError of the signing key or the anchor as well, which are tried again at the next seal
    */
   readonly seal: (options: SealOptions) => Promise<SealReport>;
-  /** Opens the signing key now, so that a mistake is told at the start; passing trouble is only logged. */
+  /** Opens the signing key now, so that a mistake in the settings is told at the start; other trouble is only logged. */
   tryKey(): Promise<void>;
   close(): Promise<void>;
 }
@@ -34,6 +34,9 @@ export interface SealingHooks {
   /** Told of every seal that this process makes. */
   readonly onSealed?: (report: SealReport) => void;
 }
+
+/** What nobody but whoever wrote the settings can mend. */
+const MISTAKES: readonly ErrorCode[] = ['config_invalid', 'signing_key_invalid'];
 
 /** Opens the sealer; null where no signing key is set. */
 export function openSealing(
@@ -83,8 +86,9 @@ export function openSealing(
       try {
         await key.get();
       } catch (error) {
-        if (error instanceof EverlogError && error.remedy.kind === 'give_up') throw error;
-        log.warn({ error: messageOf(error) }, 'the signing key does not answer: sealing waits for it');
+        if (error instanceof EverlogError && MISTAKES.includes(error.code)) throw error;
+        // Logs are archived all the same: what is committed meanwhile waits for its digest.
+        log.error({ error: messageOf(error) }, 'the signing key cannot be used: every seal tries it again');
       }
     },
     async close() {
