@@ -26,9 +26,9 @@ const SIDE_BY_SIDE = 2;
 let folder: string;
 let tools: string;
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = temporaryFolder('everlog-bundles-');
-  tools = makeToolFolder(join(folder, 'tools'));
+  tools = await makeToolFolder(join(folder, 'tools'));
   mkdirSync(join(folder, 'spool'));
 });
 

@@ -79,7 +79,7 @@ test('a bundle of what the sealer wrote passes both checks, and who exported is 
   });
   const [pin = ''] = z.array(z.string()).parse(answer['keys']);
 
-  const script = await runVerifyScript(bundle, makeToolFolder(join(folder, 'tools')), pin);
+  const script = await runVerifyScript(bundle, await makeToolFolder(join(folder, 'tools')), pin);
   expect(script).toMatchObject({ code: 0, output: expect.stringMatching(/^sound: 2 entries, 4 objects/) });
   expect((await everlog({}, 'verify', '--bundle', bundle, '--key', pin)).code).toBe(0);
 

@@ -8,6 +8,7 @@ import { BundleFolder } from '../../src/ledger/export/bundle-folder.ts';
 import type { CommitList } from '../../src/ledger/export/commit-list.ts';
 import { exportBundle, type ExportReport } from '../../src/ledger/export/export-bundle.ts';
 import { verifyLedger } from '../../src/ledger/verify/verify.ts';
+import { ensureServicesInstalled } from './service-packages.ts';
 
 /** Exports, and the two ways to check what came of them. */
 
@@ -48,7 +49,8 @@ const TOOLS =
   );
 
 /** A folder that has the allowed tools alone, to be all of PATH. */
-export function makeToolFolder(folder: string): string {
+export async function makeToolFolder(folder: string): Promise<string> {
+  await ensureServicesInstalled('auditor');
   mkdirSync(folder, { recursive: true });
   for (const tool of TOOLS) symlinkSync(join('/usr/bin', tool), join(folder, tool));
   return folder;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the real servers the tests use, from Debian's own packages, where they are missing.
 #
-#   install-services.sh [redis] [ceph]      both when none is named
-#   install-services.sh peers               what the benchmark compares with
+#   install-services.sh [redis] [ceph] [auditor]      all three when none is named
+#   install-services.sh peers                         what the benchmark compares with
 #
 # Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
 # running or enabled by it: the tests start their own private processes. Progress and errors go to stderr.
@@ -13,7 +13,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 missing=''
 installs_redis=no
-[ "$#" -gt 0 ] || set -- redis ceph
+[ "$#" -gt 0 ] || set -- redis ceph auditor
 for service in "$@"; do
   case "$service" in
     redis)
@@ -26,13 +26,17 @@ for service in "$@"; do
       { have ceph && have radosgw-admin && have ceph-authtool && have monmaptool; } || missing="$missing ceph-common"
       have uuidgen || missing="$missing uuid-runtime"
       ;;
+    auditor)
+      have jq || missing="$missing jq"
+      have openssl || missing="$missing openssl"
+      ;;
     peers)
       have pigz || missing="$missing pigz"
       have taskset || missing="$missing util-linux"
       python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
       ;;
     *)
-      say "unknown service '$service'; known: redis ceph peers"
+      say "unknown service '$service'; known: redis ceph auditor peers"
       exit 2
       ;;
   esac

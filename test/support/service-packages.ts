@@ -6,6 +6,8 @@ import { delimiter, join } from 'node:path';
 const PROGRAMS = {
   redis: ['redis-server'],
   ceph: ['ceph', 'ceph-authtool', 'ceph-mon', 'ceph-osd', 'monmaptool', 'radosgw', 'radosgw-admin'],
+  /** What checks a bundle, beside the tools that every system has. */
+  auditor: ['jq', 'openssl'],
 } as const;
 
 export type PackagedService = keyof typeof PROGRAMS;
