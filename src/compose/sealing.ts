@@ -36,7 +36,7 @@ export interface SealingHooks {
 }
 
 /** What nobody but whoever wrote the settings can mend. */
-const MISTAKES: readonly ErrorCode[] = ['config_invalid', 'signing_key_invalid'];
+const MISTAKES: ReadonlySet<ErrorCode> = new Set(['config_invalid', 'signing_key_invalid']);
 
 /** Opens the sealer; null where no signing key is set. */
 export function openSealing(
@@ -86,7 +86,7 @@ export function openSealing(
       try {
         await key.get();
       } catch (error) {
-        if (error instanceof EverlogError && MISTAKES.includes(error.code)) throw error;
+        if (error instanceof EverlogError && MISTAKES.has(error.code)) throw error;
         // Logs are archived all the same: what is committed meanwhile waits for its digest.
         log.error({ error: messageOf(error) }, 'the signing key cannot be used: every seal tries it again');
       }
