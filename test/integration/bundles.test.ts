@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/archive/folder-object-store.ts';
 import type { ObjectStore } from '../../src/archive/object-store.ts';
+import { VERIFY_SCRIPT } from '../../src/ledger/export/verify-script.ts';
 import { makeAbsence, makeRecord, put, storeJob, storeRecord } from '../support/archived-jobs.ts';
 import { DAMAGES, filesOf, type Chance } from '../support/bundle-damage.ts';
 import { exportTo, makeToolFolder, runVerify, runVerifyScript } from '../support/bundle-under-test.ts';
@@ -155,6 +156,10 @@ async function judged(bundle: string, fingerprint: string | null) {
   return { script, product, codes: [script.code, product.code] };
 }
 
+test('verify.sh is short enough to be read before it is run', () => {
+  expect(VERIFY_SCRIPT.trimEnd().split('\n').length).toBeLessThanOrEqual(80);
+});
+
 describe('verify.sh with stock tools alone, and everlog verify --bundle', () => {
   test(`agree that ${GOOD_BUNDLES} bundles are sound`, async () => {
     const { store, pin } = await makeEvidence('archive', DIGEST_SIZES);
@@ -171,6 +176,16 @@ describe('verify.sh with stock tools alone, and everlog verify --bundle', () => 
       expect(codes, `${script.output}\n${product.output}`).toEqual([0, 0]);
       expect(script.output.includes('UNPINNED')).toBe(index % 3 === 0);
     });
+  });
+
+  test('no fingerprint is taken for another than was meant', async () => {
+    const { store, pin } = await makeEvidence('pinned-archive', [1]);
+    const bundle = join(folder, 'pinned');
+    await exportTo(store, bundle);
+    for (const wrong of ['not a fingerprint', pin.slice(1), `${pin}0`])
+      expect(await runVerifyScript(bundle, tools, wrong)).toMatchObject({ code: 1 });
+    const shouted = pin.toUpperCase().replaceAll(/(..)(?=.)/g, '$1:');
+    expect(await runVerifyScript(bundle, tools, shouted)).toMatchObject({ code: 0 });
   });
 
   test(`agree on findings in ${DAMAGED_BUNDLES} damaged bundles`, async () => {

@@ -8,8 +8,8 @@ export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
 set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C CDPATH=; umask 077
 for tool in openssl jq gzip sha256sum base64 sed awk; do command -v "$tool" >/dev/null || { echo "verify.sh needs $tool"; exit 1; }; done
 cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap '[ $? != 1 ] || echo "verify.sh broke off"; rm -rf "$tmp"' EXIT
-exec 2>"$tmp/noise"; for list in links named rows; do : >"$tmp/$list"; done
-pin=$(printf %s "$*" | tr A-F a-f | tr -cd 0-9a-f) findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum=''
+exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum=''; for list in links named rows; do : >"$tmp/$list"; done
+pin=$(printf %s "$*" | tr A-F a-f | tr -d ' :'); [ -z "$pin" ] || [[ $pin =~ $hex ]] || { echo 'give the key as 64 hex digits'; exit 1; }
 found() { findings=$((findings + 1)); printf '%s %s: %s\n' "$1" "$2" "$3" | tr -c '[:print:]\n' '?'; }
 sha() { sha256sum | cut -c 1-64; }; escaped() { sha256sum | sed 's/ .*//; s/../\\x&/g'; } # the second as printf takes it
 signed() { openssl pkeyutl -verify -pubin -inkey "$tmp/$1.pem" -rawin -in "$2" -sigfile "$3" >"$tmp/said"; } # key, message, signature
