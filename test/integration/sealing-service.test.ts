@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +12,7 @@ import {
   until,
   type Environment,
 } from '../support/everlog-under-test.ts';
+import { startKmsFake } from '../support/kms-fake.ts';
 import { folderFiles, readLedger } from '../support/ledger-oracle.ts';
 import { spawnEverlog, type ManagedProcess } from '../support/processes.ts';
 import { archiveJob, redisStorage, work } from '../support/queue-under-test.ts';
@@ -194,6 +196,39 @@ describe('on a queue server', () => {
     TEST_TIMEOUT_MS,
   );
 });
+
+test(
+  'a key of AWS KMS follows a key of a file, and seals without a private key in this process',
+  async () => {
+    const redis = await startRedis();
+    stage.defer(() => redis.stop());
+    const kms = await startKmsFake();
+    const arn = 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+    const archive = stage.folder();
+    const env = {
+      EVERLOG_QUEUE_URL: redis.url,
+      EVERLOG_ARCHIVE_URL: archive,
+      AWS_ENDPOINT_URL_KMS: kms.endpoint,
+      AWS_ACCESS_KEY_ID: 'AKIAEXAMPLE',
+      AWS_SECRET_ACCESS_KEY: 'example',
+    };
+    const keyed = { ...env, EVERLOG_SIGNING_KEY: newKeyPem() };
+    await sealed(keyed);
+    const rotated = await run(['keys', 'rotate', '--to', `awskms:${arn}`], keyed);
+    expect(rotated).toMatchObject({ code: 0 });
+    expect(rotated.stdout).toContain(`EVERLOG_SIGNING_KEY=awskms:${arn}`);
+    const spki = kms.publicKey.export({ type: 'spki', format: 'der' });
+    const keyId = createHash('sha256').update(spki).digest('hex');
+    const withKms = { ...env, EVERLOG_SIGNING_KEY: `awskms:${arn}` };
+    expect(await sealed(withKms)).toMatchObject({ sequence: 2, key_id: keyId });
+    expect((await readLedger(folderFiles(archive))).digests.at(-1)?.key_id).toBe(keyId);
+    // Somebody took the right to use it away: told, and nothing is appended.
+    kms.failures.push({ status: 400, type: 'AccessDeniedException' });
+    const denied = await run(['seal'], withKms);
+    expect(denied).toMatchObject({ code: 5, stderr: expect.stringContaining('kms:Sign') });
+  },
+  TEST_TIMEOUT_MS,
+);
 
 test(
   'an embedded queue’s key is made beside its folder, followed in place, and never made twice for one ledger',
