@@ -156,6 +156,10 @@ async function readSealed(
 async function readRecord(scope: Scope, entry: LedgerEntry, bytes: Buffer): Promise<RecordFacts | null> {
   const parsed = parseRecordFacts(bytes);
   const problem = parsed.ok ? disagreement(entry, parsed.value) : parsed.problem;
+  if (problem === null && parsed.ok && parsed.value.log !== null && entry.log === undefined) {
+    const detail = `its record names it, and it was gone when ${entry.key} was sealed`;
+    await scope.report({ result: 'MISSING', key: parsed.value.log.key, detail });
+  }
   if (problem === null && parsed.ok) return parsed.value;
   const detail = `it was sealed as it is, but ${problem ?? 'is no record'}`;
   await scope.report({ result: 'MODIFIED', key: entry.key, detail });
@@ -177,7 +181,7 @@ function disagreement(entry: LedgerEntry, record: RecordFacts): string | null {
   if (record.revision !== parsed.revision) return `it says revision ${record.revision}`;
   const { log } = record;
   if (log === null) return entry.log === undefined ? null : 'the ledger has a log for it and it names none';
-  if (entry.log === undefined) return `it names a log that the ledger does not have, ${log.key}`;
+  if (entry.log === undefined) return null;
   if (log.key !== entry.log.key) return `it names another log than the ledger, ${log.key}`;
   if (log.stored_sha256 !== entry.log.sha256 || log.stored_bytes !== entry.log.bytes) {
     return `it says ${log.stored_bytes} bytes of SHA-256 ${log.stored_sha256} are stored, the ledger says ${entry.log.bytes} of ${entry.log.sha256}`;

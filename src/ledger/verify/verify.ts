@@ -86,7 +86,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
   const ticking = setInterval(() => options.onProgress(meter), PROGRESS_MS);
   try {
     const walked = await walkLedger(scope, chain, ring, objects);
-    const ending = [judgeTail(scope, chain, walked), judgeOutside(anchored, chain), remarksOn(scope, walked)];
+    const tail = await judgeTail(scope, chain, walked);
+    const ending = [tail, judgeOutside(anchored, chain), remarksOn(scope, walked)];
     for (const result of ending.flat()) await report(result);
     const windowEndMs = Date.parse(walked.lastDigest?.window_end ?? '') || 0;
     await objects.compare(termsOf(scope, walked), windowEndMs);

@@ -158,10 +158,12 @@ function isSettled(scope: Scope, digest: Digest | null): boolean {
 }
 
 /** What the end of the walk says by itself: notes without digests, and the clock. */
-export function judgeTail(scope: Scope, chain: Chain, walked: Walked): Result[] {
+export async function judgeTail(scope: Scope, chain: Chain, walked: Walked): Promise<Result[]> {
   const last = chain.last?.sequence ?? 0;
   const key = digestKey(last + 1);
-  if (walked.notedTo > last) {
+  // Digests and notes are listed side by side, so that of a digest sealed meanwhile the note alone may have been seen.
+  const isNew = walked.notedTo > last && (await scope.store.head(digestKey(walked.notedTo))) !== null;
+  if (walked.notedTo > last && !isNew) {
     const missing = digestsNamed(last + 1, walked.notedTo);
     const detail = `${missing} stood here once: ${checkpointKey(walked.notedTo)} was signed`;
     return [{ result: 'TRUNCATED', key, detail }];

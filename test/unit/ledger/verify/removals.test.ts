@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openFolderStore } from '../../../../src/archive/folder-object-store.ts';
+import type { ListedVersion } from '../../../../src/archive/object-store.ts';
 import type { AnchorSource } from '../../../../src/ledger/verify/anchor.ts';
 import { seededRandom } from '../../../../src/simulator/random.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type MadeDigest,
 } from '../../../support/ledger-maker.ts';
 import { temporaryFolder } from '../../../support/processes.ts';
-import { fileAt, findingsOf, oneOf, verifyFolder } from '../../../support/verify-under-test.ts';
+import { fileAt, findingsOf, oneOf, verifyFolder, verifyStore } from '../../../support/verify-under-test.ts';
 
 /** What somebody with write access to a folder can take away, exchange or plant, twenty times each. */
 
@@ -153,6 +154,16 @@ describe('digests removed', () => {
       }),
     TIMEOUT_MS,
   );
+});
+
+test('a digest that was sealed while the ledger was being listed is not missed', async () => {
+  const store = await openFolderStore({ folder });
+  const newest = dirname(maker.digests.at(-1)?.key ?? '');
+  async function* listedBefore(prefix: string): AsyncGenerator<ListedVersion> {
+    for await (const listed of store.listVersions(prefix)) if (!listed.key.startsWith(newest)) yield listed;
+  }
+  const { lines } = await verifyStore({ ...store, listVersions: listedBefore });
+  expect(lines).toEqual([`UNANCHORED ${digestKeyOf(DIGESTS - 1)}`]);
 });
 
 test(
