@@ -51,7 +51,7 @@ export async function* listLedger(store: ObjectStore): AsyncGenerator<LedgerPlac
 }
 
 /** The folders of digests, ascending. */
-export async function* listDigestFolders(store: ObjectStore): AsyncGenerator<DigestFolder> {
+async function* listDigestFolders(store: ObjectStore): AsyncGenerator<DigestFolder> {
   let sequence = 0;
   let files = new Map<string, StandingObject>();
   for await (const object of listStanding(store, DIGESTS_ROOT)) {

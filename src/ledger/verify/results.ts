@@ -1,7 +1,7 @@
 /** What a verification can say (CONTRACT §6). */
 
 /** Words that end a verification with exit code 4. */
-export const FINDINGS = [
+const FINDINGS = [
   'MODIFIED',
   'MISSING',
   'SHADOWED',
@@ -18,10 +18,9 @@ export const FINDINGS = [
 ] as const;
 
 /** Words that are to be known and are no findings. */
-export const REMARKS = ['ERASED', 'EXPIRED', 'RELOCATED', 'UNANCHORED', 'NOT_CHECKED'] as const;
+type RemarkWord = 'ERASED' | 'EXPIRED' | 'RELOCATED' | 'UNANCHORED' | 'NOT_CHECKED';
 
-export type FindingWord = (typeof FINDINGS)[number];
-type ResultWord = FindingWord | (typeof REMARKS)[number];
+type ResultWord = (typeof FINDINGS)[number] | RemarkWord;
 
 /** One thing that is not simply valid. `key` is the object it is about; `detail` is for people. */
 export interface Result {
