@@ -25,7 +25,10 @@ const SOCKET_NAME = 's';
 const SOCKET_PATH_BYTES_MAX = 103;
 
 /** Listens on a socket of its own and notes its path in the queue's folder. */
-export async function listenForCommands(queueFolder: string, control: ServiceControl): Promise<ControlSocket> {
+export async function listenForCommands(
+  queueFolder: string,
+  control: ServiceControl,
+): Promise<ControlSocket> {
   await removeStaleSocket(queueFolder);
   // A queue's folder may lie deep: so the socket lives elsewhere.
   const folder = await mkdtemp(join(shortFolder(), 'everlog-'));
