@@ -34,7 +34,7 @@ test(
   `${KILLS} kills of receiver, workers and queue server under ${JOBS} deliveries lose and double nothing`,
   async () => {
     const startedMs = performance.now();
-    const site = await openCrashSite(stage);
+    const site = await openCrashSite(stage, { redis: { appendfsync: 'always' } });
     const { simulator, redis } = site;
     let [serve, first, second] = await Promise.all([site.serve(), site.work(), site.work()]);
     const victims = {

@@ -96,7 +96,7 @@ function delay(ms: number): Promise<void> {
 }
 
 async function outage(outageMs: number, how: 'killed' | 'hanging'): Promise<void> {
-  const redis = await startRedis();
+  const redis = await startRedis({ appendfsync: 'always' });
   stage.defer(() => redis.stop());
   const queue = openQueue(redis.url);
   await answers(queue);

@@ -16,6 +16,11 @@ const PORT_ATTEMPTS_MAX = 5;
 export interface RedisOptions {
   /** Default true, as Everlog demands of its queue server. */
   appendonly?: boolean;
+  /**
+   * Default `everysec`, which answers before it has written while a disk is slow: whoever kills the server and counts what it
+   * acknowledged asks for `always`.
+   */
+  appendfsync?: 'everysec' | 'always';
   /** Default `noeviction`, as Everlog demands of its queue server. */
   maxmemoryPolicy?: string;
   password?: string;
@@ -93,7 +98,7 @@ function spawnRedis(options: RedisOptions, port: number, dir: string): ManagedPr
     daemonize: 'no',
     save: '',
     appendonly: (options.appendonly ?? true) ? 'yes' : 'no',
-    appendfsync: 'everysec',
+    appendfsync: options.appendfsync ?? 'everysec',
     'maxmemory-policy': options.maxmemoryPolicy ?? 'noeviction',
     ...(options.password === undefined ? {} : { requirepass: options.password }),
   };
