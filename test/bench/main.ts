@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { endToEnd } from './end-to-end.ts';
 import type { Area } from './findings.ts';
+import { growth } from './growth.ts';
 import { machine, standAside } from './machine.ts';
 import { plotOf } from './plot.ts';
 import { queue } from './queue.ts';
@@ -20,6 +21,7 @@ const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
   queue,
   worker,
   'end-to-end': endToEnd,
+  growth,
 };
 
 const { values, positionals } = parseArgs({

@@ -87,7 +87,7 @@ async function drained(
 }
 
 async function memoryPerJob(redis: Queue, extent: Extent): Promise<Finding> {
-  const count = extent.scaled(5_000, 2_000);
+  const count = extent.scaled(5_000, 4_000);
   const mine = everlogQueue(redis);
   // What the first job brings for all, such as the stream of events, is no cost of a job.
   await fillEverlog(mine, newIds(firstIdOf(10_000), count), count);
