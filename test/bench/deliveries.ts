@@ -77,7 +77,7 @@ const REPOSITORY_OBJECT = {
 };
 
 /** The body of a delivery, about 10 KB. */
-export function deliveryBody(action: string, jobId: number): Buffer {
+function deliveryBody(action: string, jobId: number): Buffer {
   return Buffer.from(
     JSON.stringify({
       action,

@@ -19,7 +19,7 @@ export function everlogQueue(queue: Queue): JobQueue {
 }
 
 /** A job as the receiver makes it of a delivery. */
-export function archiveJobOf(id: number): NewJob {
+function archiveJobOf(id: number): NewJob {
   return {
     name: 'archive-job',
     data: {
