@@ -1,10 +1,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openFolderStore } from '../../../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../../../src/archive/object-store.ts';
-import { seal, type SealDeps } from '../../../../src/ledger/seal.ts';
-import { seededRandom } from '../../../../src/simulator/random.ts';
+import { openFolderStore } from '../../../src/archive/folder-object-store.ts';
+import type { ObjectStore } from '../../../src/archive/object-store.ts';
+import { seal, type SealDeps } from '../../../src/ledger/seal.ts';
+import { seededRandom } from '../../../src/simulator/random.ts';
 import {
   accounted,
   commitJob,
@@ -12,14 +12,14 @@ import {
   sealerOf,
   testFolder,
   type MemoryQueue,
-} from '../../../support/sealing-under-test.ts';
+} from '../../support/sealing-under-test.ts';
 import {
   fileAt,
   findingsOf,
   oneOf,
   verifyFolder,
   withFlippedBit,
-} from '../../../support/verify-under-test.ts';
+} from '../../support/verify-under-test.ts';
 
 /** What the product seals, the verifier believes; and what is changed afterwards, it finds. */
 
