@@ -3,13 +3,7 @@ import { scaled } from '../../support/everlog-under-test.ts';
 import { folderPut, makeLedger, type LedgerMaker } from '../../support/ledger-maker.ts';
 import { temporaryFolder } from '../../support/processes.ts';
 import { seededRandom } from '../../../src/simulator/random.ts';
-import {
-  fileAt,
-  findingsOf,
-  oneOf,
-  verifyFolder,
-  withFlippedBit,
-} from '../../support/verify-under-test.ts';
+import { fileAt, findingsOf, oneOf, verifyFolder, withFlippedBit } from '../../support/verify-under-test.ts';
 
 /** One bit in a hundred files of each kind: each is found, in the right class, and nothing else is accused. */
 

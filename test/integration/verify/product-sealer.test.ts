@@ -13,13 +13,7 @@ import {
   testFolder,
   type MemoryQueue,
 } from '../../support/sealing-under-test.ts';
-import {
-  fileAt,
-  findingsOf,
-  oneOf,
-  verifyFolder,
-  withFlippedBit,
-} from '../../support/verify-under-test.ts';
+import { fileAt, findingsOf, oneOf, verifyFolder, withFlippedBit } from '../../support/verify-under-test.ts';
 
 /** What the product seals, the verifier believes; and what is changed afterwards, it finds. */
 
