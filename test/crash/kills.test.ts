@@ -14,8 +14,8 @@ import { each, openStage, queueAtRest, scaled } from '../support/everlog-under-t
 import { addSampleJobs, sampleLog, SAMPLE_SIZES } from '../support/sample-jobs.ts';
 
 /** Receiver, workers and queue server killed while deliveries keep coming (reliability P1, P5 and P6). */
-const JOBS = scaled(300, 5_000);
-const KILLS = scaled(10, 200);
+const JOBS = scaled(150, 5_000);
+const KILLS = scaled(8, 200);
 const SEED = 20_261_120;
 /** Deliveries under way at once. */
 const DELIVERIES_AT_ONCE = 8;

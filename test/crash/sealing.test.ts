@@ -89,7 +89,9 @@ test(
     const idle = await until(
       'two intervals in which nothing was committed',
       async () => {
-        const ledger = await readLedger(files);
+        // A digest stands before its note does.
+        const ledger = await readLedger(files).catch(() => null);
+        if (ledger === null) return null;
         return ledger.digests.slice(-2).every(({ entries }) => entries.count === 0) ? ledger : null;
       },
       DONE_TIMEOUT_MS,

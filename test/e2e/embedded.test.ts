@@ -19,7 +19,7 @@ import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 
 /** Everything in one process on the defaults: queue and archive below `./data`. */
-const TRIPLE_JOBS = scaled(200, 500);
+const TRIPLE_JOBS = scaled(100, 500);
 const KILLS = scaled(1, 10);
 const DONE_TIMEOUT_MS = scaled(120_000, 600_000);
 const DELIVERIES_AT_ONCE = 20;

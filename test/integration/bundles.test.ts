@@ -14,7 +14,7 @@ import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts'
 import { beginLedger, makeKey, recordKeyOf, type SmallLedger } from '../support/small-ledger.ts';
 
 /** Of each kind, by chance. */
-const GOOD_BUNDLES = scaled(6, 100);
+const GOOD_BUNDLES = scaled(3, 100);
 /** At least every kind of damage once. */
 const DAMAGED_BUNDLES = Math.max(DAMAGES.length, scaled(1, 4 * DAMAGES.length));
 /** Entries of each digest: trees of every shape up to three levels. */

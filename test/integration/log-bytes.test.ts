@@ -20,7 +20,7 @@ import { Scene } from '../support/scene.ts';
 
 /** Whatever bytes a log has, the archive gives them back: through receiver, queue, worker and store. */
 const stage = openStage();
-const LOGS = scaled(300, 1_000);
+const LOGS = scaled(200, 1_000);
 const LOG_BYTES_MAX = 2_000_000;
 const HUGE_LOGS = scaled(0, 3);
 const HUGE_LOG_BYTES = 500_000_000;

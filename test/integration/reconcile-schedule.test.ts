@@ -10,6 +10,10 @@ import { startRedis } from '../support/redis-server.ts';
 /** What the schedule queues: `reconcile-hosts`, and through it a look into each repository. */
 
 const DONE_TIMEOUT_MS = 40_000;
+const HOUR_MS = 3_600_000;
+/** Daily looks are spread over the hours by the repository's id. */
+const TURNS = 24;
+const FIRST_ID = 1_000 * TURNS;
 const RECONCILE_ROUTES = ['installation_repositories', 'runs', 'run_jobs', 'run_attempt'];
 
 let stage: Stage = openStage();
@@ -32,7 +36,6 @@ async function openScheduled(limit: number, env: Environment = {}): Promise<Sche
   const redis = await startRedis();
   stage.defer(() => redis.stop());
   const host = await startHost(stage, 'github.com', { rateLimit: { limit, windowMs: 3_600_000 } });
-  // Repositories' daily turns lie elsewhere in a long interval's place than the test: the pass is the recent one.
   const service = await startFetchPath(stage, redis.url, [hostConfig(host)], {
     EVERLOG_RECONCILE_INTERVAL: '1h',
     ...env,
@@ -75,12 +78,22 @@ async function openScheduled(limit: number, env: Environment = {}): Promise<Sche
   };
 }
 
+/** Ids of repositories whose daily look comes half a day from now, whatever the hour: the pass is the recent one. */
+function idsOfAnotherTurn(): readonly [number, number] {
+  const turn = (Math.floor(Date.now() / HOUR_MS) + TURNS / 2) % TURNS;
+  return [FIRST_ID + turn, FIRST_ID + TURNS + turn];
+}
+
 test('missed deliveries are found, runs get their objects, and a third look costs the listings alone', async () => {
   const { host, records, runObjects, reconcile, lines } = await openScheduled(15_000);
   const { world, requests } = host.simulator;
   const installationId = world.addInstallation({ login: 'octo-org' }).id;
   world.setInstallation(world.addInstallation({ login: 'away' }).id, 'suspended');
-  const repositories = ['one', 'two'].map((name) => world.addRepository({ name, installationId }).id);
+  const [first, second] = idsOfAnotherTurn();
+  const repositories = [
+    world.addRepository({ id: first, name: 'one', installationId }).id,
+    world.addRepository({ id: second, name: 'two', installationId }).id,
+  ];
   const jobIds = repositories.flatMap((id) => addRuns(host.simulator, id, 10, { jobs: () => 2 }).jobIds);
   await reconcile(2);
   await until(

@@ -177,7 +177,7 @@ describe('sealing', () => {
   });
 
   it('stays within 4,096 bytes whatever is missing', async () => {
-    const gaps = scaled(50_000, 1_000_000);
+    const gaps = scaled(10_000, 1_000_000);
     const gap = {
       host: 'github.com',
       owner: 'o'.repeat(39),

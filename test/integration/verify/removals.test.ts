@@ -6,6 +6,7 @@ import { openFolderStore } from '../../../src/archive/folder-object-store.ts';
 import type { ListedVersion } from '../../../src/archive/object-store.ts';
 import type { AnchorSource } from '../../../src/ledger/verify/anchor.ts';
 import { seededRandom } from '../../../src/simulator/random.ts';
+import { scaled } from '../../support/everlog-under-test.ts';
 import {
   folderPut,
   LedgerMaker,
@@ -18,9 +19,9 @@ import {
 import { temporaryFolder } from '../../support/processes.ts';
 import { fileAt, findingsOf, oneOf, verifyFolder, verifyStore } from '../../support/verify-under-test.ts';
 
-/** What somebody with write access to a folder can take away, exchange or plant, twenty times each. */
+/** What somebody with write access to a folder can take away, exchange or plant, several times each. */
 
-const COUNT = 20;
+const COUNT = scaled(5, 20);
 const HOUR_MS = 3_600_000;
 const DIGESTS = 5;
 const TIMEOUT_MS = 60_000;
