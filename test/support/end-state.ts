@@ -85,6 +85,8 @@ function member(value: unknown, name: string): unknown {
 function document(bytes: Buffer, own: OwnWords): unknown {
   const text = worded(bytes.toString('utf8'), own);
   return JSON.parse(text, (name, value: unknown) => {
+    // A delivery that was refused at first may be the one that Everlog asked for again.
+    if (name === 'source' && value === 'redelivery') return 'webhook';
     const word = VOLATILE[name];
     return word === undefined || value === null ? value : word;
   });
