@@ -1,7 +1,7 @@
 import { EverlogError, giveUp } from '../errors.ts';
 import { forEachInFlight } from './in-flight.ts';
 import type { JobReference, PlaceReference } from './job-reference.ts';
-import { parseKey, RECORDS_ROOT, recordsPrefix } from './keys.ts';
+import { isSameJob, parseKey, RECORDS_ROOT, recordsPrefix } from './keys.ts';
 import type { JobAddress } from './keys.ts';
 import { readWhole } from './object-store.ts';
 import type { ListedObject, ObjectStore } from './object-store.ts';
@@ -180,17 +180,6 @@ function isBetterAccount(one: JobRecord, other: JobRecord): boolean {
 
 function inRunOrder({ record: a }: StoredRecord, { record: b }: StoredRecord): number {
   return a.run_id - b.run_id || (a.run_attempt ?? 1) - (b.run_attempt ?? 1) || a.job_id - b.job_id;
-}
-
-function isSameJob(a: JobAddress, b: JobAddress): boolean {
-  return (
-    a.jobId === b.jobId &&
-    a.runId === b.runId &&
-    a.runAttempt === b.runAttempt &&
-    a.repo === b.repo &&
-    a.owner === b.owner &&
-    a.host === b.host
-  );
 }
 
 function isAt(record: JobRecord, { address, revision }: RecordEntry): boolean {

@@ -153,6 +153,18 @@ function paddedSequence(sequence: number): string {
   return String(sequence).padStart(SEQUENCE_DIGITS, '0');
 }
 
+/** Whether two addresses, both in lower case as keys have them, are of one job in one attempt. */
+export function isSameJob(a: JobAddress, b: JobAddress): boolean {
+  return (
+    a.jobId === b.jobId &&
+    a.runId === b.runId &&
+    a.runAttempt === b.runAttempt &&
+    a.repo === b.repo &&
+    a.owner === b.owner &&
+    a.host === b.host
+  );
+}
+
 const RECORD =
   /^v1\/records\/host=([^/]+)\/owner=([^/]+)\/repo=([^/]+)\/(\d+)\/(\d+)\/(\d+)(?:\.r(\d+))?\.json$/;
 const LOG =

@@ -3,7 +3,7 @@ import { giveUp } from '../../errors.ts';
 import { readRecord, RECORDS_IN_FLIGHT_MAX } from '../../archive/find-records.ts';
 import type { StoredRecord } from '../../archive/find-records.ts';
 import { forEachInFlight } from '../../archive/in-flight.ts';
-import { parseKey } from '../../archive/keys.ts';
+import { isSameJob, parseKey } from '../../archive/keys.ts';
 import type { JobAddress } from '../../archive/keys.ts';
 import { compareKeys } from '../../archive/object-key.ts';
 import type { ListedObject, ObjectStore } from '../../archive/object-store.ts';
@@ -157,15 +157,4 @@ export function factsOf(record: JobRecord): RecordFacts {
     record.log === null ? null : { key: record.log.key, sha256: record.log.sha256, bytes: record.log.bytes };
   const names = { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_branch };
   return { ...names, head_sha, conclusion, outcome, started_at, completed_at, recorded_at, log };
-}
-
-function isSameJob(a: JobAddress, b: JobAddress): boolean {
-  return (
-    a.jobId === b.jobId &&
-    a.runId === b.runId &&
-    a.runAttempt === b.runAttempt &&
-    a.repo === b.repo &&
-    a.owner === b.owner &&
-    a.host === b.host
-  );
 }
