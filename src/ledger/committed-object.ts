@@ -2,7 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { parseKey, type JobAddress, type ParsedKey } from '../archive/keys.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
-import { parseRecord, type JobRecord, type RecordedLog } from '../archive/record.ts';
 import type { EntryLog, LedgerEntry } from './formats.ts';
 import { readObject, type ReadObject } from './object-facts.ts';
 import type { Finding } from './seal-report.ts';
@@ -37,6 +36,29 @@ const runCountsSchema = z.looseObject({
   archived: z.array(z.unknown()),
   absent: z.array(z.looseObject({ outcome: z.string() })),
 });
+
+/** No more of a record than an entry says: whatever else another version of Everlog left out or changed, its log is sealed. */
+const sealedRecordSchema = z.looseObject({
+  schema: z.literal('everlog.job/v1'),
+  revision: z.number(),
+  host: z.string(),
+  owner: z.string(),
+  repo: z.string(),
+  run_id: z.number(),
+  run_attempt: z.number().nullable(),
+  job_id: z.number(),
+  recorded_at: z.string(),
+  log: z
+    .looseObject({
+      key: z.string(),
+      version_id: z.string().nullable(),
+      stored_bytes: z.number(),
+      stored_sha256: z.string(),
+    })
+    .nullable(),
+});
+
+type SealedRecord = z.infer<typeof sealedRecordSchema>;
 
 const custodyTimeSchema = z.looseObject({ at: z.iso.datetime() });
 
@@ -92,15 +114,15 @@ async function contents(
     findings: [{ kind: 'object_unreadable', key, detail }],
   });
   if (content === null) return unreadable('it is larger than any object of its kind');
-  if (parsed.type === 'record') {
-    const read = parseRecord(content);
-    if (!read.ok) return unreadable(read.problem);
-    if (!isOf(read.record, parsed.address, parsed.revision))
-      return unreadable('it says that it belongs under another key');
-    const { log, findings } = await logOf(store, read.record.log, parsed.address);
-    return { ...nothing, at: read.record.recorded_at, log, findings };
-  }
   const json = parseJson(content);
+  if (parsed.type === 'record') {
+    const record = sealedRecordSchema.safeParse(json);
+    if (!record.success) return unreadable('it is no record');
+    if (!isOf(record.data, parsed.address, parsed.revision))
+      return unreadable('it says that it belongs under another key');
+    const { log, findings } = await logOf(store, record.data.log, parsed.address);
+    return { ...nothing, at: record.data.recorded_at, log, findings };
+  }
   if (parsed.type === 'custody') {
     const custody = custodyTimeSchema.safeParse(json);
     return custody.success ? { ...nothing, at: custody.data.at } : unreadable('it is no custody object');
@@ -119,7 +141,7 @@ async function contents(
 
 async function logOf(
   store: ObjectStore,
-  recorded: RecordedLog | null,
+  recorded: SealedRecord['log'],
   address: JobAddress,
 ): Promise<{ log: EntryLog | null; findings: readonly Finding[] }> {
   if (recorded === null) return { log: null, findings: [] };
@@ -167,7 +189,7 @@ function otherThanItsHash(key: string): Finding {
   };
 }
 
-function isOf(record: JobRecord, address: JobAddress, revision: number): boolean {
+function isOf(record: SealedRecord, address: JobAddress, revision: number): boolean {
   return (
     record.revision === revision &&
     record.host === address.host &&

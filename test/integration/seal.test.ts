@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openFolderStore } from '../../src/archive/folder-object-store.ts';
@@ -292,6 +292,16 @@ describe('what the sealer finds', () => {
     ]);
     await demandAllSealed(folderFiles(folder));
     expect(await queue.pending.count()).toBe(0);
+  });
+
+  it('seals the log of a record that another version wrote with fewer members', async () => {
+    const { folder, report } = await tamperedSite((at) => {
+      const { job: _, fetch: __, ...rest } = JSON.parse(readFileSync(join(at, recordOf(5)), 'utf8'));
+      writeFileSync(join(at, recordOf(5)), `${JSON.stringify(rest)}\n`);
+    });
+    expect(report.findings).toEqual([]);
+    const { digests } = await demandAllSealed(folderFiles(folder));
+    expect(digests[0]?.lines.find(({ key }) => key === recordOf(5))?.log?.key).toBe(logOf(5));
   });
 
   it('does not go on without a digest that is gone, nor behind one that nobody signed', async () => {
