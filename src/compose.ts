@@ -8,12 +8,13 @@ import { redeliver } from '../workers/handlers/redeliver.ts';
 import { sealInterval } from '../workers/handlers/seal.ts';
 import { sweepRun } from '../workers/handlers/sweep-run.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../workers/redelivery.ts';
-import { runWorkers, STALLS_MAX, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
+import { runWorkers, type Handlers, type RunningWorkers } from '../workers/run-workers.ts';
 import { openKnownNames } from './archive/known-names.ts';
 import type { ObjectStore } from './archive/object-store.ts';
 import { openSpool, type Spool } from './archive/spool-space.ts';
 import { removeAbandonedSpoolFiles } from './archive/spool.ts';
 import { openHosts, type OpenHosts } from './compose/hosts.ts';
+import type { OpenQueue } from './compose/queue.ts';
 import { reconcileHandlers } from './compose/reconcile-handlers.ts';
 import type { Sealing } from './compose/sealing.ts';
 import { readVersion } from './compose/version.ts';
@@ -25,40 +26,12 @@ import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { NewJob, QueueName } from './queue/catalog.ts';
 import { closeGap } from './queue/gap-note.ts';
-import { openEmbeddedStorage } from './queue/embedded-storage.ts';
-import { openJobQueue, type JobQueue } from './queue/job-queue.ts';
-import type { QueueStorage } from './queue/queue-storage.ts';
-import { openRedisStorage } from './queue/redis-storage.ts';
+import type { JobQueue } from './queue/job-queue.ts';
 import { createAdmin, type Dependency } from './receiver/admin.ts';
 import { createReceiver } from './receiver/app.ts';
 import { listenHttp, type HttpListener } from './receiver/serve.ts';
 
-export { openArchive } from './compose/archive.ts';
-export { readVersion } from './compose/version.ts';
-
-/** The only file that knows every adapter: it builds them from the configuration and hands them to the rooms. */
-
-/** The queue as a process holds it. */
-export interface OpenQueue {
-  readonly queue: JobQueue;
-  readonly storage: QueueStorage;
-  /** Judges whether the server may lose jobs; rejects with `queue_unsafe` or, while it does not answer, `queue_unavailable`. */
-  check(): Promise<void>;
-  /** Resolves if the embedded queue's folder was lost to another process. */
-  readonly lost: Promise<void>;
-}
-
-/** Opens the queue: connects to the server without waiting for it, or takes the embedded one's folder. */
-export async function openQueue(config: Config, log: Log): Promise<OpenQueue> {
-  if (config.queue.kind === 'embedded') {
-    const storage = await openEmbeddedStorage(config.queue.folder, STALLS_MAX, log);
-    return { queue: openJobQueue(storage), storage, check: () => Promise.resolve(), lost: storage.lost };
-  }
-  const { options, location } = config.queue;
-  const storage = openRedisStorage({ options, location, allowUnsafe: config.allowUnsafeQueue, log });
-  const never = new Promise<void>(() => undefined);
-  return { queue: openJobQueue(storage), storage, check: () => storage.check(), lost: never };
-}
+/** With what lies in `compose/`, all that knows every adapter: it builds them from the configuration and hands them to the rooms. */
 
 /** The receiver's address, listening. */
 export function listenForDeliveries(

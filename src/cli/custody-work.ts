@@ -1,4 +1,4 @@
-import { openArchive } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import { openRecording, type Recording } from '../compose/recording.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
 import { loadConfig, type Config } from '../config.ts';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { destination } from 'pino';
-import { openArchive } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
 import { loadConfig } from '../config.ts';
 import { giveUp, messageOf } from '../errors.ts';

@@ -2,15 +2,15 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
-import { openArchive, readVersion } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import { openRecording } from '../compose/recording.ts';
+import { readVersion } from '../compose/version.ts';
 import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../config.ts';
 import { EverlogError, giveUp, messageOf } from '../errors.ts';
 import { parseCommitList, type CommitList } from '../ledger/export/commit-list.ts';
 import { scopeOf } from './custody-work.ts';
 import { EXIT } from './exit.ts';
 import { runExport, type ExportDeps } from './export-run.ts';
-import { openCommandQueue } from './queue-work.ts';
 import { addFilterOptions, parseFilters, type FilterOptions } from './record-filters.ts';
 import { standardTerminal, terminalOf } from './standard-terminal.ts';
 
@@ -107,6 +107,7 @@ async function openQueueToTell(
   const { queue } = config;
   if (queue.kind === 'embedded' && !existsSync(queue.folder)) return 'there is no queue to tell its sealer';
   try {
+    const { openCommandQueue } = await import('./queue-work.ts');
     return await openCommandQueue();
   } catch (error) {
     if (error instanceof EverlogError) return `the queue cannot be told: ${error.message}`;

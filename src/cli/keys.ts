@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openArchive } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import { listKeys, revoke, rotateTo, type NextKey, type SigningKey } from '../compose/signing-key-change.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
 import { loadConfig, type Config } from '../config.ts';

@@ -1,24 +1,48 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { readVersion } from '../compose.ts';
+import { readVersion } from '../compose/version.ts';
 import { EverlogError, messageOf } from '../errors.ts';
-import { registerDemo } from './demo.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
-import { registerDoctor } from './doctor.ts';
-import { registerExpire } from './expire.ts';
-import { registerExport } from './export.ts';
-import { registerFailed } from './failed.ts';
-import { registerHold } from './hold.ts';
-import { registerPurge } from './purge.ts';
-import { registerKeys } from './keys.ts';
-import { registerReading } from './reading.ts';
-import { registerReconcile } from './reconcile.ts';
-import { registerRedeliver } from './redeliver.ts';
-import { registerService } from './run-service.ts';
-import { registerSeal } from './seal.ts';
-import { registerVerify } from './verify.ts';
 
 /** `everlog`: parses the command line, runs one command, and ends with its exit code. */
+
+type Register = (program: Command, done: (exit: number) => void) => void;
+
+/** Where Node puts the first word after the program. */
+const COMMAND_AT = 2;
+
+/** What tells the program of its commands, in the order of the help. A command loads only what it needs to run. */
+const REGISTERING: readonly {
+  readonly commands: readonly string[];
+  readonly load: () => Promise<Register>;
+}[] = [
+  { commands: ['demo'], load: async () => (await import('./demo.ts')).registerDemo },
+  {
+    commands: ['up', 'serve', 'work'],
+    load: async () => (await import('./run-service.ts')).registerService,
+  },
+  { commands: ['ls', 'cat'], load: async () => (await import('./reading.ts')).registerReading },
+  {
+    commands: ['reconcile', 'backfill'],
+    load: async () => (await import('./reconcile.ts')).registerReconcile,
+  },
+  { commands: ['redeliver'], load: async () => (await import('./redeliver.ts')).registerRedeliver },
+  { commands: ['failed'], load: async () => (await import('./failed.ts')).registerFailed },
+  { commands: ['seal'], load: async () => (await import('./seal.ts')).registerSeal },
+  { commands: ['verify'], load: async () => (await import('./verify.ts')).registerVerify },
+  { commands: ['keys'], load: async () => (await import('./keys.ts')).registerKeys },
+  { commands: ['hold'], load: async () => (await import('./hold.ts')).registerHold },
+  { commands: ['purge'], load: async () => (await import('./purge.ts')).registerPurge },
+  { commands: ['expire'], load: async () => (await import('./expire.ts')).registerExpire },
+  { commands: ['doctor'], load: async () => (await import('./doctor.ts')).registerDoctor },
+  { commands: ['export'], load: async () => (await import('./export.ts')).registerExport },
+];
+
+/** The one that knows the command; all of them for help, the version, and words that are no command. */
+async function registering(word: string | undefined): Promise<readonly Register[]> {
+  const known = REGISTERING.filter(({ commands }) => word !== undefined && commands.includes(word));
+  return Promise.all((known.length > 0 ? known : REGISTERING).map(async ({ load }) => load()));
+}
 
 async function main(argv: readonly string[]): Promise<number> {
   let code: number = EXIT.ok;
@@ -36,23 +60,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const done = (exit: number): void => {
     code = exit;
   };
-  for (const register of [
-    registerDemo,
-    registerService,
-    registerReading,
-    registerReconcile,
-    registerRedeliver,
-    registerFailed,
-    registerSeal,
-    registerVerify,
-    registerKeys,
-    registerHold,
-    registerPurge,
-    registerExpire,
-    registerDoctor,
-    registerExport,
-  ])
-    register(program, done);
+  for (const register of await registering(argv[COMMAND_AT])) register(program, done);
   inheritSettings(program);
   try {
     await program.parseAsync(argv);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
-import { openArchive, openQueue, type OpenQueue } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
+import { openQueue, type OpenQueue } from '../compose/queue.ts';
 import { openSealing } from '../compose/sealing.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
@@ -11,7 +12,6 @@ import { openLog } from '../log.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 import { openLocalState, type SharedState } from '../queue/shared-state.ts';
-import { startService } from './service.ts';
 
 /**
  * How a command that queues work gets at the queue: a queue server directly, an embedded queue by the service that owns
@@ -112,6 +112,7 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   if (remote !== null) return reached(remote);
   const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };
   const log = openLog('warn', destination({ fd: 2, sync: true }));
+  const { startService } = await import('./service.ts');
   const service = await startService(
     quiet,
     { receive: false, queues: ['archive', 'upkeep'], schedules: false },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openArchive } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import { loadConfig, parseArchiveUrl, type ArchiveUrl } from '../config.ts';
 import { giveUp } from '../errors.ts';
 import { runCat, type CatOptions } from './cat.ts';

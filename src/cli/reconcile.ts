@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openArchive } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import { noteComparison, openReconciling, rerunWindow, type Scope } from '../compose/reconciling.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { giveUp } from '../errors.ts';

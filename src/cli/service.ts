@@ -1,13 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  listenForAdmin,
-  listenForDeliveries,
-  openArchive,
-  openQueue,
-  startWorkforce,
-  type OpenQueue,
-  type Workforce,
-} from '../compose.ts';
+import { listenForAdmin, listenForDeliveries, startWorkforce, type Workforce } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
+import { openQueue, type OpenQueue } from '../compose/queue.ts';
 import { openSealing, type Sealing } from '../compose/sealing.ts';
 import { announceReceiver, keepSchedules } from '../compose/schedules.ts';
 import type { Config } from '../config.ts';

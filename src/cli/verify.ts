@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { ObjectStore } from '../archive/object-store.ts';
-import { openArchive } from '../compose.ts';
+import { openArchive } from '../compose/archive.ts';
 import { loadConfig, type ArchiveUrl, type Config } from '../config.ts';
 import { parseArchiveUrl } from '../config/archive-url.ts';
 import { giveUp } from '../errors.ts';
@@ -16,7 +16,6 @@ import { withReadingSession, type ReadingSession } from './reading-session.ts';
 import { standardTerminal } from './standard-terminal.ts';
 import type { Terminal } from './terminal.ts';
 import { planText, progressText, resultLine, summaryLine, summaryText } from './verify-report.ts';
-import { recordVerification } from './verify-record.ts';
 
 /** `everlog verify`: needs the archive or a bundle, and nothing else unless `--record` is given. */
 export function registerVerify(program: Command, done: (exit: number) => void): void {
@@ -59,8 +58,10 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
         terms,
         json: options.json === true,
       });
-      if (options.record === true)
+      if (options.record === true) {
+        const { recordVerification } = await import('./verify-record.ts');
         await session.say(`everlog: recorded as ${await recordVerification(store, options, summary)}`);
+      }
       return summary.findings > 0 ? EXIT.findings : EXIT.ok;
     });
   } finally {

@@ -1,7 +1,5 @@
 import { openFolderStore } from '../archive/folder-object-store.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
-import { openS3Store } from '../archive/s3-object-store.ts';
-import { proxyAgents } from '../archive/s3-proxy.ts';
 import type { ArchiveUrl, Config } from '../config.ts';
 
 /** Opens the archive that the configuration names. */
@@ -10,6 +8,9 @@ export async function openArchive(
   archive: ArchiveUrl,
 ): Promise<ObjectStore> {
   if (archive.kind === 'folder') return openFolderStore({ folder: archive.folder });
+  // The AWS SDK takes a fifth of a second to load, which a command on a folder does not wait for.
+  const { openS3Store } = await import('../archive/s3-object-store.ts');
+  const { proxyAgents } = await import('../archive/s3-proxy.ts');
   const { forcePathStyle, lockMode, retentionDays, kmsKeyId, logStorageClass } = config.s3;
   const agents = proxyAgents(config.proxies);
   return openS3Store({

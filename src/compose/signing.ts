@@ -3,11 +3,9 @@ import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DIGESTS_ROOT } from '../archive/keys.ts';
 import type { ObjectStore } from '../archive/object-store.ts';
-import { proxyAgents } from '../archive/s3-proxy.ts';
 import type { Config } from '../config.ts';
 import type { SigningKeySetting } from '../config/sealing-variables.ts';
 import { giveUp, messageOf } from '../errors.ts';
-import { openKmsSigner } from '../ledger/kms-signer.ts';
 import { openPemSigner } from '../ledger/signer.ts';
 import type { Signer } from '../ledger/ports.ts';
 
@@ -28,6 +26,8 @@ export async function openSigner(
   store: Pick<ObjectStore, 'list' | 'location'>,
 ): Promise<OpenSigner> {
   if (setting.kind === 'kms') {
+    const { openKmsSigner } = await import('../ledger/kms-signer.ts');
+    const { proxyAgents } = await import('../archive/s3-proxy.ts');
     const agents = proxyAgents(config.proxies);
     const signer = await openKmsSigner({
       keyArn: setting.arn,

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { openQueue } from '../../src/compose.ts';
+import { openQueue } from '../../src/compose/queue.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openLog } from '../../src/log.ts';
 import { openStage, until, type Environment, type Stage } from '../support/everlog-under-test.ts';

@@ -1,4 +1,4 @@
-import { openQueue } from '../../compose.ts';
+import { openQueue } from '../queue.ts';
 import type { Config } from '../../config.ts';
 import { reachService } from '../../control/socket-client.ts';
 import { EverlogError, giveUp } from '../../errors.ts';
