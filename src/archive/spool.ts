@@ -28,6 +28,8 @@ const ONE_CALL_BYTES_MAX = 64 * 1024;
 /** Compressed bytes kept in memory before a temp file is opened. */
 const MEMORY_BYTES_MAX = 1024 * 1024;
 const GZIP_LEVEL = 6;
+/** What may wait for the compressor, so that it never waits while the next chunk is read and hashed. */
+const AHEAD_BYTES = 256 * 1024;
 const LINE_FEED = 0x0a;
 /** How the name of every spool file begins. */
 const NAME_PREFIX = 'everlog-spool-';
@@ -117,6 +119,9 @@ class GzipSink {
   private memory: Buffer[] = [];
   private bytes = 0;
   private file: FileHandle | null = null;
+  /** Given to the compressor and not taken by it yet. */
+  private aheadBytes = 0;
+  private onRoom: () => void = () => undefined;
   private drained: Promise<void> | null = null;
 
   constructor(space: SpoolSpace, limits: SpoolLimits) {
@@ -126,8 +131,17 @@ class GzipSink {
 
   async write(chunk: Buffer): Promise<void> {
     this.drained ??= this.drain();
-    if (this.gzip.write(chunk)) return;
-    await Promise.race([this.drained, new Promise<void>((resolve) => this.gzip.once('drain', resolve))]);
+    this.aheadBytes += chunk.byteLength;
+    this.gzip.write(chunk, () => {
+      this.aheadBytes -= chunk.byteLength;
+      this.onRoom();
+    });
+    while (this.aheadBytes > AHEAD_BYTES) {
+      const room = new Promise<void>((resolve) => {
+        this.onRoom = resolve;
+      });
+      await Promise.race([this.drained, room]);
+    }
   }
 
   async finish(): Promise<PutBody> {
