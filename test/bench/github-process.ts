@@ -1,22 +1,25 @@
 /**
  * A GitHub that answers at once, for measuring: job objects, log links and logs, `github-process.ts`. A job's id says how long its
  * log is (see `log-sizes.ts`). It prints its origin in a line of JSON. `GET /_calls` tells how many API calls there were since it
- * was last asked, `PUT /_remaining?N` what is left of the rate limit in every answer.
+ * was last asked, `PUT /_remaining?N` sets what is left of the rate limit in every answer, `PUT /_runs?N` how many runs its lists hold.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { generatedLog } from '../../src/simulator/log-text.ts';
 import { defaultSteps } from '../../src/simulator/default-job.ts';
 import { readWholeLog } from '../../src/simulator/log-source.ts';
 import { jobObject } from './deliveries.ts';
+import { answerList } from './github-runs.ts';
 import { logBytesOf } from './log-sizes.ts';
 
 const BLOCK_BYTES = 20_000_000;
 const LIMIT = 1_000_000;
+const API = '/api/v3';
 const JOB = /^\/api\/v3\/repos\/[^/]+\/[^/]+\/actions\/jobs\/(\d+)(\/logs)?$/;
 
 let origin = '';
 let calls = 0;
 let remaining = LIMIT;
+let runs = 0;
 
 const block = readWholeLog(
   generatedLog({
@@ -85,11 +88,31 @@ function answerOther(incoming: IncomingMessage, outgoing: ServerResponse, url: s
   } else if (incoming.method === 'PUT' && url.startsWith('/_remaining?')) {
     remaining = Number(url.slice('/_remaining?'.length));
     outgoing.end();
+  } else if (incoming.method === 'PUT' && url.startsWith('/_runs?')) {
+    runs = Number(url.slice('/_runs?'.length));
+    outgoing.end();
   } else if (url === '/api/v3/versions') {
     outgoing.writeHead(200, { 'content-type': 'application/json' }).end('["2022-11-28"]');
   } else {
-    outgoing.writeHead(404, { 'content-length': 0 }).end();
+    sendList(outgoing, url);
   }
+}
+
+function sendList(outgoing: ServerResponse, url: string): void {
+  const answer = url.startsWith(API) ? answerList(origin + API, url.slice(API.length), runs) : null;
+  if (answer === null) {
+    outgoing.writeHead(404, { 'content-length': 0 }).end();
+    return;
+  }
+  calls += 1;
+  outgoing.writeHead(200, {
+    'content-type': 'application/json',
+    'x-ratelimit-limit': LIMIT,
+    'x-ratelimit-remaining': remaining,
+    'x-ratelimit-reset': Math.floor(Date.now() / 1000) + 3600,
+    ...(answer.link === null ? {} : { link: answer.link }),
+  });
+  outgoing.end(JSON.stringify(answer.body));
 }
 
 server.listen(0, '127.0.0.1', () => {

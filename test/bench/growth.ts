@@ -1,12 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { request } from 'undici';
 import { folderPut, LedgerMaker } from '../support/ledger-maker.ts';
 import { spawnEverlog } from '../support/processes.ts';
 import { exponent } from './arithmetic.ts';
-import { jobObject } from './deliveries.ts';
+import { jobObject, OWNER, REPOSITORY } from './deliveries.ts';
 import { atMost, plain, type Area, type Finding } from './findings.ts';
+import { JOBS_PER_RUN } from './github-runs.ts';
 import type { Extent } from './rounds.ts';
-import { everlogSettings, openStage, type Stage } from './stage.ts';
+import { everlogSettings, hostsFile, openStage, textOf, type Stage } from './stage.ts';
 
 /** How the time and memory of what looks at a whole archive grow with it. */
 
@@ -56,15 +58,16 @@ interface Cost {
   readonly megabytes: number;
 }
 
-type Command = 'seal' | 'verify' | 'ls';
+type Command = 'seal' | 'verify' | 'ls' | 'reconcile';
 
 export async function growth(extent: Extent): Promise<Area> {
   const stage = openStage();
   try {
     const sizes = extent.quick ? SIZES_QUICK : SIZES_FULL;
+    const origin = textOf(await stage.script('driving', 'github-process.ts'), 'origin');
     const costs = new Map<Command, Cost[]>();
     for (const size of sizes) {
-      for (const [command, cost] of await costsAt(stage, size)) {
+      for (const [command, cost] of await costsAt(stage, origin, size)) {
         costs.set(command, [...(costs.get(command) ?? []), cost]);
       }
     }
@@ -74,6 +77,7 @@ export async function growth(extent: Extent): Promise<Area> {
       findings: [...costs].flatMap(([command, found]) => findingsOf(command, sizes, found)),
       notes: [
         'The exponent is that of time over the start of the process; 1 means that twice the jobs take twice as long.',
+        `Reconcile compares runs of ${JOBS_PER_RUN} jobs with a GitHub on this machine, and queues nothing.`,
       ],
     };
   } finally {
@@ -92,21 +96,36 @@ function findingsOf(command: Command, sizes: readonly number[], costs: readonly 
   ];
 }
 
-async function costsAt(stage: Stage, jobs: number): Promise<[Command, Cost][]> {
+async function costsAt(stage: Stage, origin: string, jobs: number): Promise<[Command, Cost][]> {
   const folder = stage.folder();
-  const maker = new LedgerMaker(folderPut(folder), { archive: `file:${folder}`, startMs: Date.now() });
-  for (let job = 0; job < jobs; job += 1) await maker.addJob(undefined, DETAILS);
+  const maker = new LedgerMaker(folderPut(folder), {
+    archive: `file:${folder}`,
+    startMs: Date.now(),
+    host: '127.0.0.1',
+  });
+  for (let job = 1; job <= jobs; job += 1) {
+    await maker.addJob(undefined, { ...DETAILS, job_id: job, run_id: Math.ceil(job / JOBS_PER_RUN) });
+  }
+  await request(`${origin}/_runs?${jobs / JOBS_PER_RUN}`, { method: 'PUT' });
   const settings = { EVERLOG_ARCHIVE_URL: `file:${folder}` };
+  const repository = `${OWNER}/${REPOSITORY}`;
   return [
     ['seal', await sealing(stage, settings)],
     ['verify', await command(['verify', '--json'], settings)],
     ['ls', await command(['ls', '--json'], settings)],
+    [
+      'reconcile',
+      await command(['reconcile', '--dry-run', '--json', '--repo', repository, '--since', '2026-06-01'], {
+        ...settings,
+        EVERLOG_CONFIG: hostsFile(stage.folder(), origin),
+      }),
+    ],
   ];
 }
 
-/** Time and memory of a command, without what it takes to start one that does nothing. */
+/** Time and memory of a command, without what it takes to start it for its help. */
 async function command(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Cost> {
-  const startUp = await timed(['--version'], {});
+  const startUp = await timed([...args.slice(0, 1), '--help'], {});
   const whole = await timed(args, env);
   return { seconds: Math.max(whole.seconds - startUp.seconds, 0), megabytes: whole.megabytes };
 }

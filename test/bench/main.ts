@@ -13,15 +13,19 @@ import { plotOf } from './plot.ts';
 import { queue } from './queue.ts';
 import { receiver } from './receiver.ts';
 import { extentOf, type Extent } from './rounds.ts';
+import { sizes } from './sizes.ts';
 import { tableOf } from './table.ts';
+import { verify } from './verify.ts';
 import { worker } from './worker.ts';
 
 const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
   receiver,
   queue,
   worker,
+  sizes,
   'end-to-end': endToEnd,
   growth,
+  verify,
 };
 
 const { values, positionals } = parseArgs({

@@ -7,7 +7,7 @@ import type { Queue, Started } from './stage.ts';
 
 /** A worker process at work on jobs that all wait when it begins. */
 
-const POLL_MS = 5;
+const POLL_MS = 10;
 const DONE_TIMEOUT_MS = 180_000;
 const commitsSchema = z.array(z.tuple([z.number(), z.number()]));
 

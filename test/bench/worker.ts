@@ -1,13 +1,11 @@
 import { execFile } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
-import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { request } from 'undici';
 import { z } from 'zod';
 import { atLeast, atMost, compared, plain, type Area, type Finding } from './findings.ts';
 import { everlogQueue } from './jobs.ts';
+import { logPipeline } from './log-pipeline.ts';
 import { firstIdOf, type LogBytes } from './log-sizes.ts';
 import { interleaved, type Extent } from './rounds.ts';
 import {
@@ -24,7 +22,6 @@ import { newIds, work, type Workplace, type WorkSample } from './work.ts';
 /** Jobs and megabytes a second, CPU and memory of the worker, from the queue to the store. */
 
 const run = promisify(execFile);
-const MEGABYTE = 1_000_000;
 const peerAnswer = z.object({ seconds: z.number() });
 
 export async function worker(extent: Extent): Promise<Area> {
@@ -33,9 +30,8 @@ export async function worker(extent: Extent): Promise<Area> {
     const place = await openWorkplace(stage);
     const findings = [
       ...(await smallLogs(stage, place, extent)),
-      ...(await mediumLogs(stage, place, extent)),
-      ...(await largeLogs(stage, place, extent)),
-      ...(await memory(stage, place, extent)),
+      ...(await logPipeline(stage, place, extent)),
+      ...(await longLogs(stage, place, extent)),
       await calls(stage, place),
     ];
     await place.everlogQueue.close();
@@ -45,6 +41,7 @@ export async function worker(extent: Extent): Promise<Area> {
       findings,
       notes: [
         'Jobs per core are jobs per second of CPU time, all threads.',
+        'From log to gzip: what the worker does with a log between GitHub and the store, from a file, as the compressors do.',
         'Python: one log at a time, requests, gzip.compress(6) and a PUT, without record or check.',
       ],
     };
@@ -148,67 +145,28 @@ async function smallLogs(stage: Stage, place: Workplace, extent: Extent): Promis
   ];
 }
 
-async function mediumLogs(stage: Stage, place: Workplace, extent: Extent): Promise<Finding[]> {
-  const size = firstIdOf(MEGABYTE);
-  const count = extent.scaled(60, 30);
-  const everlog = await startEverlog(stage, place, 8, 'anywhere');
-  const file = await downloaded(stage, place, size, count * MEGABYTE);
+/** Logs that take time to compress; beside Python alone, as GitHub and the store take a share of the same cores. */
+async function longLogs(stage: Stage, place: Workplace, extent: Extent): Promise<Finding[]> {
+  const medium = extent.scaled(60, 30);
+  const eight = await startEverlog(stage, place, 8, 'anywhere');
+  const alone = await startEverlog(stage, place, 1, 'anywhere');
   const contestants = {
-    everlog: async () => (await work(place, everlog, 'everlog', size, count)).perSecond,
-    pigz: async () => count / (await compressing('pigz', ['-6', '-p2'], file)),
-    python: async () => 10 / (await peerSeconds(place, MEGABYTE, 10)),
-  };
-  await interleaved(1, contestants);
-  const of = await interleaved(extent.rounds, contestants);
-  await everlog.process.kill('SIGKILL');
-  const shared = { what: '1 MB logs, 8 at once', unit: 'MB/s', everlog: of('everlog') };
-  return [
-    compared({ ...shared, against: 'limit', name: 'pigz -p2 -6', theirs: of('pigz'), target: atLeast(1) }),
-    compared({ ...shared, against: 'peer', name: 'Python', theirs: of('python') }),
-  ];
-}
-
-async function largeLogs(stage: Stage, place: Workplace, extent: Extent): Promise<Finding[]> {
-  const bytes = 100 * MEGABYTE;
-  const size = firstIdOf(100_000_000);
-  const everlog = await startEverlog(stage, place, 1, 'anywhere');
-  const file = await downloaded(stage, place, size, bytes);
-  const megabytes = bytes / MEGABYTE;
-  const gzip = (level: string) => async (): Promise<number> =>
-    megabytes / (await compressing('gzip', [level], file));
-  const contestants = {
-    everlog: async () => megabytes / (await work(place, everlog, 'everlog', size, 1)).seconds,
-    six: gzip('-6'),
-    one: gzip('-1'),
-    python: async () => megabytes / (await peerSeconds(place, 100_000_000, 1)),
+    medium: async () => (await work(place, eight, 'everlog', firstIdOf(1_000_000), medium)).perSecond,
+    mediumPython: async () => 10 / (await peerSeconds(place, 1_000_000, 10)),
+    large: async () => 100 / (await work(place, alone, 'everlog', firstIdOf(100_000_000), 1)).seconds,
+    largePython: async () => 100 / (await peerSeconds(place, 100_000_000, 1)),
   };
   const of = await interleaved(extent.rounds, contestants);
-  await everlog.process.kill('SIGKILL');
-  const shared = { what: 'one 100 MB log', unit: 'MB/s', everlog: of('everlog') };
+  await Promise.all([eight, alone].map(({ process }) => process.kill('SIGKILL')));
+  const peer = { unit: 'MB/s', against: 'peer', name: 'Python' } as const;
   return [
-    compared({ ...shared, against: 'limit', name: 'gzip -6', theirs: of('six'), target: atLeast(1.15) }),
-    compared({ ...shared, against: 'limit', name: 'gzip -1', theirs: of('one') }),
-    compared({ ...shared, against: 'peer', name: 'Python', theirs: of('python') }),
-  ];
-}
-
-/** Peaks of a process that did nothing else; once, as a peak is no rate. */
-async function memory(stage: Stage, place: Workplace, extent: Extent): Promise<Finding[]> {
-  const one = extent.quick
-    ? { bytes: 100_000_000, what: 'one 100 MB log' }
-    : { bytes: 1_000_000_000, what: 'one 1 GB log' };
-  const peak = async (bytes: LogBytes, count: number): Promise<number> => {
-    const everlog = await startEverlog(stage, place, 50, 'anywhere');
-    await work(place, everlog, 'everlog', firstIdOf(bytes), count);
-    const megabytes = (everlog.process.peakRssKb() * 1024) / MEGABYTE;
-    await everlog.process.kill('SIGKILL');
-    return megabytes;
-  };
-  const single = await peak(one.bytes === 100_000_000 ? 100_000_000 : 1_000_000_000, 1);
-  const many = await peak(20_000_000, extent.scaled(50, 10));
-  return [
-    plain(`peak resident memory, ${one.what}`, 'MB', [single], atMost(250)),
-    plain(`peak resident memory, ${extent.scaled(50, 10)} logs of 20 MB at once`, 'MB', [many], atMost(400)),
+    compared({
+      ...peer,
+      what: '1 MB logs, 8 at once',
+      everlog: of('medium'),
+      theirs: of('mediumPython'),
+    }),
+    compared({ ...peer, what: 'one 100 MB log', everlog: of('large'), theirs: of('largePython') }),
   ];
 }
 
@@ -232,31 +190,4 @@ async function calls(stage: Stage, place: Workplace): Promise<Finding> {
 async function apiCalls(place: Workplace): Promise<number> {
   const answer = await request(`${place.githubOrigin}/_calls`);
   return z.object({ calls: z.number() }).parse(await answer.body.json()).calls;
-}
-
-/** Logs of a size, one behind the other, in a file. */
-async function downloaded(stage: Stage, place: Workplace, id: number, bytes: number): Promise<string> {
-  const path = join(stage.folder(), 'logs');
-  for (let at = 0; at < bytes;) {
-    const answer = await request(`${place.githubOrigin}/log/${id}`);
-    at += Number(answer.headers['content-length']);
-    await pipeline(answer.body, createWriteStream(path, { flags: 'a' }));
-  }
-  return path;
-}
-
-/** Seconds that a compressor takes from a file to nowhere. */
-async function compressing(command: string, args: readonly string[], file: string): Promise<number> {
-  const startMs = performance.now();
-  // Not pinned to where the benchmark itself stands aside.
-  await run('sh', [
-    '-c',
-    'taskset -cp "$(cat /sys/devices/system/cpu/online)" $$ >/dev/null; exec "$@" >/dev/null',
-    'sh',
-    command,
-    '-c',
-    ...args,
-    file,
-  ]);
-  return (performance.now() - startMs) / 1000;
 }

@@ -60,6 +60,8 @@ export interface MakerOptions {
   readonly startMs: number;
   readonly intervalMs?: number;
   readonly storage?: Readonly<Record<string, unknown>>;
+  /** Of the jobs; github.com when none is given. */
+  readonly host?: string;
   /** A key to begin with instead of a new one. */
   readonly key?: MadeKey;
 }
@@ -144,7 +146,8 @@ export class LedgerMaker {
     this.#nextId += 1;
     const jobId = Number(changes['job_id'] ?? this.#nextId);
     const runId = Number(changes['run_id'] ?? jobId * 10);
-    const place = `host=${HOST}/owner=octo-org/repo=octo-repo`;
+    const { host = HOST } = this.#options;
+    const place = `host=${host}/owner=octo-org/repo=octo-repo`;
     const logKey = `v1/logs/${place}/dt=2026-11-20/${runId}-1-${jobId}.log.gz`;
     const recordKey = `v1/records/${place}/${runId}/1/${jobId}.json`;
     const stored = gzipSync(log);
@@ -153,6 +156,7 @@ export class LedgerMaker {
       log.toString('latin1').split('\n').length - (log.length === 0 || log.at(-1) === 0x0a ? 1 : 0);
     const record = {
       ...recordFields(jobId, runId),
+      host,
       log: {
         key: logKey,
         version_id: logVersion,
