@@ -28,8 +28,12 @@ const ONE_CALL_BYTES_MAX = 64 * 1024;
 /** Compressed bytes kept in memory before a temp file is opened. */
 const MEMORY_BYTES_MAX = 1024 * 1024;
 const GZIP_LEVEL = 6;
-/** What may wait for the compressor, so that it never waits while the next chunk is read and hashed. */
-const AHEAD_BYTES = 256 * 1024;
+/** Chunks come from the network in 16 to 64 KiB; a trip to the thread pool for each costs more than gathering them. */
+const BLOCK_BYTES = 128 * 1024;
+/** What may wait for the compressor, so that it never waits while the next block is read and hashed. */
+const AHEAD_BYTES = BLOCK_BYTES;
+/** What the compressor gives at once. */
+const OUTPUT_BYTES = 64 * 1024;
 const LINE_FEED = 0x0a;
 /** How the name of every spool file begins. */
 const NAME_PREFIX = 'everlog-spool-';
@@ -115,7 +119,10 @@ class GzipSink {
   private readonly space: SpoolSpace;
   private readonly limits: SpoolLimits;
   private readonly hash = createHash('sha256');
-  private readonly gzip = createGzip({ level: GZIP_LEVEL });
+  private readonly gzip = createGzip({ level: GZIP_LEVEL, chunkSize: OUTPUT_BYTES });
+  /** Chunks not yet given to the compressor. */
+  private block: Buffer[] = [];
+  private blockBytes = 0;
   private memory: Buffer[] = [];
   private bytes = 0;
   private file: FileHandle | null = null;
@@ -130,23 +137,30 @@ class GzipSink {
   }
 
   async write(chunk: Buffer): Promise<void> {
-    this.drained ??= this.drain();
-    this.aheadBytes += chunk.byteLength;
-    this.gzip.write(chunk, () => {
-      this.aheadBytes -= chunk.byteLength;
+    this.block.push(chunk);
+    this.blockBytes += chunk.byteLength;
+    if (this.blockBytes < BLOCK_BYTES) return;
+    const drained = this.begin();
+    // A compressor that is gone has failed, and what drained it says why: the rest need not be read.
+    if (this.gzip.destroyed) await drained;
+    const block = this.takeBlock();
+    this.aheadBytes += block.byteLength;
+    this.gzip.write(block, () => {
+      this.aheadBytes -= block.byteLength;
       this.onRoom();
     });
     while (this.aheadBytes > AHEAD_BYTES) {
       const room = new Promise<void>((resolve) => {
         this.onRoom = resolve;
       });
-      await Promise.race([this.drained, room]);
+      await Promise.race([drained, room]);
     }
   }
 
   async finish(): Promise<PutBody> {
-    this.gzip.end();
-    await this.drained;
+    const drained = this.begin();
+    this.gzip.end(this.takeBlock());
+    await drained;
     const sha256 = this.hash.digest('hex');
     if (this.file === null) return { bytes: this.bytes, sha256, open: () => Buffer.concat(this.memory) };
     await this.flush();
@@ -160,6 +174,22 @@ class GzipSink {
     const { file } = this;
     this.file = null;
     await file?.close();
+  }
+
+  private takeBlock(): Buffer {
+    const block = Buffer.concat(this.block);
+    this.block = [];
+    this.blockBytes = 0;
+    return block;
+  }
+
+  private begin(): Promise<void> {
+    if (this.drained === null) {
+      this.drained = this.drain();
+      // It may fail while nobody waits for it but the next chunk; the next block, or the end, tells.
+      this.drained.catch(() => undefined);
+    }
+    return this.drained;
   }
 
   private async drain(): Promise<void> {

@@ -122,7 +122,7 @@ function watchSpool(worker: EverlogProcess): SpoolWatch {
   };
 }
 
-const LOST_QUEUE_JOBS = scaled(200, 10_000);
+const LOST_QUEUE_JOBS = scaled(120, 10_000);
 const LOST_QUEUE_KILLS = scaled(3, 10);
 const RECONCILES_MAX = 2;
 
@@ -134,11 +134,11 @@ const reportSchema = z.looseObject({
 });
 
 const STORE_OUTAGE_MS = scaled(10_000, 60_000);
-const STORE_OUTAGE_JOBS = scaled(100, 1_000);
+const STORE_OUTAGE_JOBS = scaled(60, 1_000);
 /** Far shorter than the outage: a link that is kept for later is of no use. */
 const LINK_LIFETIME_MS = 3_000;
 
-const FAULTY_JOBS = scaled(80, 1_000);
+const FAULTY_JOBS = scaled(50, 1_000);
 /** A request that is never answered is given up after 30 s. */
 const HANGS = scaled(4, 40);
 
@@ -175,7 +175,7 @@ async function startOnSmallDisk(
 }
 
 const BLOCKED_MS = 15_000;
-const BLOCKED_JOBS = scaled(40, 400);
+const BLOCKED_JOBS = scaled(24, 400);
 
 describe('what Everlog stands on fails for a while under load', SIDE_BY_SIDE, () => {
   test(

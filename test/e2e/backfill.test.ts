@@ -5,7 +5,7 @@ import { addRuns, openSite, readsOf } from '../support/reconcile-under-test.ts';
 
 /** `everlog backfill` without a service: the command itself holds the queue and does the work. */
 
-const JOBS = scaled(150, 3_000);
+const JOBS = scaled(100, 3_000);
 const KILLS = scaled(2, 5);
 const CONCURRENCY = 5;
 const TIMEOUT_MS = scaled(240_000, 1_800_000);

@@ -9,7 +9,7 @@ import { startRedis } from '../support/redis-server.ts';
 
 /** `everlog reconcile` as a user runs it, against a simulated GitHub, a real queue and a real archive. */
 
-const DELIVERIES = scaled(150, 2_000);
+const DELIVERIES = scaled(100, 2_000);
 /** More than GitHub lists of one window. */
 const RUNS = scaled(1_050, 2_400);
 /** The window of 35 days is halved until its busy days are parts of their own; each half costs a call, an empty one too. */

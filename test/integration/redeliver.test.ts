@@ -28,7 +28,7 @@ import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
 /** What GitHub could not deliver, asked for again by `everlog redeliver` and by the service itself. */
 vi.setConfig({ testTimeout: scaled(120_000, 600_000) });
 
-const FAILED_JOBS = scaled(60, 300);
+const FAILED_JOBS = scaled(40, 300);
 const DELIVERIES_AT_ONCE = 20;
 const DONE_TIMEOUT_MS = scaled(90_000, 500_000);
 
