@@ -4,7 +4,7 @@ import { LongestFirst } from './test/support/longest-first.ts';
 
 const SECOND_MS = 1_000;
 /** On a larger machine too, so that timing is the same everywhere. */
-const WORKERS_MAX = 3;
+const WORKERS_MAX = 4;
 /** A pure test that takes this long hangs. */
 const UNIT_TIMEOUT_MS = 10 * SECOND_MS;
 /** Real servers on two busy cores. */
@@ -18,7 +18,7 @@ const services = ['test/support/global-services.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
-    // Tests of services wait for them half of their time, so that two cores carry three at once; the default would be one.
+    // Tests mostly wait for the processes and services they started, so that two cores carry four; the default would be one.
     maxWorkers: WORKERS_MAX,
     reporters: ['default', closingLine()],
     sequence: { sequencer: LongestFirst },

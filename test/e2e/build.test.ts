@@ -40,7 +40,7 @@ describe('npm run build', () => {
     const built = run('npm', ['run', 'build']);
     expect(built.status, `${built.stdout}${built.stderr}`).toBe(0);
     expect(existsSync(LEFT_OVER)).toBe(false);
-    expect(readdirSync(DIST).sort()).toEqual(['src', 'workers']);
+    expect(readdirSync(DIST).sort()).toEqual(['src']);
     expectToRun();
   });
 
@@ -59,7 +59,7 @@ describe('npm run build', () => {
     expectToRun();
   });
 
-  test('an installation without the compiler is left as it is, where nobody asked for a build', () => {
+  test('an installation without the bundler is left as it is, where nobody asked for a build', () => {
     const root = temporaryFolder('everlog-build-');
     mkdirSync(join(root, 'scripts'));
     const script = join(root, 'scripts/build.mjs');
@@ -67,7 +67,7 @@ describe('npm run build', () => {
     const onInstall = run('node', [script, '--prepare']);
     const onDemand = run('node', [script]);
     removeTemporaryFolder(root);
-    expect(onInstall.stderr).toContain('TypeScript is not installed');
+    expect(onInstall.stderr).toContain('esbuild is not installed');
     expect([onInstall.status, onDemand.status]).toEqual([0, 1]);
   });
 });

@@ -8,7 +8,7 @@ import {
   KINDS,
   placesOn,
   startFetchPath,
-  startHost,
+  startQuietHost,
   type HostUnderTest,
 } from '../support/fetch-path.ts';
 import { startRedis, type RedisServer } from '../support/redis-server.ts';
@@ -53,7 +53,7 @@ function openPlay(situations: readonly Situation[], env: Readonly<Record<string,
   return {
     plays,
     async begin() {
-      const hosts = await Promise.all(KINDS.map((kind) => startHost(stage, kind)));
+      const hosts = await Promise.all(KINDS.map((kind) => startQuietHost(stage, kind)));
       const answers = new Map<string, Buffer>();
       const scripted = await startScriptedLogHost(
         stage,
@@ -188,7 +188,10 @@ describe('a host that looks broken', () => {
   test(
     'is not believed about missing logs until it gives logs again',
     async () => {
-      const [host, other] = await Promise.all([startHost(stage, 'ghes'), startHost(stage, 'ghe.com')]);
+      const [host, other] = await Promise.all([
+        startQuietHost(stage, 'ghes'),
+        startQuietHost(stage, 'ghe.com'),
+      ]);
       const service = await startFetchPath(stage, `${redis.url}/${databases++}`, [
         hostConfig(host),
         hostConfig(other),

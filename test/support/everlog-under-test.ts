@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { inject } from 'vitest';
 import { startSimulator, type Simulator, type SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { removeTemporaryFolder, spawnEverlog, temporaryFolder, type ManagedProcess } from './processes.ts';
 import type { S3Reach } from './s3-connection.ts';
@@ -40,6 +41,7 @@ export interface Stage {
 
 export function openStage(): Stage {
   const endings: (() => Promise<unknown> | undefined)[] = [];
+  let simulators = 0;
   const defer = (end: () => Promise<unknown> | undefined): void => void endings.push(end);
   return {
     defer,
@@ -50,7 +52,10 @@ export function openStage(): Stage {
     },
     async simulator(options = {}) {
       // As on a GHES appliance: the limits are another test's matter.
-      const simulator = await startSimulator({ rateLimit: null, ...options });
+      const keys = inject('appKeys');
+      const privateKeyPem = keys[simulators++ % keys.length];
+      if (privateKeyPem === undefined) throw new Error('this run has no App keys');
+      const simulator = await startSimulator({ rateLimit: null, privateKeyPem, ...options });
       defer(() => simulator.close());
       return simulator;
     },

@@ -56,6 +56,19 @@ export async function startHost(
   return { product, name: NAMES[product], simulator };
 }
 
+/** A schedule's first pass comes within a minute; without a listing of installations it does nothing. */
+const NO_INSTALLATIONS = {
+  match: { route: 'app_installations' },
+  effect: { kind: 'status', status: 503 },
+} as const;
+
+/** On which only what a test does is done. */
+export async function startQuietHost(stage: Stage, product: Product): Promise<HostUnderTest> {
+  const host = await startHost(stage, product);
+  host.simulator.faults.add(NO_INSTALLATIONS);
+  return host;
+}
+
 /** The configuration of such a host, with further log hosts if need be. */
 export function hostConfig(
   { product, name, simulator }: HostUnderTest,

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { TestProject } from 'vitest/node';
 import { startS3 } from './s3-server.ts';
@@ -7,6 +8,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Where tests ask for the services of this run; `services.ts` does it for them. */
     serviceDeskUrl: string;
+    /** Private keys for simulated Apps: making one takes longer than many a test. */
+    appKeys: readonly string[];
   }
 }
 
@@ -55,14 +58,25 @@ class ServiceDesk {
   }
 }
 
+/** As many as hosts that one test tells apart by their keys. */
+const APP_KEYS = 3;
+
+function newAppKey(): string {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+}
+
 let desk: ServiceDesk | undefined;
 let deskUrl: Promise<string> | undefined;
+let appKeys: readonly string[] | undefined;
 
 /** Called once for each vitest project; they all get the same services. */
 export async function setup(project: TestProject): Promise<void> {
   desk ??= new ServiceDesk();
   deskUrl ??= desk.open();
   project.provide('serviceDeskUrl', await deskUrl);
+  appKeys ??= Array.from({ length: APP_KEYS }, newAppKey);
+  project.provide('appKeys', appKeys);
 }
 
 export async function teardown(): Promise<void> {
