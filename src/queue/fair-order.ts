@@ -63,18 +63,25 @@ export class FairTags {
 }
 
 /**
- * The same in one step on a Redis server. KEYS: the job, the queue's waiting jobs, the tags of every urgency. ARGV: flow, TAGS_MAX,
- * which of the urgencies. Answers 0 when the id is taken. `working` cannot be a flow: those hold a slash.
+ * The same in one step on a Redis server, for several jobs. KEYS: the queue's waiting jobs, the tags of every urgency, the jobs.
+ * ARGV: TAGS_MAX, then of each job which of the urgencies, and its flow. Answers a tag for each, 0 when the id is taken. `working`
+ * cannot be a flow: those hold a slash.
  */
 export const ADMIT_LUA = `
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('DEL', unpack(KEYS, 3)) end
-local tags = KEYS[2 + tonumber(ARGV[3])]
-local working = tonumber(redis.call('HGET', tags, 'working') or '0')
-local last = tonumber(redis.call('HGET', tags, ARGV[1]) or '0')
-local tag = math.min(math.max(working, last) + 1, tonumber(ARGV[2]))
-redis.call('HSET', tags, ARGV[1], tag)
-return tag
+local urgencies = ${URGENCIES.length}
+if redis.call('ZCARD', KEYS[1]) == 0 then redis.call('DEL', unpack(KEYS, 2, 1 + urgencies)) end
+local answer = {}
+for job = 1, #KEYS - 1 - urgencies do
+  if redis.call('EXISTS', KEYS[1 + urgencies + job]) == 1 then
+    answer[job] = 0
+  else
+    local tags = KEYS[1 + tonumber(ARGV[2 * job])]
+    local found = redis.call('HMGET', tags, 'working', ARGV[2 * job + 1])
+    answer[job] = math.min(math.max(tonumber(found[1] or '0'), tonumber(found[2] or '0')) + 1, tonumber(ARGV[1]))
+    redis.call('HSET', tags, ARGV[2 * job + 1], answer[job])
+  end
+end
+return answer
 `;
 
 /** KEYS: the tags of an urgency. ARGV: the tag that work has begun on. */

@@ -137,6 +137,13 @@ end
 return 0
 `;
 
+/** KEYS: a series in a minute. ARGV: event, seconds that it is kept. */
+export const COUNT_LUA = `
+redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 0
+`;
+
 /** The minute that a moment belongs to. */
 export function minuteOf(moment: Date): number {
   return Math.floor(moment.getTime() / 60_000);

@@ -246,7 +246,7 @@ const LATE_LOG: Story = {
 };
 const SWEPT: Story = {
   name: 'swept',
-  effectsMax: 70,
+  effectsMax: 90,
   jobs: [{ name: 'build', log: sampleLog(5_000, 6) }],
   delivers: 'run',
   lastKeys: (row) => [...recordOf('')(row), `/${row.runId}/1.json`],
@@ -362,7 +362,9 @@ function addRows(simulator: Simulator, story: Story): Row[] {
     const installation = world.addInstallation({ id: nextId(), login: `of-${name}` });
     const { id: installationId, account } = installation;
     account.id = nextId();
-    const { id: repositoryId } = world.addRepository({ id: nextId(), name, installationId });
+    const repository = world.addRepository({ id: nextId(), name, installationId });
+    const { id: repositoryId } = repository;
+    repository.createdAt = CREATED_AT;
     const run = world.addRun({
       id: nextId(),
       repositoryId,
