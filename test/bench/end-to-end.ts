@@ -33,11 +33,11 @@ export async function endToEnd(extent: Extent): Promise<Area> {
     await atRate(USUAL_RATE, 2);
     const rounds: number[][] = [];
     for (let round = 0; round < extent.rounds; round += 1) {
-      rounds.push(await atRate(USUAL_RATE, extent.scaled(6, 3)));
+      rounds.push(await atRate(USUAL_RATE, extent.scaled(4, 2)));
     }
     let highest = USUAL_RATE;
     for (let rate = USUAL_RATE * 2; rate <= HIGHEST_RATE; rate *= 2) {
-      if (quantile(await atRate(rate, extent.scaled(4, 2)), 0.99) > TOO_LATE_MS) break;
+      if (quantile(await atRate(rate, extent.scaled(3, 2)), 0.99) > TOO_LATE_MS) break;
       highest = rate;
     }
     await place.everlogQueue.close();

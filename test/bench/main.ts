@@ -47,7 +47,9 @@ const areas: Area[] = [];
 for (const [name, measure] of Object.entries(AREAS)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   process.stderr.write(`measuring ${name} …\n`);
+  const areaStartMs = performance.now();
   const area = await measure(extent);
+  process.stderr.write(`measured ${name} in ${Math.round((performance.now() - areaStartMs) / 1000)} s\n`);
   areas.push(area);
   process.stdout.write(tableOf(area));
 }

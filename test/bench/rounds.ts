@@ -8,7 +8,7 @@ export interface Extent {
 }
 
 const ROUNDS_FULL = 5;
-const ROUNDS_QUICK = 3;
+const ROUNDS_QUICK = 2;
 
 export function extentOf(quick: boolean): Extent {
   return {

@@ -20,7 +20,7 @@ export async function verify(extent: Extent): Promise<Area> {
   const stage = openStage();
   try {
     const folder = stage.folder();
-    const logs = extent.scaled(60, 20);
+    const logs = extent.scaled(30, 10);
     await archiveOf(folder, logs);
     const megabytes = (logs * LOG_BYTES) / MEGABYTE;
     const of = await interleaved(extent.rounds, {

@@ -100,13 +100,13 @@ async function smallLogs(stage: Stage, place: Workplace, extent: Extent): Promis
   const everlog = await startEverlog(stage, place, 50, 'measured');
   const raw = await startOther(stage, place, 'raw');
   const octokit = await startOther(stage, place, 'octokit');
-  const jobs = extent.scaled(1_000, 400);
+  const jobs = extent.scaled(800, 300);
   const contestants = {
     everlog: () => work(place, everlog, 'everlog', size, jobs),
     raw: () => work(place, raw, 'raw', size, jobs),
-    octokit: () => work(place, octokit, 'octokit', size, Math.round(jobs / 2)),
+    octokit: () => work(place, octokit, 'octokit', size, Math.round(jobs / 3)),
     python: async (): Promise<WorkSample> => {
-      const count = Math.round(jobs / 5);
+      const count = Math.round(jobs / 8);
       const seconds = await peerSeconds(place, 10_000, count);
       return { perSecond: count / seconds, perCpuSecond: 0, seconds };
     },
