@@ -77,6 +77,7 @@ export async function growth(extent: Extent): Promise<Area> {
       findings: [...costs].flatMap(([command, found]) => findingsOf(command, sizes, found)),
       notes: [
         'The exponent is that of time over the start of the process; 1 means that twice the jobs take twice as long.',
+        'A job is two objects: its log and its record.',
         `Reconcile compares runs of ${JOBS_PER_RUN} jobs with a GitHub on this machine, and queues nothing.`,
       ],
     };
@@ -87,11 +88,12 @@ export async function growth(extent: Extent): Promise<Area> {
 
 function findingsOf(command: Command, sizes: readonly number[], costs: readonly Cost[]): Finding[] {
   const points = sizes.map((size, index) => ({ size, cost: Math.max(costs[index]?.seconds ?? NaN, 0.001) }));
-  const largest = costs.at(-1);
-  if (largest === undefined) throw new Error('nothing was measured');
+  const [largest, jobs] = [costs.at(-1), sizes.at(-1)];
+  if (largest === undefined || jobs === undefined) throw new Error('nothing was measured');
   return [
     plain(`${command}, exponent of its time`, '', [exponent(points)], atMost(EXPONENT_MAX)),
     plain(`${command} of the largest`, 's', [largest.seconds]),
+    plain(`${command} of the largest`, 'jobs/s', [jobs / largest.seconds]),
     plain(`${command} of the largest, peak resident memory`, 'MB', [largest.megabytes]),
   ];
 }

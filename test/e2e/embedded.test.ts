@@ -6,6 +6,7 @@ import {
   archiveQueue,
   each,
   githubSettings,
+  holdSchedules,
   openStage,
   queueAtRest,
   scaled,
@@ -42,6 +43,8 @@ interface Site {
 
 async function openSite(): Promise<Site> {
   const simulator = await stage.simulator();
+  // A delivery that was refused would else be found missing, and be archived as reconcile's.
+  holdSchedules(simulator);
   const cwd = stage.folder();
   const env = githubSettings(simulator);
   return {

@@ -16,6 +16,7 @@ import {
 import {
   each,
   githubSettings,
+  holdSchedules,
   openStage,
   s3Settings,
   scaled,
@@ -58,11 +59,6 @@ export interface CrashSiteOptions {
 export const PREFIX = 'logs';
 /** Above what a test holds back at once; the default of ten spares an appliance. */
 const GITHUB_REQUESTS_MAX = 90;
-/** A schedule's first pass comes within a minute; without a listing of installations it does nothing. */
-const NO_INSTALLATIONS = {
-  match: { route: 'app_installations' },
-  effect: { kind: 'status', status: 503 },
-} as const;
 const AGAIN_MS = 100;
 const READS_AT_ONCE = 16;
 
@@ -71,7 +67,7 @@ export async function openCrashSite(stage: Stage, options: CrashSiteOptions = {}
   const redis = await startRedis(options.redis);
   stage.defer(() => redis.stop());
   const simulator = await stage.simulator(options.simulator);
-  const quiet = simulator.faults.add(NO_INSTALLATIONS);
+  const quiet = holdSchedules(simulator);
   const fake = await startS3Fake(options.fake);
   stage.defer(() => fake.stop());
   const bucket = `crash-${randomUUID()}`;

@@ -84,6 +84,17 @@ async function started(child: ManagedProcess): Promise<EverlogProcess> {
   };
 }
 
+/**
+ * Keeps schedules from doing anything of their own: the first pass of each comes within a minute, and without a listing of
+ * installations it does nothing. `remove` lets them.
+ */
+export function holdSchedules(simulator: Simulator): { remove(): void } {
+  return simulator.faults.add({
+    match: { route: 'app_installations' },
+    effect: { kind: 'status', status: 503 },
+  });
+}
+
 /** Settings for a simulated GitHub as its App, and for addresses of this machine. */
 export function githubSettings(simulator: Simulator): Record<string, string> {
   return {

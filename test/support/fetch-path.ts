@@ -12,7 +12,7 @@ import { openLog } from '../../src/log.ts';
 import type { JobQueue } from '../../src/queue/job-queue.ts';
 import type { Simulator, SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { folderArchive, placesOf, type ArchiveUnderTest } from './archive-oracle.ts';
-import { until, type Environment, type Stage } from './everlog-under-test.ts';
+import { holdSchedules, until, type Environment, type Stage } from './everlog-under-test.ts';
 
 /**
  * The whole service in this process: real receiver, queue, workers and store against simulated GitHubs that pass for hosts of any
@@ -56,16 +56,10 @@ export async function startHost(
   return { product, name: NAMES[product], simulator };
 }
 
-/** A schedule's first pass comes within a minute; without a listing of installations it does nothing. */
-const NO_INSTALLATIONS = {
-  match: { route: 'app_installations' },
-  effect: { kind: 'status', status: 503 },
-} as const;
-
 /** On which only what a test does is done. */
 export async function startQuietHost(stage: Stage, product: Product): Promise<HostUnderTest> {
   const host = await startHost(stage, product);
-  host.simulator.faults.add(NO_INSTALLATIONS);
+  holdSchedules(host.simulator);
   return host;
 }
 
