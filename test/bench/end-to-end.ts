@@ -12,7 +12,7 @@ import { openWorkplace, startEverlog } from './worker.ts';
 
 const USUAL_RATE = 50;
 /** Rates are doubled until the records come too late. */
-const HIGHEST_RATE = 3_200;
+const HIGHEST_RATE = { full: 3_200, quick: 400 };
 const TOO_LATE_MS = 5_000;
 const SETTLE_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
@@ -36,7 +36,8 @@ export async function endToEnd(extent: Extent): Promise<Area> {
       rounds.push(await atRate(USUAL_RATE, extent.scaled(4, 2)));
     }
     let highest = USUAL_RATE;
-    for (let rate = USUAL_RATE * 2; rate <= HIGHEST_RATE; rate *= 2) {
+    const highestTried = extent.scaled(HIGHEST_RATE.full, HIGHEST_RATE.quick);
+    for (let rate = USUAL_RATE * 2; rate <= highestTried; rate *= 2) {
       if (quantile(await atRate(rate, extent.scaled(3, 2)), 0.99) > TOO_LATE_MS) break;
       highest = rate;
     }

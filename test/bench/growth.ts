@@ -13,7 +13,7 @@ import { everlogSettings, hostsFile, openStage, textOf, type Stage } from './sta
 /** How the time and memory of what looks at a whole archive grow with it. */
 
 const SIZES_FULL = [1_000, 10_000, 100_000];
-const SIZES_QUICK = [200, 800, 3_200];
+const SIZES_QUICK = [400, 3_200];
 const EXPONENT_MAX = 1.05;
 const MEGABYTE = 1_000_000;
 const POLL_MS = 20;
