@@ -1,5 +1,5 @@
-// Bundles the command and what it uses of its dependencies into one file below dist: it starts in half the time that a thousand
-// modules take, and a program that runs needs nothing of dist any more, so that a build under it changes nothing. The file is
+// Bundles the command and what it uses of its dependencies into one file below dist: it starts in three fifths of the time
+// that its modules take one by one, and a program that runs needs nothing of dist any more, so that a build under it changes nothing. The file is
 // made beside the old one and takes its place in a single step, so that no reader ever meets a missing or half-written one.
 //
 //   build.mjs              builds

@@ -37,3 +37,14 @@ test('a spool found full while GitHub is silent fails that log, and no more of i
   await expect(spoolLog(silent(), space, limits)).rejects.toBeInstanceOf(SpoolFull);
   expect(chunks).toBeLessThan(3);
 });
+
+test('a spool found full before the last chunk fails that log too', async () => {
+  const { space, refused } = fullSpace();
+  async function* ending(): AsyncGenerator<Buffer> {
+    yield randomBytes(CHUNK_BYTES);
+    await refused;
+    await setImmediate();
+    yield randomBytes(100);
+  }
+  await expect(spoolLog(ending(), space, limits)).rejects.toBeInstanceOf(SpoolFull);
+});
