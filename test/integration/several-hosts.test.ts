@@ -213,13 +213,18 @@ test('a link is not left to age while other logs of its host are read', async ()
   });
   await each(jobs, 8, (id) => simulator.deliveries.completeJob(id));
   expect(await queueAtRest(everlog, DONE_TIMEOUT_MS)).toMatchObject({ failed: 0 });
-  for (const id of jobs) {
-    const at = (route: string): number =>
-      simulator.requests.entries.find((entry) => entry.route === route && entry.jobId === id)?.atMs ??
-      Number.NaN;
-    // Requests are noted when they are answered, the log's own delay included.
-    expect(at('blob') - at('logs')).toBeLessThan(LOG_DELAY_MS + 250);
-  }
+  const { entries } = simulator.requests;
+  const place = (route: string, id: number): number => {
+    const found = entries.findIndex((entry) => entry.route === route && entry.jobId === id);
+    if (found === -1) throw new Error(`no request for the ${route} of job ${id}`);
+    return found;
+  };
+  const readMeanwhile = jobs.map(
+    (id) =>
+      entries.slice(place('logs', id), place('blob', id)).filter(({ route }) => route === 'blob').length,
+  );
+  // Requests are noted when they are answered: each of the other slots may end one log and the whole of another.
+  expect(Math.max(...readMeanwhile)).toBeLessThanOrEqual((GIVEN_REQUESTS_MAX - 1) * 2);
 });
 
 test('equal installation ids never share a token, though both are minted in the same instant', async () => {
