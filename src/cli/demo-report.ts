@@ -160,11 +160,13 @@ function ledgerFact({ sequence, entries, keyId, verified }: DemoLedger): string 
   return `digest ${sequence} seals ${entries} objects; verified from the files and its key ${key}: ${objects} objects, ${formatBytes(bytes)}`;
 }
 
-function places({ folder }: DemoReport): string {
-  return table([
+function places({ folder, serving }: DemoReport): string {
+  const rows: [string, string][] = [
     ['archive', folder.archive],
     ['service log', folder.logFile],
-  ]);
+  ];
+  if (serving !== null && serving.admin !== null) rows.push(['metrics', `${serving.admin}/metrics`]);
+  return table(rows);
 }
 
 function table(rows: readonly (readonly [string, string])[]): string {
@@ -190,8 +192,6 @@ function nextSteps({ folder, findings, ledger, excerpt, serving }: DemoReport): 
     ]);
   }
   steps.push(['The whole archive, checked from its files alone', `${everlog} verify --key ${ledger.keyId}`]);
-  if (serving !== null && serving.admin !== null)
-    steps.push(['What the service counts', `curl -s ${serving.admin}/metrics | grep ^everlog_records`]);
   return steps.map(([what, command]) => `  ${what}\n    ${command}\n`).join('');
 }
 

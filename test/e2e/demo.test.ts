@@ -144,7 +144,8 @@ test('demo keeps serving, the commands that it suggests work when pasted, and it
   expect(outputOf('/actions/runs/')).toContain('Current runner version');
   expect(outputOf('everlog verify')).toContain('VALID');
   expect(outputOf('gunzip')).toMatch(new RegExp(`^${sha256}`));
-  expect(outputOf('curl')).toContain('everlog_records_total');
+  const metrics = /metrics +(http:\S+)/.exec(report)?.[1] ?? '';
+  expect(await (await fetch(metrics)).text()).toContain('everlog_records_total');
 
   await expectEnd(demo, demo.kill('SIGINT'), 0);
   expect(existsSync(join(cwd, 'data/demo/1/archive/v1/records'))).toBe(true);
