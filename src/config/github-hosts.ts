@@ -191,9 +191,9 @@ function credentialsOf(
   if (appId === null && privateKey === null)
     return token === null ? null : { kind: 'token', token: token.trim() };
   if (appId === null) problem('appId', 'is missing: it goes with the private key');
-  if (privateKey === null) problem('privateKey', 'is missing: it goes with the App id');
+  else if (appIdOf(appId) === null) problem('appId', 'is not a number: it is on the App’s settings page');
+  // The id alone is enough to receive; who calls GitHub is told that the key is missing.
   if (appId === null || privateKey === null) return null;
-  if (!/^\d{1,15}$/.test(appId.trim())) problem('appId', 'is not a number: it is on the App’s settings page');
   const pem = privateKey.includes('\\n') ? privateKey.replaceAll('\\n', '\n') : privateKey;
   try {
     createPrivateKey(pem);

@@ -131,6 +131,20 @@ test.each([
 );
 
 test(
+  'an App id without its key is enough to receive, and who calls GitHub says what is missing',
+  async () => {
+    const { EVERLOG_GITHUB_PRIVATE_KEY: _, ...keyless } = GOOD;
+    expect(await refusal('work', keyless)).toEqual([
+      '  - EVERLOG_GITHUB_PRIVATE_KEY is missing: it goes with EVERLOG_GITHUB_APP_ID',
+    ]);
+    expect(await refusal('serve', { ...keyless, EVERLOG_GITHUB_APP_ID: 'my-app' })).toEqual([
+      expect.stringContaining('EVERLOG_GITHUB_APP_ID is not a number'),
+    ]);
+  },
+  END_TIMEOUT_MS,
+);
+
+test(
   'a YAML file with mistakes names the place of each, and never shows a secret',
   async () => {
     const file = join(folder, 'hosts.yaml');
