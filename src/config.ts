@@ -184,6 +184,13 @@ function checkNeeds(config: Config, needs: Needs, variables: Variables): void {
   const keyProblem = variables.problems.some((problem) => problem.startsWith('EVERLOG_SIGNING_KEY'));
   if (needs.signingKey === true && config.sealing.signingKey === null && !keyProblem)
     variables.problem('EVERLOG_SIGNING_KEY', `is missing: ${SIGNING_KEY_CURE}`);
+  const writes = needs.github === true || needs.signingKey === true;
+  if (writes && config.archive.kind === 'folder' && config.s3.lockMode !== 'none') {
+    variables.problem(
+      'EVERLOG_LOCK_MODE',
+      'asks for locks, and EVERLOG_ARCHIVE_URL names a folder, which has none: use a bucket, or set it to none',
+    );
+  }
   const inFile = variables.text('EVERLOG_CONFIG') !== null;
   for (const host of config.hosts) {
     const missing = (variable: string, field: string, cure: string): void =>

@@ -16,8 +16,8 @@ export function expectationOf(job: GitHubJob, apiStatus: number | null): Expecta
     looksLikeCheckRun(job) &&
     (apiStatus === 404 || job.conclusion === 'success' || job.conclusion === 'neutral')
   ) {
-    const reason =
-      'a check run fired the event: it has no labels, no runner and no steps, and GitHub has no such job';
+    const unknown = apiStatus === 404 ? ', and GitHub has no such job' : '';
+    const reason = `a check run fired the event: it has no labels, no runner and no steps${unknown}`;
     return { kind: 'absent', outcome: 'not_a_job', reason };
   }
   const reason = `the job never ran: no runner and no steps, conclusion ${job.conclusion ?? 'unknown'}`;

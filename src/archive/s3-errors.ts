@@ -86,7 +86,8 @@ export function s3Error(error: unknown, bucket: string, what: string): EverlogEr
   const message = `bucket ${bucket}, ${what}: ${describe(error, code, status)}`;
   const cure = CURES.get(code) ?? cureByStatus(code, status);
   if (cure === null) return retryable('store_unavailable', message, error);
-  return giveUp('store_refused', `${message}; ${cure}`, error);
+  const isSetting = code === 'RegionMissing';
+  return giveUp(isSetting ? 'config_invalid' : 'store_refused', `${message}; ${cure}`, error);
 }
 
 function cureByStatus(code: string, status: number | null): string | null {

@@ -1,6 +1,6 @@
 import type { Terminal } from './terminal.ts';
 import type { ComparisonPlan, ComparisonProgress, ComparisonResult } from './comparison.ts';
-import { formatCount, formatDuration, formatMoment } from './format.ts';
+import { counted, formatCount, formatDuration, formatMoment } from './format.ts';
 import { inertText } from './inert.ts';
 import { formatTable } from './table.ts';
 
@@ -14,10 +14,11 @@ const RUN_NUMBERS_SHOWN_MAX = 5;
 /** One line of how far it is; with a known total a bar, the rate and the time left. */
 export function progressLine(progress: ComparisonProgress, elapsedMs: number): string {
   const { counts, runsTotal, queued, apiCalls } = progress;
-  const logs = `${formatCount(queued)} logs queued, ${formatCount(Math.max(0, counts.missing))} to come`;
-  const expiring = counts.expiring === 0 ? '' : `, ${formatCount(counts.expiring)} logs expire within 7 days`;
+  const logs = `${counted(queued, 'log')} queued, ${formatCount(Math.max(0, counts.missing))} to come`;
+  const expiring =
+    counts.expiring === 0 ? '' : `, ${counted(counts.expiring, 'log')} to expire within 7 days`;
   if (runsTotal === null) {
-    return `${formatCount(counts.runs)} runs of ${formatCount(progress.repositories)} repositories compared, ${logs}${expiring}, ${formatCount(apiCalls)} API calls`;
+    return `${counted(counts.runs, 'run')} of ${counted(progress.repositories, 'repository', 'repositories')} compared, ${logs}${expiring}, ${counted(apiCalls, 'API call')}`;
   }
   const share = runsTotal === 0 ? 1 : Math.min(1, counts.runs / runsTotal);
   const bar = '#'.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, '.');
@@ -26,8 +27,8 @@ export function progressLine(progress: ComparisonProgress, elapsedMs: number): s
   const left = runsTotal - counts.runs;
   const eta =
     perMinute === null || perMinute <= 0 ? '' : `, ETA ${formatDuration((left / perMinute) * 60_000)}`;
-  const rate = perMinute === null ? '' : `, ${formatCount(Math.round(perMinute))} runs/min`;
-  return `[${bar}] ${Math.floor(share * 100)} % of ${formatCount(runsTotal)} runs${rate}${eta}, ${logs}${expiring}`;
+  const rate = perMinute === null ? '' : `, ${counted(Math.round(perMinute), 'run')}/min`;
+  return `[${bar}] ${Math.floor(share * 100)} % of ${counted(runsTotal, 'run')}${rate}${eta}, ${logs}${expiring}`;
 }
 
 /** The document of `--json`. */
@@ -79,10 +80,10 @@ export function comparisonText(plan: ComparisonPlan, result: ComparisonResult, t
       .filter(({ suspended }) => suspended)
       .map(({ account, reason }) => `not looked into: ${inertText(account ?? '')}: ${reason}`),
     ...runNumberLines(result),
-    `${formatCount(result.repositories)} repositories, ${formatCount(counts.runs)} runs and ${formatCount(counts.jobs)} jobs from ${formatMoment(plan.since.toISOString())} to ${formatMoment(plan.until.toISOString())} UTC`,
+    `${counted(result.repositories, 'repository', 'repositories')}, ${counted(counts.runs, 'run')} and ${counted(counts.jobs, 'job')} from ${formatMoment(plan.since.toISOString())} to ${formatMoment(plan.until.toISOString())} UTC`,
     `${formatCount(counts.archived)} archived, ${absent.length === 0 ? '0 absent' : absent.join(', ')}, ${formatCount(counts.unfinished)} not over, ${formatCount(counts.missing)} missing`,
     queuedLine(plan, result),
-    gapsFound === 0 ? 'No gaps.' : `${formatCount(gapsFound)} gaps remain.`,
+    gapsFound === 0 ? 'No gaps.' : `${counted(gapsFound, 'gap')} ${gapsFound === 1 ? 'remains' : 'remain'}.`,
   ];
   return `${table}${lines.join('\n')}\n`;
 }
@@ -110,9 +111,9 @@ function gapTable(gaps: ComparisonResult['gaps'], terminal: Terminal): string {
 }
 
 function queuedLine(plan: ComparisonPlan, result: ComparisonResult): string {
-  const calls = `${formatCount(result.apiCalls)} API calls`;
-  if (!plan.dryRun) return `${formatCount(result.queued)} jobs queued, ${calls}`;
-  return `Dry run: ${formatCount(result.queued)} jobs would be queued and cost up to ${formatCount(fetchCalls(result))} API calls; looking took ${calls}`;
+  const calls = `${counted(result.apiCalls, 'API call')}`;
+  if (!plan.dryRun) return `${counted(result.queued, 'job')} queued, ${calls}`;
+  return `Dry run: ${counted(result.queued, 'job')} would be queued and cost up to ${counted(fetchCalls(result), 'API call')}; looking took ${calls}`;
 }
 
 /** A job's details and its link. */

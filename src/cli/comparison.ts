@@ -181,8 +181,12 @@ class RunningComparison {
 
   private skip(skipped: Skipped): void {
     this.skipped.push(skipped);
-    if (skipped.error === null) return;
-    this.addPlaceGap({ host: skipped.host, owner: skipped.account ?? '', repo: '' }, skipped.reason);
+    const { scope } = this.plan;
+    // Who asks for an owner by name is not told that nothing is missing there.
+    if (skipped.error === null && scope === null) return;
+    const owner = skipped.account ?? scope?.owner ?? '';
+    const repo = scope?.kind === 'repository' ? scope.repo : '';
+    this.addPlaceGap({ host: skipped.host, owner, repo }, skipped.reason);
   }
 
   private addPlaceGap(place: { host: string; owner: string; repo: string }, reason: string): void {

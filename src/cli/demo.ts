@@ -15,7 +15,7 @@ import {
   type DemoService,
 } from './demo-service.ts';
 import { EXIT } from './exit.ts';
-import { formatBytes, formatCount } from './format.ts';
+import { counted, formatBytes } from './format.ts';
 import { stopSignal } from './run-service.ts';
 import { terminalOf } from './standard-terminal.ts';
 import { paint } from './table.ts';
@@ -39,6 +39,9 @@ interface DemoOptions {
   readonly exit?: boolean;
   readonly json?: boolean;
 }
+
+/** The service's own default. `verify` expects a digest so often. */
+const SEAL_INTERVAL_MS = 3_600_000;
 
 /** A folder to be removed is kept when it can show what went wrong. */
 type Ending = 'good' | 'bad' | 'interrupted';
@@ -65,7 +68,7 @@ async function runDemo(options: DemoOptions): Promise<number> {
     else {
       ending = report.findings.problems.length === 0 ? 'good' : 'bad';
       await out.write(answerText(report, options.json === true));
-      if (!exits) await Promise.race([stopped, service.failed]);
+      if (!exits) await keepServing(service, stopped);
     }
   } finally {
     await service?.stop();
@@ -76,6 +79,19 @@ async function runDemo(options: DemoOptions): Promise<number> {
     progress.close();
   }
   return ending === 'good' ? EXIT.ok : ending === 'bad' ? EXIT.findings : EXIT.interrupted;
+}
+
+/** Seals as `everlog up` does by its schedules, and for the last time at the end, when the demo's key goes. */
+async function keepServing(service: DemoService, stopped: Promise<unknown>): Promise<void> {
+  // What fails to be sealed now is sealed with the next digest.
+  const seal = (final: boolean): Promise<unknown> => service.seal({ final }).catch(() => undefined);
+  const sealing = setInterval(() => void seal(false), SEAL_INTERVAL_MS);
+  try {
+    await Promise.race([stopped, service.failed]);
+  } finally {
+    clearInterval(sealing);
+  }
+  await seal(true);
 }
 
 /** What the demo does with the running service, step by step. */
@@ -103,10 +119,10 @@ async function playAndCompare(
   say(`\nBetween them ${sent} deliveries about the jobs’ runs: ${queued} queued.`);
   const findings = await compareWithSource(store, simulator.world, played);
   const { logs, bytes } = findings.compared;
-  say(`Compared ${formatCount(logs)} logs, ${formatBytes(bytes)}, with GitHub’s.`);
+  say(`Compared ${counted(logs, 'log')}, ${formatBytes(bytes)}, with GitHub’s.`);
   const ledger = await sealAndVerify(service.seal, store);
   say(
-    `Sealed ${formatCount(ledger.entries)} objects in digest ${ledger.sequence}, and verified the archive.\n`,
+    `Sealed ${counted(ledger.entries, 'object')} in digest ${ledger.sequence}, and verified the archive.\n`,
   );
   return {
     findings: { ...findings, problems: [...findings.problems, ...ledger.problems] },

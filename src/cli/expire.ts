@@ -8,7 +8,7 @@ import { parseDuration } from '../units.ts';
 import { confirmed } from './confirm.ts';
 import { scopeOf, withCustodyWork } from './custody-work.ts';
 import { EXIT } from './exit.ts';
-import { formatCount, formatDuration } from './format.ts';
+import { counted, formatCount, formatDuration } from './format.ts';
 import { inertText } from './inert.ts';
 import { lockedDocument, lockedLine, sealLine } from './removal-report.ts';
 
@@ -66,7 +66,7 @@ async function runExpire(command: ExpireCommand): Promise<number> {
     if (!isDry) await work.seal();
     const report = await expire(deps, options, { onProblem: session.noteProblem }, (looked, removed) =>
       session.progress.show(
-        () => `${formatCount(looked)} jobs looked at, ${formatCount(removed)} objects removed`,
+        () => `${counted(looked, 'job')} looked at, ${counted(removed, 'object')} removed`,
       ),
     );
     session.progress.clear();
@@ -156,13 +156,13 @@ function textOf(report: ExpiryReport, sealedBy: number | null, isDry: boolean): 
   const { jobs, runs, objects, held, lockedCount, locked, custody } = report;
   const verb = isDry ? 'would remove' : 'removed';
   const lines = [
-    `${verb} ${formatCount(jobs)} jobs and ${formatCount(runs)} run objects (${formatCount(objects)} objects)`,
+    `${verb} ${counted(jobs, 'job')} and ${counted(runs, 'run object')} (${counted(objects, 'object')})`,
   ];
   if (held > 0)
     lines.push(`${formatCount(held)} past their rule stay, as a case holds them: everlog hold ls`);
   if (lockedCount > 0) lines.push(`${formatCount(lockedCount)} past their rule stay, as a lock forbids it:`);
   for (const one of locked) lines.push(`  ${lockedLine(one)}`);
-  if (custody.length > 0) lines.push(`${formatCount(custody.length)} custody objects say so`);
+  if (custody.length > 0) lines.push(`as ${counted(custody.length, 'custody object')} will tell`);
   const end = custody.length > 0 ? sealLine(sealedBy) : '';
   return lines.map((line) => `${line}\n`).join('') + end;
 }

@@ -1,6 +1,6 @@
 import type { ExportReport } from '../ledger/export/export-bundle.ts';
 import { isFinding, STATUSES, type IndexRow, type Status } from '../ledger/export/index-rows.ts';
-import { formatBytes, formatCount } from './format.ts';
+import { counted, formatBytes, formatCount } from './format.ts';
 import { inertText } from './inert.ts';
 
 /** What became of an export, for people and for programs. */
@@ -88,8 +88,4 @@ function countsOf(rows: readonly IndexRow[]): ReadonlyMap<Status, number> {
 
 function nameOf({ record, askedFor }: IndexRow): string {
   return inertText(record?.key ?? `commit ${askedFor ?? ''}`);
-}
-
-function counted(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

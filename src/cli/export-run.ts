@@ -13,7 +13,7 @@ import {
 import { isFinding } from '../ledger/export/index-rows.ts';
 import { EXIT } from './exit.ts';
 import { exportDocument, exportText, type CustodyOutcome, type ExportOutcome } from './export-report.ts';
-import { formatCount } from './format.ts';
+import { counted, formatCount } from './format.ts';
 import { inertText } from './inert.ts';
 import { openOutput, openProgress, type OutputStream, type Terminal } from './terminal.ts';
 
@@ -130,5 +130,5 @@ function progressLine({ recordsRead, digest, copied }: ExportProgress): string {
   const read = `${formatCount(recordsRead)} records read`;
   return digest === null
     ? read
-    : `${read}, at digest ${formatCount(digest)}, ${formatCount(copied)} jobs copied`;
+    : `${read}, at digest ${formatCount(digest)}, ${counted(copied, 'job')} copied`;
 }

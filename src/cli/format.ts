@@ -66,3 +66,8 @@ function validDate(ms: number): Date | null {
   const date = new Date(ms);
   return Number.isNaN(date.getTime()) ? null : date;
 }
+
+/** A count with its noun, in the number that goes with it. */
+export function counted(count: number, one: string, several = `${one}s`): string {
+  return `${formatCount(count)} ${count === 1 ? one : several}`;
+}

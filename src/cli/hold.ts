@@ -4,7 +4,7 @@ import { readHolds, type HeldCase } from '../archive/holds.ts';
 import { giveUp } from '../errors.ts';
 import { scopeOf, withCustodyWork } from './custody-work.ts';
 import { EXIT } from './exit.ts';
-import { formatCount, formatMoment } from './format.ts';
+import { counted, formatCount, formatMoment } from './format.ts';
 import { inertText } from './inert.ts';
 import { addFilterOptions, parseFilters, type FilterOptions } from './record-filters.ts';
 import { standardTerminal } from './standard-terminal.ts';
@@ -87,9 +87,11 @@ function documentOf(report: HoldReport): object {
 function textOf(verb: 'add' | 'rm', report: HoldReport): string {
   const { jobs, objects, unchanged, locks } = report;
   const name = inertText(report.case);
-  const counts = `${formatCount(jobs)} jobs (${formatCount(objects)} objects)`;
+  const counts = `${counted(jobs, 'job')} (${counted(objects, 'object')})`;
   const lines =
     verb === 'add' ? [`case ${name} holds ${counts} more`] : [`case ${name} has released ${counts}`];
+  if (jobs + unchanged === 0)
+    lines.push(verb === 'add' ? 'no job matches' : 'it holds no job that matches: everlog hold ls');
   if (unchanged > 0) {
     const count = formatCount(unchanged);
     lines.push(verb === 'add' ? `${count} it held already` : `${count} of them stay held by another case`);

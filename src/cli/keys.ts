@@ -135,7 +135,15 @@ async function withArchive(config: Config, work: (store: ObjectStore) => Promise
 }
 
 function shown({ keyId, notBefore, previousKeyId, revoked, problem }: SigningKey): Record<string, unknown> {
-  return { key_id: keyId, not_before: notBefore, previous_key_id: previousKeyId, revoked, problem };
+  const revocation =
+    revoked === null ? null : { at: revoked.at, reason: revoked.reason, by_key_id: revoked.byKeyId };
+  return {
+    key_id: keyId,
+    not_before: notBefore,
+    previous_key_id: previousKeyId,
+    revoked: revocation,
+    problem,
+  };
 }
 
 function table(keys: readonly SigningKey[]): string {

@@ -7,7 +7,7 @@ import { giveUp } from '../errors.ts';
 import { confirmed } from './confirm.ts';
 import { withCustodyWork, type CustodyWork } from './custody-work.ts';
 import { EXIT } from './exit.ts';
-import { formatCount } from './format.ts';
+import { counted, formatCount } from './format.ts';
 import { inertText } from './inert.ts';
 import { jobTitleOf, repositoryOf } from './job-table.ts';
 import { lockedDocument, lockedLine, sealLine } from './removal-report.ts';
@@ -116,7 +116,7 @@ async function mayGoOn(
   const plans = outcomes.flatMap(({ plan }) => (plan === null || plan.heldBy.length > 0 ? [] : [plan]));
   for (const plan of command.yes === true ? [] : plans) await session.say(planLine(plan));
   const objects = plans.flatMap(({ copies }) => copies.flatMap(({ free }) => free)).length;
-  const question = `Remove ${formatCount(objects)} objects from ${inertText(archive.location)} for good?`;
+  const question = `Remove ${counted(objects, 'object')} from ${inertText(archive.location)} for good?`;
   if (await confirmed(question, command.yes === true)) return true;
   await session.say('nothing was changed');
   return false;
@@ -181,11 +181,11 @@ function textOf({ wanted, plan, result }: Outcome, command: PurgeCommand): strin
   if (plan.heldBy.length > 0) {
     lines.push(`${name}: held by case ${plan.heldBy.map(inertText).join(', ')}; nothing was removed`);
   } else if (result === null) {
-    lines.push(
-      command.dryRun === true && hasWork(plan) ? planLine(plan) : `${name}: nothing is left to remove`,
-    );
+    const nothing =
+      lockedOf(plan, result).length > 0 ? 'nothing may be removed' : 'nothing is left to remove';
+    lines.push(command.dryRun === true && hasWork(plan) ? planLine(plan) : `${name}: ${nothing}`);
   } else {
-    lines.push(`${name}: removed ${formatCount(result.removed)} objects`);
+    lines.push(`${name}: removed ${counted(result.removed, 'object')}`);
     for (const key of result.erased) lines.push(`  ${key} says that the job was erased`);
     for (const key of result.custody) lines.push(`  ${key} says by whom and why`);
   }
@@ -199,6 +199,6 @@ function planLine(plan: PurgePlan): string {
   const record = plan.copies[0]?.newest.record;
   const title =
     record === undefined ? '' : ` (${inertText(`${repositoryOf(record)}: ${jobTitleOf(record)}`)})`;
-  const counts = `${formatCount(free.length)} objects, ${formatCount(logs)} of them logs`;
+  const counts = `${counted(free.length, 'object')}, ${formatCount(logs)} of them logs`;
   return `${plan.host}/${plan.jobId}${title}: would remove ${counts}`;
 }

@@ -74,14 +74,17 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
       progress.show(soFar),
     );
     progress.clear();
+    // What somebody asked for by name may be mistyped, or looked at in passing: a digest tells only of what all looks found.
+    const isWide = plan.scope === null;
+    const places = result.gaps.filter(({ run_id }) => isWide && run_id === null).slice(0, PLACES_NOTED_MAX);
     if (queue !== null)
       await noteComparison(config, queue.control.notes, {
-        places: result.gaps.filter(({ run_id }) => run_id === null).slice(0, PLACES_NOTED_MAX),
+        places,
+        isWhole: isWide && result.reconciledThrough !== null,
         through: isUsual(plan.scope, options) ? result.reconciledThrough : null,
       });
-    if (plan.scope?.kind === 'repository' && result.repositories === 0 && result.gapsFound === 0) {
-      throw giveUp('not_found', `GitHub shows no repository ${plan.scope.owner}/${plan.scope.repo}`);
-    }
+    if (plan.scope !== null && result.repositories + result.gapsFound === 0)
+      throw giveUp('not_found', `GitHub shows ${unseen(plan.scope)}`);
     const text =
       options.json === true
         ? `${JSON.stringify(comparisonDocument(plan, result))}\n`
@@ -94,6 +97,12 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
     await queue?.close();
     await archive.close();
   }
+}
+
+function unseen(scope: NonNullable<Scope>): string {
+  return scope.kind === 'owner'
+    ? `no repositories of ${scope.owner}`
+    : `no repository ${scope.owner}/${scope.repo}`;
 }
 
 /** Whether a command looked at all that could be missing, and not at a part that somebody chose. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { isNameForKeys } from '../archive/keys.ts';
+import { OUTCOMES } from '../archive/record.ts';
 import type { RecordFilters } from '../archive/scan-records.ts';
 import { parseMoment } from './format.ts';
 
@@ -57,6 +58,8 @@ export function parseFilters(options: FilterOptions, now: Date): ParsedFilters {
   if (shaPrefix !== undefined && !/^[0-9a-f]{4,64}$/.test(shaPrefix)) {
     problems.push('--sha takes a commit hash, or at least its first four characters');
   }
+  if (outcome !== undefined && !OUTCOMES.some((known) => known === outcome))
+    problems.push(`--outcome takes one of ${OUTCOMES.join(', ')}`);
   const since = options.since === undefined ? undefined : parseMoment(options.since, now, 'start');
   const until = options.until === undefined ? undefined : parseMoment(options.until, now, 'end');
   if (since === null) problems.push(`--since takes ${DATES}`);

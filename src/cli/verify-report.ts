@@ -2,7 +2,7 @@ import type { Plan } from '../ledger/verify/plan.ts';
 import { isFinding, type Result } from '../ledger/verify/results.ts';
 import type { Meter } from '../ledger/verify/scope.ts';
 import type { KeySummary, Summary } from '../ledger/verify/summary.ts';
-import { formatBytes, formatCount, formatDuration, formatMoment } from './format.ts';
+import { counted, formatBytes, formatCount, formatDuration, formatMoment } from './format.ts';
 import { inertJson, inertText } from './inert.ts';
 import { paint } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -15,14 +15,14 @@ const LABEL_WIDTH = 'completeness'.length;
 
 /** What is said before the work begins. */
 export function planText({ digests, entries, objects, bytes, requests, estimateMs }: Plan): string {
-  const size = `${formatCount(objects)} objects of ${formatCount(entries)} entries`;
-  const cost = `${formatBytes(bytes)} in about ${formatCount(requests)} requests`;
-  return `${formatCount(digests)} digests, about ${size}: ${cost}, about ${formatDuration(estimateMs)}`;
+  const size = `${counted(objects, 'object')} of ${counted(entries, 'entry', 'entries')}`;
+  const cost = `${formatBytes(bytes)} in about ${counted(requests, 'request')}`;
+  return `${counted(digests, 'digest')}, about ${size}: ${cost}, about ${formatDuration(estimateMs)}`;
 }
 
 /** How far the work is. */
 export function progressText({ digests, objects, bytes, listed }: Readonly<Meter>): string {
-  const seen = `${formatCount(digests)} digests, ${formatCount(objects)} objects, ${formatBytes(bytes)}`;
+  const seen = `${counted(digests, 'digest')}, ${counted(objects, 'object')}, ${formatBytes(bytes)}`;
   return listed === 0 ? seen : `${seen}; ${formatCount(listed)} versions listed`;
 }
 
@@ -39,34 +39,40 @@ export function summaryLine(summary: Summary, terminal: Terminal): string {
 }
 
 /** The summary for people. */
-export function summaryText(summary: Summary, terminal: Terminal): string {
+export function summaryText(summary: Summary, isBundle: boolean, terminal: Terminal): string {
   const { findings, results, level, sample } = summary;
   const counts = Object.entries(results).map(([word, count]) => `${word} ${formatCount(count)}`);
   const head =
     findings === 0
       ? paint('VALID', 'good', terminal)
-      : paint(`${formatCount(findings)} FINDINGS`, 'bad', terminal);
-  const looked = `${formatCount(summary.objects)} objects, ${formatBytes(summary.bytes)} read`;
+      : paint(findings === 1 ? '1 FINDING' : `${formatCount(findings)} FINDINGS`, 'bad', terminal);
+  const looked = `${counted(summary.objects, 'object')}, ${formatBytes(summary.bytes)} read`;
+  // The last digest speaks of the archive it was sealed in; a bundle holds a part of that.
+  const ofArchive = isBundle ? 'of the archive that this is from: ' : '';
   const rows: [string, string][] = [
     ['results', counts.join(', ')],
     ['archive', inertText(summary.archive)],
     ['ledger', inertText(summary.stream ?? 'none')],
-    ['digests', digestsText(summary)],
+    ['digests', digestsText(summary, isBundle)],
     ['anchor', anchorText(summary)],
     ...summary.keys.map((key): [string, string] => ['key', keyText(key)]),
     ['key custody', 'a digest does not say where its private key is kept'],
-    ['lock', lockText(summary)],
-    ['completeness', completenessText(summary)],
+    ['lock', ofArchive + lockText(summary)],
+    ['completeness', ofArchive + completenessText(summary)],
     ['level', `${level}${sample === null ? '' : `, and ${formatCount(sample)} random entries`}: ${looked}`],
   ];
   return [head, ...rows.map(([label, text]) => `  ${label.padEnd(LABEL_WIDTH)}  ${text}`), ''].join('\n');
 }
 
-function digestsText({ first_sequence, last_sequence, final, ...windows }: Summary): string {
+function digestsText(
+  { first_sequence, last_sequence, final, ...windows }: Summary,
+  isBundle: boolean,
+): string {
   if (first_sequence === null) return 'none';
   const span = `${formatMoment(windows.first_window_start)} to ${formatMoment(windows.last_window_end)}`;
   const end = final ? '; the ledger is closed' : '; nothing is claimed after that';
-  return `${formatCount(first_sequence)} to ${formatCount(last_sequence)}, ${span}${end}`;
+  const those = isBundle ? `${formatCount(windows.digests)} of ` : '';
+  return `${those}${formatCount(first_sequence)} to ${formatCount(last_sequence)}, ${span}${end}`;
 }
 
 function anchorText({ anchored_sequence: sequence }: Summary): string {
@@ -96,8 +102,8 @@ function completenessText({ completeness }: Summary): string {
   if (completeness === null) return 'unknown';
   const { reconciled_through: through, pending, failed, gaps } = completeness;
   const compared = through === null ? 'never compared with GitHub' : `compared with GitHub up to ${through}`;
-  const missing = `${formatCount(pending)} jobs pending, ${formatCount(failed)} failed`;
-  return `${compared}; ${missing}, ${formatCount(gaps?.count ?? 0)} gaps named by the last digest`;
+  const missing = `${counted(pending, 'job')} pending, ${formatCount(failed)} failed`;
+  return `${compared}; ${missing}, ${counted(gaps?.count ?? 0, 'gap')} named by the last digest`;
 }
 
 function jsonOf(value: object, terminal: Terminal): string {

@@ -7,7 +7,7 @@ import { openHosts } from './hosts.ts';
 import { readVersion } from './version.ts';
 import type { Config } from '../config.ts';
 import type { QueueControl } from '../control/requests.ts';
-import { noteMissing, notePlaceGap, noteReconciled } from '../queue/reconcile-note.ts';
+import { closePlaceGaps, noteMissing, notePlaceGap, noteReconciled } from '../queue/reconcile-note.ts';
 import type { SharedState } from '../queue/shared-state.ts';
 
 export type { OpenAttempt } from '../../workers/reconcile/compare-run.ts';
@@ -75,17 +75,25 @@ export interface PlaceGap {
   readonly reason: string;
 }
 
-/** Notes what a command has found, for digests and metrics; `through` null: not everything was compared. */
+/**
+ * Notes what a command has found, for digests and metrics. `isWhole`: everything could be looked into, so that what could not
+ * be before is forgotten; `through` null: not all of the usual time was compared.
+ */
 export async function noteComparison(
   config: Config,
   notes: QueueControl['notes'],
-  found: { readonly places: readonly PlaceGap[]; readonly through: Date | null },
+  found: {
+    readonly places: readonly PlaceGap[];
+    readonly isWhole: boolean;
+    readonly through: Date | null;
+  },
 ): Promise<void> {
   const now = new Date();
   for (const { host, owner, repo, reason } of found.places) {
     const place = { host, owner: owner === '' ? null : owner, repo: repo === '' ? null : repo };
     await notePlaceGap(notes, place, reason, now);
   }
+  if (found.isWhole) for (const { github } of config.hosts) await closePlaceGaps(notes, github.host);
   if (found.through === null) return;
   for (const { github, credentials } of config.hosts)
     if (credentials !== null) await noteReconciled(notes, github.host, found.through);

@@ -34,7 +34,7 @@ export async function stateIn(queueOf: (name: QueueName) => BullQueue, id: strin
       case 'delayed':
         return note.success && Date.parse(note.data.put_off_until) > Date.now()
           ? { state: 'put_off', reason: note.data.reason, nextAt: new Date(note.data.put_off_until) }
-          : { state: 'put_off', reason: job.failedReason ?? null, nextAt: null };
+          : { state: 'put_off', reason: job.failedReason ?? null, nextAt: nextTryOf(job) };
       case 'waiting':
       case 'prioritized':
       case 'waiting-children':
@@ -42,4 +42,9 @@ export async function stateIn(queueOf: (name: QueueName) => BullQueue, id: strin
     }
   }
   return { state: 'gone', reason: null, nextAt: null };
+}
+
+/** About when a job that failed is tried again: its wait is counted from its end, which follows its beginning closely. */
+function nextTryOf({ processedOn, delay }: { processedOn?: number; delay: number }): Date | null {
+  return processedOn === undefined || delay === 0 ? null : new Date(processedOn + delay);
 }

@@ -173,6 +173,12 @@ export async function notePlaceGap(
   });
 }
 
+/** Takes back what `notePlaceGap` noted of a host: everything there could be looked into. */
+export async function closePlaceGaps(notes: Pick<Notes, 'setField' | 'fields'>, host: string): Promise<void> {
+  const prefix = placeId({ host, owner: null, repo: null }).slice(0, -1);
+  for (const key of (await readGaps(notes)).keys()) if (key.startsWith(prefix)) await closeGap(notes, key);
+}
+
 function placeId(place: { host: string; owner: string | null; repo: string | null }): string {
   return `${PLACE}${place.host}/${place.owner ?? ''}/${place.repo ?? ''}`.toLowerCase();
 }

@@ -81,7 +81,11 @@ async function startListening(server: Server, host: string, port: number): Promi
       });
     });
   } catch (error) {
-    throw giveUp('config_invalid', `cannot listen on ${host}:${port}: ${messageOf(error)}`, error);
+    throw giveUp(
+      'config_invalid',
+      `cannot listen on ${host}:${port} (${messageOf(error)}): give another address in EVERLOG_LISTEN or EVERLOG_ADMIN_LISTEN`,
+      error,
+    );
   }
 }
 

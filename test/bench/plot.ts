@@ -5,7 +5,7 @@ import { numberOf } from './table.ts';
 
 const LABEL_WIDTH = 470;
 const BAR_WIDTH = 300;
-const VALUE_WIDTH = 190;
+const VALUE_WIDTH = 260;
 const ROW_HEIGHT = 22;
 const TOP = 44;
 /** The scale's ends, as multiples of the target. */
@@ -23,8 +23,8 @@ export function plotOf(areas: readonly Area[]): string {
     '<title>Results of the benchmark, each as a multiple of its target</title>',
     `<g ${FONT} fill="#888">`,
     `<text x="${middle}" y="18" text-anchor="middle">target</text>`,
-    `<text x="${LABEL_WIDTH}" y="34">${SCALE_MAX}× worse</text>`,
-    `<text x="${LABEL_WIDTH + BAR_WIDTH}" y="34" text-anchor="end">${SCALE_MAX}× better</text>`,
+    `<text x="${LABEL_WIDTH}" y="34">${SCALE_MAX}× worse or more</text>`,
+    `<text x="${LABEL_WIDTH + BAR_WIDTH}" y="34" text-anchor="end">${SCALE_MAX}× better or more</text>`,
     ...rows.map(bar),
     `<line x1="${middle}" x2="${middle}" y1="24" y2="${height - 8}" stroke="#888"/>`,
     '</g>',

@@ -149,6 +149,16 @@ test('demo keeps serving, the commands that it suggests work when pasted, and it
 
   await expectEnd(demo, demo.kill('SIGINT'), 0);
   expect(existsSync(join(cwd, 'data/demo/1/archive/v1/records'))).toBe(true);
+  // Its key is gone, so what is kept ends with a digest that says so: nothing is taken for cut off later.
+  const verified = spawnSync(process.execPath, [MAIN, 'verify', '--json'], {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, EVERLOG_ARCHIVE_URL: 'file:./data/demo/1/archive' },
+  });
+  const { summary } = z
+    .object({ summary: z.object({ final: z.boolean(), findings: z.number() }) })
+    .parse(JSON.parse(verified.stdout.trimEnd().split('\n').at(-1) ?? ''));
+  expect(summary).toEqual({ final: true, findings: 0 });
   expect(readdirSync(join(cwd, 'data/demo/1')).sort()).toEqual(['archive', 'service.log']);
 });
 

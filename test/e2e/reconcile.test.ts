@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
 import { readRecord, type ArchiveUnderTest } from '../support/archive-oracle.ts';
 import { each, openStage, queueAtRest, scaled, type Stage } from '../support/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes.ts';
 import { addRuns, openSite, readsOf } from '../support/reconcile-under-test.ts';
 import { startRedis } from '../support/redis-server.ts';
 
@@ -225,4 +226,57 @@ test('gaps that remain end the command with 4: a log put off with its next look,
       next_at: expect.any(String),
     }),
   ]);
+});
+
+test('what is asked for by name: 3 where GitHub shows nothing, 4 where nobody can look, and neither stays a gap', async () => {
+  const simulator = await stage.simulator();
+  const { world } = simulator;
+  const site = await openSite(stage, simulator);
+  const installationId = world.addInstallation({ login: 'Octo-Org' }).id;
+  addRuns(simulator, world.addRepository({ name: 'Repo', installationId }).id, 1);
+  const away = world.addInstallation({ login: 'Away' }).id;
+  world.addRepository({ name: 'Asleep', installationId: away });
+  world.setInstallation(away, 'suspended');
+  const everlog = async (...args: string[]): Promise<{ code: number | null; output: string }> => {
+    const child = spawnEverlog(args, site.env, { cwd: site.cwd });
+    stage.defer(() => child.kill('SIGKILL'));
+    const { code } = await child.exited;
+    return { code, output: child.stdout() + child.stderr() };
+  };
+  for (const scope of [
+    ['--owner', 'nobody'],
+    ['--repo', 'octo-org/mistyped'],
+    ['--repo', 'nobody/repo'],
+  ]) {
+    expect({ scope, ...(await everlog('reconcile', ...scope)) }).toMatchObject({
+      scope,
+      code: 3,
+      output: expect.stringContaining('GitHub shows no repositor'),
+    });
+  }
+  const named = { owner: expect.stringMatching(/^away$/i), reason: expect.stringContaining('suspended') };
+  expect(await site.run('reconcile', '--owner', 'away')).toMatchObject({
+    code: 4,
+    report: { gaps: [named] },
+  });
+  expect(await site.run('reconcile', '--repo', 'away/asleep')).toMatchObject({
+    code: 4,
+    report: { gaps: [{ ...named, repo: 'asleep' }] },
+  });
+  // A look at everything that fails somewhere is told by the next digest, and taken back by one that does not fail.
+  simulator.faults.add({
+    match: { route: 'runs' },
+    times: 1,
+    effect: { kind: 'status', status: 404, body: '{"message":"Not Found"}' },
+  });
+  const gapsSealed = async (): Promise<unknown> => {
+    const { code, output } = await everlog('seal');
+    expect({ code, output }).toMatchObject({ code: 0 });
+    return /gaps +(\d+)/.exec(output)?.[1];
+  };
+  expect(await gapsSealed()).toBe('0');
+  expect((await site.run('reconcile')).code).toBe(4);
+  expect(await gapsSealed()).toBe('1');
+  expect((await site.run('reconcile')).code).toBe(0);
+  expect(await gapsSealed()).toBe('0');
 });

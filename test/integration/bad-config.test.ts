@@ -145,6 +145,18 @@ test(
 );
 
 test(
+  'locks that a folder cannot keep are refused, not ignored',
+  async () => {
+    const locks = { EVERLOG_LOCK_MODE: 'GOVERNANCE', EVERLOG_RETENTION_DAYS: '5' };
+    for (const command of ['up', 'work'])
+      expect(await refusal(command, { ...GOOD, ...locks })).toEqual([
+        expect.stringMatching(/EVERLOG_LOCK_MODE .*EVERLOG_ARCHIVE_URL names a folder/),
+      ]);
+  },
+  END_TIMEOUT_MS,
+);
+
+test(
   'a YAML file with mistakes names the place of each, and never shows a secret',
   async () => {
     const file = join(folder, 'hosts.yaml');

@@ -144,7 +144,7 @@ test('interrupted, it ends with 130 and leaves nothing behind', async () => {
   fake.faults.add({ method: 'GET', keyIncludes: 'v1/records/', effect: { kind: 'hang' } });
   const temporary = temporaryFolder();
   const child = spawnEverlog(['verify'], { ...s3Settings(fake, bucket, 'archive'), TMPDIR: temporary });
-  await child.waitForLine(({ text }) => text.includes('everlog verify: 1 digests'), LINE_TIMEOUT_MS);
+  await child.waitForLine(({ text }) => text.includes('everlog verify: 1 digest,'), LINE_TIMEOUT_MS);
   const { code } = await child.kill('SIGINT');
   fake.faults.clear();
   expect(code).toBe(130);

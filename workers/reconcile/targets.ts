@@ -76,7 +76,11 @@ async function* listOne(
   scope: Extract<Scope, { kind: 'repository' }>,
 ): AsyncGenerator<ListedRepository> {
   const { owner, repo } = scope;
-  const found = await findRepository(api, { owner, repo, installationId: null });
+  const found = await findRepository(api, { owner, repo, installationId: null }).catch((error: unknown) => {
+    // Where the App is not installed, nothing is to be seen: of several hosts another may know the name.
+    if (error instanceof EverlogError && error.code === 'installation_gone') return null;
+    throw error;
+  });
   if (found === null) return;
   for await (const { id, account } of installations?.() ?? []) {
     if (!isSameName(account, found.owner)) continue;

@@ -105,11 +105,11 @@ async function proveLock(config: Config, store: ObjectStore, probe: Probe): Prom
   const { lockMode } = config.s3;
   if (lockMode === 'none') {
     const detail = 'no lock: whoever may delete in the archive can delete evidence';
-    return {
-      status: 'warning',
-      detail,
-      fix: 'turn Object Lock on for the bucket, and set EVERLOG_LOCK_MODE',
-    };
+    const fix =
+      config.archive.kind === 'folder'
+        ? 'for evidence, use a bucket with Object Lock: folders have no locks'
+        : 'turn Object Lock on for the bucket, and set EVERLOG_LOCK_MODE';
+    return { status: 'warning', detail, fix };
   }
   if (config.archive.kind === 'folder') {
     const fix = 'set EVERLOG_ARCHIVE_URL to a bucket, or EVERLOG_LOCK_MODE=none';

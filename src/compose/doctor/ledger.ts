@@ -13,7 +13,9 @@ const PROBE_BYTES = 32;
 /** Whether digests can be signed with a key that the ledger knows, and copied to another place. */
 export async function examineLedger(config: Config, store: ObjectStore): Promise<readonly Checked[]> {
   return [
-    await check('ledger', 'signing key', SIGNING_KEY_CURE, () => trySigning(config, store)),
+    await check('ledger', 'signing key', 'set EVERLOG_SIGNING_KEY to a key of this ledger', () =>
+      trySigning(config, store),
+    ),
     await check('ledger', 'anchor', 'correct EVERLOG_ANCHOR_URL', () => examineAnchor(config, store)),
   ];
 }

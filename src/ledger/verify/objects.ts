@@ -104,7 +104,8 @@ export class Objects {
     if (log !== undefined && checked.log !== null) {
       await this.#add(entryFact(sealed, log, { state: checked.log, inRange, hasLog: false, isLog: true }));
     }
-    if (checked.run !== null && inRange && !this.#scope.isBundle) {
+    // Whether its jobs are recorded is only known where everything is looked at.
+    if (checked.run !== null && inRange && this.#comparesAll && !this.#scope.isBundle) {
       await this.#addExpectations(entry.key, checked.run);
     }
   }

@@ -19,6 +19,8 @@ export interface Plan {
   readonly estimateMs: number;
 }
 
+/** Everything below it is evidence. */
+const EVIDENCE_ROOT = 'v1/';
 /** Digests looked at for the guess. */
 const LOOKS = 5;
 /** Lines read of one entries file for the guess. */
@@ -65,7 +67,8 @@ export async function planVerification(
     if (at < LOOKS) looks[at] = sequence;
   }
   const averages = await averagesOf(store, looks, clockMs);
-  const entries = terms.isBundle ? 0 : Math.round(entriesBytes / averages.entryBytes);
+  if (terms.isBundle) return planOfBundle(store, digests, ledgerBytes, averages.requestMs);
+  const entries = Math.round(entriesBytes / averages.entryBytes);
   const lookedAt = Math.min(entries, terms.sample ?? (terms.level === 'ledger' ? 0 : entries));
   const objects = Math.round((terms.level === 'heads' ? entries : lookedAt) * averages.objectsPerEntry);
   const readsAll = terms.level === 'bytes' || terms.sample !== null;
@@ -76,6 +79,25 @@ export async function planVerification(
   const waitingMs = (requests * averages.requestMs) / AT_ONCE;
   const workingMs = (bytes / BYTES_PER_SECOND) * 1_000 + (objects + entries / 10) * OBJECT_MS;
   return { digests, entries, objects, bytes, requests, estimateMs: Math.max(waitingMs, workingMs) };
+}
+
+/** A bundle has no entries files of its own, and all of its objects are looked at. */
+async function planOfBundle(
+  store: ObjectStore,
+  digests: number,
+  ledgerBytes: number,
+  requestMs: number,
+): Promise<Plan> {
+  let objects = 0;
+  let bytes = ledgerBytes;
+  for await (const listed of store.list(EVIDENCE_ROOT)) {
+    objects += 1;
+    bytes += listed.bytes;
+  }
+  const requests = digests * REQUESTS_PER_DIGEST + objects;
+  const workingMs = (bytes / BYTES_PER_SECOND) * 1_000 + objects * OBJECT_MS;
+  const estimateMs = Math.max((requests * requestMs) / AT_ONCE, workingMs);
+  return { digests, entries: objects, objects, bytes, requests, estimateMs };
 }
 
 async function averagesOf(

@@ -240,6 +240,19 @@ describe('levels', () => {
     expect(found).toBeLessThan(32);
   });
 
+  test('a sample does not miss the records of a complete run that it happens to read', async () => {
+    const { folder, maker } = begin();
+    const [one, other] = [await maker.addJob(), await maker.addJob()];
+    await maker.addRun(one.runId, [one.jobId]);
+    await maker.addRun(other.runId, [other.jobId]);
+    await maker.seal();
+    for (let seed = 0; seed < 20; seed += 1) {
+      const sampled = { level: 'ledger', sample: 2, random: seededRandom(seed) } as const;
+      const { summary, lines } = await verifyFolder(folder, sampled);
+      expect({ seed, lines, findings: summary.findings }).toMatchObject({ findings: 0 });
+    }
+  });
+
   test('a sample finds a removal’s evidence outside the sample', async () => {
     const { folder, maker } = begin();
     const job = await maker.addJob();
