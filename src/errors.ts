@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'queue_locked'
   | 'store_unavailable'
   | 'store_refused'
+  | 'store_misconfigured'
   | 'store_unsuitable'
   | 'object_corrupt'
   | 'github_unavailable'

@@ -45,6 +45,9 @@ const CURES: ReadonlyMap<string, string> = new Map([
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'name its CA in NODE_EXTRA_CA_CERTS'],
 ]);
 
+/** What no access right mends: a setting is missing or wrong. */
+const SETTING_CODES: ReadonlySet<string> = new Set(['RegionMissing', 'NoSuchBucket', 'InvalidBucketName']);
+
 /** Refusals under 500 that pass by themselves: a race, a slow sender, a rotation of credentials under way, a bit flipped on the way. */
 const PASSING_CODES: ReadonlySet<string> = new Set([
   'ConditionalRequestConflict',
@@ -86,8 +89,8 @@ export function s3Error(error: unknown, bucket: string, what: string): EverlogEr
   const message = `bucket ${bucket}, ${what}: ${describe(error, code, status)}`;
   const cure = CURES.get(code) ?? cureByStatus(code, status);
   if (cure === null) return retryable('store_unavailable', message, error);
-  const isSetting = code === 'RegionMissing';
-  return giveUp(isSetting ? 'config_invalid' : 'store_refused', `${message}; ${cure}`, error);
+  const isSetting = SETTING_CODES.has(code);
+  return giveUp(isSetting ? 'store_misconfigured' : 'store_refused', `${message}; ${cure}`, error);
 }
 
 function cureByStatus(code: string, status: number | null): string | null {

@@ -111,7 +111,7 @@ function gapTable(gaps: ComparisonResult['gaps'], terminal: Terminal): string {
 }
 
 function queuedLine(plan: ComparisonPlan, result: ComparisonResult): string {
-  const calls = `${counted(result.apiCalls, 'API call')}`;
+  const calls = counted(result.apiCalls, 'API call');
   if (!plan.dryRun) return `${counted(result.queued, 'job')} queued, ${calls}`;
   return `Dry run: ${counted(result.queued, 'job')} would be queued and cost up to ${counted(fetchCalls(result), 'API call')}; looking took ${calls}`;
 }

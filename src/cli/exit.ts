@@ -21,6 +21,7 @@ const CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   queue_unsafe: EXIT.usage,
   queue_locked: EXIT.usage,
   store_unsuitable: EXIT.usage,
+  store_misconfigured: EXIT.usage,
   not_found: EXIT.notFound,
   unauthorised: EXIT.unauthorised,
   store_refused: EXIT.unauthorised,

@@ -6,6 +6,7 @@ import type { QueuedState } from '../queue/queued-state.ts';
 import type { QueueControl } from '../control/requests.ts';
 import { EXIT } from './exit.ts';
 import { openCommandQueue, openWorkingQueue, settled } from './queue-work.ts';
+import { formatMoment } from './format.ts';
 import { formatTable } from './table.ts';
 import { standardTerminal } from './standard-terminal.ts';
 
@@ -107,7 +108,7 @@ async function drop(jobs: readonly string[], options: { reason: string; json?: b
   }
 }
 
-/** Finds failed jobs by the queue's id or by GitHub's job id; null takes all. */
+/** Finds failed jobs by the queue's id or by GitHub's job id, with or without its host; null takes all. */
 async function choose(
   control: QueueControl,
   wanted: readonly string[] | null,
@@ -115,7 +116,10 @@ async function choose(
   const jobs = await control.failed(FAILED_MAX);
   if (wanted === null) return { found: jobs, missing: [] };
   const matching = (want: string): FailedJob[] =>
-    jobs.filter((job) => job.id === want || String(subject(job).job_id ?? '') === want);
+    jobs.filter((job) => {
+      const { host, job_id: jobId } = subject(job);
+      return job.id === want || (jobId !== undefined && [String(jobId), `${host}/${jobId}`].includes(want));
+    });
   return {
     found: [...new Set(wanted.flatMap(matching))],
     missing: wanted.filter((want) => matching(want).length === 0),
@@ -152,10 +156,12 @@ function report(
 }
 
 const subjectSchema = z.object({
+  host: z.string().optional(),
   owner: z.string().optional(),
   repo: z.string().optional(),
   job_id: z.number().optional(),
   run_id: z.number().optional(),
+  run_attempt: z.number().nullish(),
 });
 
 /** What a job is about, as far as its data says. */
@@ -166,8 +172,15 @@ function subject(job: FailedJob): z.infer<typeof subjectSchema> {
 
 function shown(job: FailedJob): Record<string, unknown> {
   const { id, name, reason, attempts, failedAt } = job;
-  const { owner, repo, run_id, job_id } = subject(job);
-  const about = { owner: owner ?? null, repo: repo ?? null, run_id: run_id ?? null, job_id: job_id ?? null };
+  const { host, owner, repo, run_id, run_attempt, job_id } = subject(job);
+  const about = {
+    host: host ?? null,
+    owner: owner ?? null,
+    repo: repo ?? null,
+    run_id: run_id ?? null,
+    run_attempt: run_attempt ?? null,
+    job_id: job_id ?? null,
+  };
   return { id, name, ...about, reason, attempts, failed_at: failedAt?.toISOString() ?? null };
 }
 
@@ -183,7 +196,7 @@ function table(jobs: readonly FailedJob[]): string {
     jobs.map((job) => {
       const { owner, repo, job_id } = subject(job);
       return [
-        { text: job.failedAt?.toISOString().slice(0, 19) ?? '' },
+        { text: formatMoment(job.failedAt?.toISOString() ?? null) },
         { text: String(job_id ?? job.id) },
         { text: owner === undefined ? '' : `${owner}/${repo ?? ''}` },
         { text: String(job.attempts) },

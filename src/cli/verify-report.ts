@@ -85,8 +85,8 @@ function keyText({ key_id, believed_by, revoked_at }: KeySummary): string {
     rotation: 'linked to the pinned key by signatures',
     archive: 'unpinned: compare it with one that you have from elsewhere, and give it with --key',
   };
-  const revoked = revoked_at === null ? '' : `, revoked at ${revoked_at}`;
-  return `${key_id} ${believed_by === null ? 'not believed' : why[believed_by]}${revoked}`;
+  const revoked = revoked_at === null ? '' : `revoked at ${revoked_at}, `;
+  return `${key_id} ${revoked}${believed_by === null ? 'not believed' : why[believed_by]}`;
 }
 
 function lockText(summary: Summary): string {

@@ -61,30 +61,27 @@ export function hostFromVariables(variables: Variables): HostConfig {
 
 const oneOrMore = z.union([z.string(), z.array(z.string())]);
 
-const fileSchema = z.strictObject({
-  hosts: z
-    .array(
-      z.strictObject({
-        name: z
-          .string()
-          .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, dot, dash and underscore'),
-        api_url: z.string().default('https://api.github.com'),
-        app_id: z.union([z.string(), z.int()]).optional(),
-        private_key: z.string().optional(),
-        private_key_file: z.string().optional(),
-        token: z.string().optional(),
-        token_file: z.string().optional(),
-        webhook_secret: oneOrMore.optional(),
-        webhook_secret_file: z.string().optional(),
-        log_hosts: z.array(z.string().refine(isLogHostPattern, 'not a host[:port] pattern')).default([]),
-        private_cidrs: z.array(z.string().refine(isCidr, 'not an address range')).default([]),
-        max_concurrency: z.int().min(1).max(CONCURRENT_REQUESTS_MAX).optional(),
-      }),
-    )
-    .min(1),
+const hostSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, dot, dash and underscore'),
+  api_url: z.string().default('https://api.github.com'),
+  app_id: z.union([z.string(), z.int()]).optional(),
+  private_key: z.string().optional(),
+  private_key_file: z.string().optional(),
+  token: z.string().optional(),
+  token_file: z.string().optional(),
+  webhook_secret: oneOrMore.optional(),
+  webhook_secret_file: z.string().optional(),
+  log_hosts: z.array(z.string().refine(isLogHostPattern, 'not a host[:port] pattern')).default([]),
+  private_cidrs: z.array(z.string().refine(isCidr, 'not an address range')).default([]),
+  max_concurrency: z.int().min(1).max(CONCURRENT_REQUESTS_MAX).optional(),
 });
 
-type FileHost = z.infer<typeof fileSchema>['hosts'][number];
+type FileHost = z.infer<typeof hostSchema>;
+
+/** Hosts one by one, so that a mistake in one hides none in the others. */
+const fileSchema = z.strictObject({ hosts: z.array(z.unknown()).min(1) });
 
 /** The hosts that the YAML file EVERLOG_CONFIG describes. */
 export function hostsFromFile(path: string, variables: Variables): readonly HostConfig[] {
@@ -92,18 +89,22 @@ export function hostsFromFile(path: string, variables: Variables): readonly Host
   try {
     document = parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    variables.problem('EVERLOG_CONFIG', `names a file that cannot be read: ${messageOf(error)}`);
+    variables.problem('EVERLOG_CONFIG', `names a file that cannot be read as YAML: ${messageOf(error)}`);
     return [];
   }
-  const parsed = fileSchema.safeParse(document);
-  if (!parsed.success) {
-    for (const issue of parsed.error.issues) {
-      variables.problem('EVERLOG_CONFIG', `at ${issue.path.join('.') || 'the top'}: ${issue.message}`);
-    }
+  const file = fileSchema.safeParse(document);
+  if (!file.success) {
+    tellIssues(file.error, [], variables);
     return [];
   }
   const seen = new Set<string>();
-  return parsed.data.hosts.map((host) => {
+  return file.data.hosts.flatMap((described, index) => {
+    const parsed = hostSchema.safeParse(described);
+    if (!parsed.success) {
+      tellIssues(parsed.error, ['hosts', index], variables);
+      return [];
+    }
+    const host = parsed.data;
     const problem = (field: string, what: string): void =>
       variables.problem('EVERLOG_CONFIG', `host ${host.name}, ${field} ${what}`);
     const config = fromFile(host, variables, problem);
@@ -111,8 +112,15 @@ export function hostsFromFile(path: string, variables: Variables): readonly Host
       if (seen.has(key)) problem('name and api_url', `stand twice: ${key}`);
       seen.add(key);
     }
-    return config;
+    return [config];
   });
+}
+
+function tellIssues({ issues }: z.ZodError, at: readonly (string | number)[], variables: Variables): void {
+  for (const { path, message } of issues) {
+    const place = [...at, ...path].join('.');
+    variables.problem('EVERLOG_CONFIG', `at ${place === '' ? 'the top' : place}: ${message}`);
+  }
 }
 
 function fromFile(

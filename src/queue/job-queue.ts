@@ -67,7 +67,7 @@ const FAILED_PAGE_JOBS = 500;
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
   const { queueOf, orderOf, close } = openedQueues(storage);
-  const answering = answeringAfter(storage.firstContact);
+  const answering = answeringAfter(storage.firstContact, storage.location);
 
   const add = addOnce((job) =>
     addTo(queueOf(CATALOG[job.name].queue), orderOf(CATALOG[job.name].queue), job),
@@ -221,17 +221,21 @@ function answeringPending(pending: PendingCommits, answering: Answering): Pendin
   };
 }
 
+/** What ioredis says of a command while there is no connection, for which Everlog does not line up. */
+const NOT_CONNECTED = "Stream isn't writeable";
+
 type Answering = <T>(ask: () => Promise<T>) => Promise<T>;
 
 /** Asks nothing before the first contact, and says of every failure what it is. */
-function answeringAfter(firstContact: Promise<void>): Answering {
+function answeringAfter(firstContact: Promise<void>, location: string): Answering {
   return async (ask) => {
     try {
       await firstContact;
       return await ask();
     } catch (error) {
       if (error instanceof EverlogError) throw error;
-      throw retryable('queue_unavailable', `the queue does not answer: ${messageOf(error)}`, error);
+      const why = messageOf(error).startsWith(NOT_CONNECTED) ? 'there is no connection' : messageOf(error);
+      throw retryable('queue_unavailable', `the queue ${location} does not answer: ${why}`, error);
     }
   };
 }

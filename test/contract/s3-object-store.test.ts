@@ -116,10 +116,16 @@ describe('S3 refusals', () => {
       'a wrong secret',
       { credentials: { ...credentials, secretAccessKey: 'wrong-secret' } },
       'AWS_SECRET_ACCESS_KEY',
+      'store_refused',
     ],
-    ['an unknown key', { credentials: { ...credentials, accessKeyId: 'NOBODY' } }, 'AWS_ACCESS_KEY_ID'],
-    ['a missing bucket', { bucket: 'not-there' }, 'create the bucket'],
-  ])('%s: says so, with the cure', async (_name, options, cure) => {
+    [
+      'an unknown key',
+      { credentials: { ...credentials, accessKeyId: 'NOBODY' } },
+      'AWS_ACCESS_KEY_ID',
+      'store_refused',
+    ],
+    ['a missing bucket', { bucket: 'not-there' }, 'create the bucket', 'store_misconfigured'],
+  ])('%s: says so, with the cure', async (_name, options, cure, code) => {
     const store = archive.open(honouring, options);
     const name = 'bucket' in options ? options.bucket : archive.bucket();
     for (const call of [
@@ -129,7 +135,7 @@ describe('S3 refusals', () => {
       async () => store.ping(),
     ]) {
       const failure: unknown = await call().catch((error: unknown) => error);
-      expect(failure).toMatchObject(REFUSED);
+      expect(failure).toMatchObject({ ...REFUSED, code });
       expect(String(failure)).toContain(cure);
       expect(String(failure)).toContain(name);
       expect(String(failure)).not.toContain('wrong-secret');
@@ -162,7 +168,7 @@ describe('S3 refusals', () => {
       { env: { HOME: '/nonexistent' } },
     );
     const line = await child.waitForLine((seen) => seen.json !== undefined, 20_000);
-    expect(line.json).toMatchObject({ code: 'store_refused' });
+    expect(line.json).toMatchObject({ code: 'store_misconfigured' });
     expect(line.json?.['message']).toContain('AWS_REGION');
   });
 

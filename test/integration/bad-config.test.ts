@@ -170,6 +170,7 @@ test(
     colour: red
   - name: "two words"
     private_cidrs: [10.0.0.0/40]
+  - name: three
 `,
     );
     const problems = await refusal('serve', {
@@ -179,6 +180,8 @@ test(
     expect(problems.join('\n')).toMatch(/hosts\.0.*colour/);
     expect(problems.join('\n')).toMatch(/hosts\.1\.name/);
     expect(problems.join('\n')).toMatch(/hosts\.1\.private_cidrs\.0/);
+    // A mistake in one host hides none of another.
+    expect(problems.join('\n')).toMatch(/host three, webhook_secret is missing/);
   },
   END_TIMEOUT_MS,
 );

@@ -72,7 +72,7 @@ while IFS=$tab read -r type key sum _; do [ "$type" = custody ] && [ -f "$key" ]
   jq -r 'select(.action == "purge" or .action == "expiry") | .objects[] | "\(.sha256)  \(.key)"' "$key"; done <"$tmp/rows" | sort -u >"$tmp/removed"
 while read -r sum key; do [ -e "$key" ] || echo "$sum  $key"; done <"$tmp/sums" | comm -12 - "$tmp/removed" | tee "$tmp/gone" |
   sed 's/^.\{66\}\(.*\)/ERASED \1: a sealed custody object says who removed it and why/' | tr -c '[:print:]\n' '?'
-while IFS= read -r line; do found MODIFIED "$line" 'not here, or not what was sealed'; done < <(comm -23 "$tmp/sums" "$tmp/gone" | sha256sum -c --quiet)
+while read -r sum key; do if [ ! -e "$key" ]; then found MISSING "$key" 'it was sealed, and is gone'; elif [ "$(sha <"$key")" != "$sum" ]; then found MODIFIED "$key" 'it is not what was sealed'; fi; done < <(comm -23 "$tmp/sums" "$tmp/gone")
 while IFS=$tab read -r type key _ log sum bytes; do [ "$type" = record ] && [ -f "$key" ] || continue
   IFS=$tab read -r said whole size < <(jq -r '.log // {} | ["\(.key // "-") \(.stored_sha256 // "-") \(.stored_bytes // "-")", .sha256, (.bytes // 0 | floor)] | @tsv' "$key")
   [ "$said" = "$log $sum $bytes" ] || found MODIFIED "$key" 'it tells of another log than the ledger'
