@@ -117,7 +117,7 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     spoolFolder: variables.text('EVERLOG_SPOOL_DIR') ?? tmpdir(),
     spoolBytesMax: variables.size('EVERLOG_SPOOL_MAX_BYTES', 4 * GIB),
     logRetentionMs: variables.duration('EVERLOG_GITHUB_LOG_RETENTION', 90 * DAY_MS),
-    reconcileIntervalMs: variables.duration('EVERLOG_RECONCILE_INTERVAL', HOUR_MS),
+    reconcileIntervalMs: readReconcileInterval(variables),
     reconcileLookbackMs: variables.duration('EVERLOG_RECONCILE_LOOKBACK', 72 * HOUR_MS),
     reconcileBudgetShare: variables.share('EVERLOG_RECONCILE_BUDGET_SHARE', 0.1),
     backfillBudgetShare: variables.share('EVERLOG_BACKFILL_BUDGET_SHARE', 0.3),
@@ -141,6 +141,12 @@ function readQueueUrl(variables: Variables): QueueUrl {
 function readArchiveUrl(variables: Variables): ArchiveUrl {
   const fallback: ArchiveUrl = { kind: 'folder', folder: './data/archive' };
   return variables.parsed('EVERLOG_ARCHIVE_URL', fallback, parseArchiveUrl, ARCHIVE_URL_FORM);
+}
+
+function readReconcileInterval(variables: Variables): number {
+  const ms = variables.duration('EVERLOG_RECONCILE_INTERVAL', HOUR_MS);
+  if (ms < SECOND_MS) variables.problem('EVERLOG_RECONCILE_INTERVAL', 'is too short: give at least 1s');
+  return ms;
 }
 
 function readS3(variables: Variables): S3Settings {

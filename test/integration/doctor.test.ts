@@ -219,6 +219,19 @@ describe('where something is wrong', () => {
     });
   });
 
+  test('a ledger that was closed, while the archive goes on', async () => {
+    const folder = stage.folder();
+    const env = { ...sound(), EVERLOG_ARCHIVE_URL: folder };
+    const closing = spawnEverlog(['seal', '--final'], env);
+    expect(await closing.exited).toMatchObject({ code: 0 });
+    const { failed, of } = await doctor(env, '--skip', 'github', '--skip', 'machine');
+    expect(failed).toEqual(['ledger: signing key']);
+    expect(of('ledger: signing key')).toMatchObject({
+      detail: expect.stringContaining('digest 1 closed the ledger'),
+      fix: expect.stringContaining('EVERLOG_ARCHIVE_URL'),
+    });
+  });
+
   test('settings that cannot be read end the examination, with every mistake', async () => {
     const { code, failed, of } = await doctor({ EVERLOG_QUEUE_URL: 'nonsense', EVERLOG_CONCURRENCY: 'many' });
     expect({ code, failed }).toEqual({ code: 4, failed: ['configuration: settings'] });

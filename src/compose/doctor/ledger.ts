@@ -4,6 +4,7 @@ import type { Config } from '../../config.ts';
 import { SIGNING_KEY_CURE } from '../../config/sealing-variables.ts';
 import { giveUp } from '../../errors.ts';
 import { listKeys, usableKey } from '../../ledger/signing-keys.ts';
+import { findLastDigest } from '../../ledger/standing-digests.ts';
 import { openArchive } from '../archive.ts';
 import { keyIn, openSigner } from '../signing.ts';
 import { check, type Checked, type Found } from './check.ts';
@@ -40,7 +41,11 @@ async function trySigning(config: Config, store: ObjectStore): Promise<Found> {
     if (keys.length === 0)
       return { status: 'ok', detail: `${keyId} signs; the first digest brings it into the ledger` };
     usableKey(keys, keyId);
-    return { status: 'ok', detail: `${keyId} signs, and is of this ledger` };
+    const last = await findLastDigest(store, 0);
+    if (last?.digest.final !== true) return { status: 'ok', detail: `${keyId} signs, and is of this ledger` };
+    const detail = `digest ${last.sequence} closed the ledger: what is archived after it is in no digest`;
+    const fix = 'archive to another prefix or folder (EVERLOG_ARCHIVE_URL): it gets a ledger of its own';
+    return { status: 'failed', detail, fix };
   } finally {
     open.close();
   }
