@@ -9,12 +9,10 @@ import { groupOf, jobGroup, parseFact, type EntryFact, type Fact, type RemovalFa
 import { readBytes } from './object-bytes.ts';
 import { Reservoir } from './reservoir.ts';
 import { parseCustodyFacts, type CustodyFacts, type RunFacts } from './schemas.ts';
-import type { Level, Scope } from './scope.ts';
+import { EVIDENCE_ROOT, type Level, type Scope } from './scope.ts';
 
 /** Objects looked at at once: hides a store's latency, and holds at most 16 small objects in memory. */
 const AT_ONCE = 16;
-/** Everything below it is evidence, except what follows. */
-const EVIDENCE_ROOT = 'v1/';
 /** Which repository bore which name: not sealed, and rebuilt from records. */
 const NAMES_ROOT = 'v1/names/';
 /** Clocks of writers and of the store may differ by much; reading a few custody objects twice costs little. */

@@ -3,7 +3,7 @@ import type { ObjectStore } from '../../archive/object-store.ts';
 import type { Digest } from '../formats.ts';
 import { gunzipped, linesOf, openBytes, readBytes } from './object-bytes.ts';
 import { parseDigest, parseEntry } from './schemas.ts';
-import type { Level } from './scope.ts';
+import { EVIDENCE_ROOT, type Level } from './scope.ts';
 
 /** What a verification will cost, guessed from the listing of the ledger and a look at a few digests. */
 
@@ -19,8 +19,6 @@ export interface Plan {
   readonly estimateMs: number;
 }
 
-/** Everything below it is evidence. */
-const EVIDENCE_ROOT = 'v1/';
 /** Digests looked at for the guess. */
 const LOOKS = 5;
 /** Lines read of one entries file for the guess. */

@@ -3,6 +3,9 @@ import type { Report } from './results.ts';
 
 /** What one verification is about, and what it has done so far. */
 
+/** Everything below it is evidence, but for the names of repositories. */
+export const EVIDENCE_ROOT = 'v1/';
+
 export const LEVELS = ['ledger', 'heads', 'bytes'] as const;
 /** `ledger`: the ledger's own files alone; `heads`: also what the store says of each object; `bytes`: also every byte. */
 export type Level = (typeof LEVELS)[number];
