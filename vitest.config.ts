@@ -1,6 +1,6 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
-import { closingLine } from './test/support/closing-line.ts';
-import { LongestFirst } from './test/support/longest-first.ts';
+import { closingLine } from './test/support/harness/closing-line.ts';
+import { LongestFirst } from './test/support/harness/longest-first.ts';
 
 const SECOND_MS = 1_000;
 /** On a larger machine too, so that timing is the same everywhere. One test of a soak keeps both cores busy. */
@@ -13,7 +13,7 @@ const SERVICE_TIMEOUT_MS = 60 * SECOND_MS;
 const PROCESS_TIMEOUT_MS = 240 * SECOND_MS;
 
 /** Real Redis, real S3 and real child processes: what a test asks for is started once per run. */
-const services = ['test/support/global-services.ts'];
+const services = ['test/support/servers/global-services.ts'];
 
 export default defineConfig({
   test: {

@@ -5,7 +5,7 @@ import { proxiesFromVariables } from './config/proxy-variables.ts';
 import { readSealing, SIGNING_KEY_CURE, type SealingSettings } from './config/sealing-variables.ts';
 import { Variables } from './config/variables.ts';
 import { giveUp } from './errors.ts';
-import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { LOG_LEVELS, type LogLevel } from './logger.ts';
 import type { ProxySettings } from './proxies.ts';
 import { parseQueueUrl, type QueueUrl } from './queue/queue-url.ts';
 

@@ -4,7 +4,7 @@ import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
 import { jsonOf } from '../src/github/lists.ts';
-import { isForbidden } from '../src/github/job-log.ts';
+import { isForbidden } from '../src/github/log/job-log.ts';
 import { looksLikeCheckRun, parseJob, type GitHubJob } from '../src/github/job.ts';
 import { hasOverHalfLeft } from '../src/github/rate-limit.ts';
 import { unpackDelivered, type ArchiveJob } from '../src/queue/catalog.ts';

@@ -1,6 +1,6 @@
 import { adoptLog } from '../src/archive/commit.ts';
 import { waitUntil } from '../src/errors.ts';
-import type { LogLookup } from '../src/github/job-log.ts';
+import type { LogLookup } from '../src/github/log/job-log.ts';
 import { isRepositoryVisible, listRunJobs } from '../src/github/lists.ts';
 import { afterMiss, carriedFrom, looksBroken, type Looks } from './absence.ts';
 import { draftOf, noteRecorded, recordAbsence, type ArchiveRun } from './archive-run.ts';

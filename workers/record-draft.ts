@@ -1,6 +1,6 @@
 import type { RecordDraft } from '../src/archive/commit.ts';
 import type { Outcome, RecordedAbsence } from '../src/archive/record.ts';
-import type { LogAnswer } from '../src/github/job-log.ts';
+import type { LogAnswer } from '../src/github/log/job-log.ts';
 import type { ArchiveJob } from '../src/queue/catalog.ts';
 import type { JobDetails } from './job-details.ts';
 

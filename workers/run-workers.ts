@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { DelayedError, UnrecoverableError } from 'bullmq';
 import { EverlogError, giveUp, messageOf } from '../src/errors.ts';
-import type { Log } from '../src/log.ts';
+import type { Log } from '../src/logger.ts';
 import { CATALOG, type JobData, type JobName, type QueueName } from '../src/queue/catalog.ts';
 import { tagOf } from '../src/queue/fair-order.ts';
 import type { BullJob, BullWorker, QueueStorage, WorkerSettings } from '../src/queue/queue-storage.ts';

@@ -3,8 +3,8 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { recordAt, type StandingRecord } from './job-records.ts';
 import { logKey, recordKey, type JobAddress } from './keys.ts';
-import type { ObjectStore, PutBody } from './object-store.ts';
-import { bytesBody } from './put-body.ts';
+import type { ObjectStore, PutBody } from '../store/object-store.ts';
+import { bytesBody } from '../store/put-body.ts';
 import { serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
 
 /**

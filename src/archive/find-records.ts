@@ -1,10 +1,10 @@
 import { EverlogError, giveUp } from '../errors.ts';
-import { forEachInFlight } from './in-flight.ts';
+import { forEachInFlight } from '../in-flight.ts';
 import type { JobReference, PlaceReference } from './job-reference.ts';
 import { isSameJob, parseKey, RECORDS_ROOT, recordsPrefix } from './keys.ts';
 import type { JobAddress } from './keys.ts';
-import { readWhole } from './object-store.ts';
-import type { ListedObject, ObjectStore } from './object-store.ts';
+import { readWhole } from '../store/object-store.ts';
+import type { ListedObject, ObjectStore } from '../store/object-store.ts';
 import { parseRecord } from './record.ts';
 import type { JobRecord } from './record.ts';
 import { findNameHistory } from './repository-names.ts';

@@ -1,6 +1,6 @@
-import { bytesBody } from './put-body.ts';
+import { bytesBody } from '../store/put-body.ts';
 import { idToNameKey, idToNamesPrefix, nameToIdKey, parseIdToNameKey } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import type { RepositoryName } from './repository-names.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import { findPlaces, passesFilters, type Place, type RecordFilters } from './scan-records.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { giveUp } from '../errors.ts';
 import { idToNamesPrefix, NAMES_ROOT, parseIdToNameKey, placePrefix } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 
 /** One name of a repository, in lower case as in keys. */
 export interface RepositoryName {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseKey, placePrefix, RUNS_ROOT, runKey, type RunAddress } from './keys.ts';
-import { readWhole, type ObjectStore } from './object-store.ts';
-import { bytesBody } from './put-body.ts';
+import { readWhole, type ObjectStore } from '../store/object-store.ts';
+import { bytesBody } from '../store/put-body.ts';
 import type { RepositoryName } from './repository-names.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
-import { forEachInFlight } from './in-flight.ts';
+import { forEachInFlight } from '../in-flight.ts';
 import { RECORDS_ROOT, recordsPrefix } from './keys.ts';
-import type { ObjectStore } from './object-store.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import { momentOf } from './record.ts';
 import type { JobRecord } from './record.ts';
 import { findNameHistory } from './repository-names.ts';

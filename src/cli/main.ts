@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { readVersion } from '../compose/version.ts';
+import { readVersion } from '../service/version.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 
@@ -16,26 +16,26 @@ const REGISTERING: readonly {
   readonly commands: readonly string[];
   readonly load: () => Promise<Register>;
 }[] = [
-  { commands: ['demo'], load: async () => (await import('./demo.ts')).registerDemo },
+  { commands: ['demo'], load: async () => (await import('./demo/demo.ts')).registerDemo },
   {
     commands: ['up', 'serve', 'work'],
     load: async () => (await import('./run-service.ts')).registerService,
   },
-  { commands: ['ls', 'cat'], load: async () => (await import('./reading.ts')).registerReading },
+  { commands: ['ls', 'cat'], load: async () => (await import('./read/reading.ts')).registerReading },
   {
     commands: ['reconcile', 'backfill'],
-    load: async () => (await import('./reconcile.ts')).registerReconcile,
+    load: async () => (await import('./upkeep/reconcile.ts')).registerReconcile,
   },
-  { commands: ['redeliver'], load: async () => (await import('./redeliver.ts')).registerRedeliver },
-  { commands: ['failed'], load: async () => (await import('./failed.ts')).registerFailed },
-  { commands: ['seal'], load: async () => (await import('./seal.ts')).registerSeal },
-  { commands: ['verify'], load: async () => (await import('./verify.ts')).registerVerify },
-  { commands: ['keys'], load: async () => (await import('./keys.ts')).registerKeys },
-  { commands: ['hold'], load: async () => (await import('./hold.ts')).registerHold },
-  { commands: ['purge'], load: async () => (await import('./purge.ts')).registerPurge },
-  { commands: ['expire'], load: async () => (await import('./expire.ts')).registerExpire },
-  { commands: ['doctor'], load: async () => (await import('./doctor.ts')).registerDoctor },
-  { commands: ['export'], load: async () => (await import('./export.ts')).registerExport },
+  { commands: ['redeliver'], load: async () => (await import('./upkeep/redeliver.ts')).registerRedeliver },
+  { commands: ['failed'], load: async () => (await import('./upkeep/failed.ts')).registerFailed },
+  { commands: ['seal'], load: async () => (await import('./evidence/seal.ts')).registerSeal },
+  { commands: ['verify'], load: async () => (await import('./evidence/verify.ts')).registerVerify },
+  { commands: ['keys'], load: async () => (await import('./evidence/keys.ts')).registerKeys },
+  { commands: ['hold'], load: async () => (await import('./evidence/hold.ts')).registerHold },
+  { commands: ['purge'], load: async () => (await import('./evidence/purge.ts')).registerPurge },
+  { commands: ['expire'], load: async () => (await import('./evidence/expire.ts')).registerExpire },
+  { commands: ['doctor'], load: async () => (await import('./upkeep/doctor.ts')).registerDoctor },
+  { commands: ['export'], load: async () => (await import('./evidence/export.ts')).registerExport },
 ];
 
 /** The one that knows the command; all of them for help, the version, and words that are no command. */

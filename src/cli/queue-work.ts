@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
-import { openArchive } from '../compose/archive.ts';
-import { openQueue, type OpenQueue } from '../compose/queue.ts';
-import { openSealing } from '../compose/sealing.ts';
+import { openArchive } from '../service/archive.ts';
+import { openQueue, type OpenQueue } from '../service/queue.ts';
+import { openSealing } from '../service/sealing/sealing.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import type { QueueControl, SealAnswer } from '../control/requests.ts';
 import { reachService, type RemoteControl } from '../control/socket-client.ts';
 import { EverlogError, giveUp } from '../errors.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../logger.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 import { openLocalState, type SharedState } from '../queue/shared-state.ts';
@@ -112,7 +112,7 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   if (remote !== null) return reached(remote);
   const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };
   const log = openLog('warn', destination({ fd: 2, sync: true }));
-  const { startService } = await import('./service.ts');
+  const { startService } = await import('../service/service.ts');
   const service = await startService(
     quiet,
     { receive: false, queues: ['archive', 'upkeep'], schedules: false },

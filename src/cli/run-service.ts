@@ -1,10 +1,10 @@
 import { Option, type Command } from 'commander';
 import { destination } from 'pino';
 import { loadConfig, type Needs } from '../config.ts';
-import { openLog } from '../log.ts';
+import { openLog } from '../logger.ts';
 import { QUEUE_NAMES } from '../queue/catalog.ts';
 import { EXIT } from './exit.ts';
-import { SERVE, startService, UP, type Roles, type Service } from './service.ts';
+import { SERVE, startService, UP, type Roles, type Service } from '../service/service.ts';
 
 /** `everlog up`, `serve` and `work`: processes that run until they are told to stop. */
 export function registerService(program: Command, done: (exit: number) => void): void {

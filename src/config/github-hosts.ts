@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
-import { isCidr } from '../github/addresses.ts';
+import { isCidr } from '../github/network/addresses.ts';
 import type { Credentials } from '../github/credentials.ts';
 import {
   CONCURRENT_REQUESTS_MAX,
@@ -11,7 +11,7 @@ import {
   identifyHost,
   type GitHubHost,
 } from '../github/host.ts';
-import { isLogHostPattern } from '../github/log-hosts.ts';
+import { isLogHostPattern } from '../github/log/log-hosts.ts';
 import type { Variables } from './variables.ts';
 
 /** A GitHub host with what only Everlog and that host know. */

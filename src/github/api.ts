@@ -1,11 +1,11 @@
 import { request, type Dispatcher } from 'undici';
 import { giveUp, retryable, waitUntil } from '../errors.ts';
 import { openApiVersion, type ApiVersion } from './api-version.ts';
-import { codedCause, type Connections } from './connections.ts';
+import { codedCause, type Connections } from './network/connections.ts';
 import type { InstallationToken, RepositoryRef, Tokens } from './credentials.ts';
 import type { GitHubHost } from './host.ts';
-import { checkLiteralAddress } from './log-hosts.ts';
-import { networkFailure } from './network-failure.ts';
+import { checkLiteralAddress } from './log/log-hosts.ts';
+import { networkFailure } from './network/network-failure.ts';
 import type { Permit } from './permits.ts';
 import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
 import { installationSuspended, saysSuspended } from './suspension.ts';

@@ -3,9 +3,9 @@ import { Octokit } from '@octokit/core';
 import { fetch, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import { EverlogError, giveUp, messageOf, retryable, waitUntil } from '../errors.ts';
-import { codedCause } from './connections.ts';
+import { codedCause } from './network/connections.ts';
 import type { GitHubHost } from './host.ts';
-import { networkFailure } from './network-failure.ts';
+import { networkFailure } from './network/network-failure.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
 import { installationSuspended, saysSuspended } from './suspension.ts';
 

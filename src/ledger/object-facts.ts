@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ObjectHead, ObjectStore } from '../archive/object-store.ts';
+import type { ObjectHead, ObjectStore } from '../store/object-store.ts';
 
 /** An object as the store has it, read to its end. */
 export interface ReadObject {

@@ -1,5 +1,5 @@
-import type { ObjectStore } from '../archive/object-store.ts';
-import type { GapLine } from './formats.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import type { GapLine } from './formats/formats.ts';
 
 /** What a sealer needs of the world besides the archive. */
 

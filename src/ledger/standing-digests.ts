@@ -7,9 +7,9 @@ import {
   DIGESTS_ROOT,
   sequenceOfDigestKey,
 } from '../archive/keys.ts';
-import type { ObjectStore } from '../archive/object-store.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import { giveUp } from '../errors.ts';
-import { DIGEST_BYTES_MAX, parseStandingDigest, type StandingDigest } from './digest.ts';
+import { DIGEST_BYTES_MAX, parseStandingDigest, type StandingDigest } from './formats/digest.ts';
 import { readObject } from './object-facts.ts';
 
 /** A digest that stands in the archive. */

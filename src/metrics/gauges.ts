@@ -2,7 +2,7 @@ import { Gauge, type Registry } from 'prom-client';
 import type { Census } from '../queue/census.ts';
 import type { LastDigest } from '../queue/digest-note.ts';
 import type { QueueCounts } from '../queue/job-queue.ts';
-import type { Reconciled } from '../queue/reconcile-note.ts';
+import type { Reconciled } from '../reconcile/reconcile-note.ts';
 
 /** What is read when somebody asks for metrics; what could not be read is missing, and then shown by nothing. */
 export interface Scraped {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { GapLine } from '../ledger/formats.ts';
+import type { GapLine } from '../ledger/formats/formats.ts';
 import type { Notes } from './notes.ts';
 
 /**

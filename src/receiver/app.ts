@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import { Hono, type Context } from 'hono';
 import { messageOf } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../logger.ts';
 import type { NewJob } from '../queue/catalog.ts';
 import { acceptDelivery, describeUnread, type AcceptedDelivery, type Intake } from './accept-delivery.ts';
 import { USED_EVENTS } from './delivery.ts';

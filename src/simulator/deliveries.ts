@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { installationPayload, workflowJobPayload, workflowRunPayload } from './delivery-payloads.ts';
-import type { Links } from './rest-objects.ts';
+import type { Links } from './api/rest-objects.ts';
 import type { World } from './world.ts';
 
 export interface SendOptions {

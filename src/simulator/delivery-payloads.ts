@@ -1,5 +1,11 @@
-import { accountObject, installationObject, jobObject, repositoryObject, runObject } from './rest-objects.ts';
-import type { Links } from './rest-objects.ts';
+import {
+  accountObject,
+  installationObject,
+  jobObject,
+  repositoryObject,
+  runObject,
+} from './api/rest-objects.ts';
+import type { Links } from './api/rest-objects.ts';
 import type { Installation, Repository } from './facts.ts';
 import type { World } from './world.ts';
 

@@ -1,4 +1,4 @@
-import type { LogSource } from './log-source.ts';
+import type { LogSource } from './logs/log-source.ts';
 
 /** An installation of the simulated App on one account. */
 export interface Installation {

@@ -1,11 +1,11 @@
-import type { Answer } from './answer.ts';
-import type { Caller, Credentials } from './credentials.ts';
+import type { Answer } from './api/answer.ts';
+import type { Caller, Credentials } from './api/credentials.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Job, Repository } from './facts.ts';
 import type { Faults } from './faults.ts';
-import type { RateLimits } from './rate-limits.ts';
+import type { RateLimits } from './api/rate-limits.ts';
 import type { RequestLog } from './request-log.ts';
-import type { Links } from './rest-objects.ts';
+import type { Links } from './api/rest-objects.ts';
 import type { World } from './world.ts';
 
 /** All parts of one simulated GitHub, as routes see them. */

@@ -1,4 +1,4 @@
-import { instant } from './default-job.ts';
+import { instant } from './logs/default-job.ts';
 import { workflowJobPayload } from './delivery-payloads.ts';
 import type { SendOptions, SendResult } from './deliveries.ts';
 import type { Simulator } from './simulator.ts';

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { endJob, instant, jobFacts } from './default-job.ts';
-import type { JobInput } from './default-job.ts';
+import { endJob, instant, jobFacts } from './logs/default-job.ts';
+import type { JobInput } from './logs/default-job.ts';
 import type { Installation, Job, LogState, Repository, Run, RunFacts } from './facts.ts';
-import { logFromBytes } from './log-source.ts';
-import type { LogSource } from './log-source.ts';
-import { generatedLog } from './log-text.ts';
+import { logFromBytes } from './logs/log-source.ts';
+import type { LogSource } from './logs/log-source.ts';
+import { generatedLog } from './logs/log-text.ts';
 
 /** A log given as bytes, as a source, as a size to generate, or `null` for a log that never existed. */
 export type LogInput = Uint8Array | string | LogSource | { sizeBytes: number } | null;

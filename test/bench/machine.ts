@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { spawnManaged, type ManagedProcess } from '../support/processes.ts';
+import { spawnManaged, type ManagedProcess } from '../support/processes/processes.ts';
 
 /** Ticks of the kernel's CPU accounting in a second, on every Linux that Node supports. */
 const TICKS_PER_SECOND = 100;

@@ -5,18 +5,18 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { endToEnd } from './end-to-end.ts';
+import { endToEnd } from './areas/end-to-end.ts';
 import type { Area } from './findings.ts';
-import { growth } from './growth.ts';
+import { growth } from './areas/growth.ts';
 import { machine, standAside } from './machine.ts';
 import { plotOf } from './plot.ts';
-import { queue } from './queue.ts';
-import { receiver } from './receiver.ts';
+import { queue } from './areas/queue.ts';
+import { receiver } from './areas/receiver.ts';
 import { extentOf, type Extent } from './rounds.ts';
-import { sizes } from './sizes.ts';
+import { sizes } from './areas/sizes.ts';
 import { tableOf } from './table.ts';
-import { verify } from './verify.ts';
-import { worker } from './worker.ts';
+import { verify } from './areas/verify.ts';
+import { worker } from './areas/worker.ts';
 
 const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
   receiver,

@@ -2,9 +2,9 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
-import type { ManagedProcess } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { SECRET } from './deliveries.ts';
+import type { ManagedProcess } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { SECRET } from './areas/deliveries.ts';
 import { spawnIn, type Place } from './machine.ts';
 
 /** What an area has started, ended in reverse order by `close`. */
@@ -64,7 +64,7 @@ export function openStage(): Stage {
   return {
     folder: () => mkdtempSync(join(folder, 'f-')),
     script: (place, name, args = [], env = {}) =>
-      start(place, ['--import=tsx', join(import.meta.dirname, name), ...args], env),
+      start(place, ['--import=tsx', join(import.meta.dirname, 'processes', name), ...args], env),
     everlog: (place, args, env) =>
       start(place, [join(REPOSITORY, 'dist/src/cli/main.js'), ...args, '--json'], env),
     async redis() {

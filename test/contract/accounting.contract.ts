@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { giveUp } from '../../src/errors.ts';
-import type { GapLine } from '../../src/ledger/formats.ts';
-import { openAccounting } from '../../src/queue/accounting.ts';
+import type { GapLine } from '../../src/ledger/formats/formats.ts';
+import { openAccounting } from '../../src/reconcile/accounting.ts';
 import { closeGap } from '../../src/queue/gap-note.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
@@ -11,9 +11,9 @@ import {
   notePlaceGap,
   noteReconciled,
   type ReconciledPlace,
-} from '../../src/queue/reconcile-note.ts';
-import { until } from '../support/everlog-under-test.ts';
-import { archiveJob, work, type QueuePlace } from '../support/queue-under-test.ts';
+} from '../../src/reconcile/reconcile-note.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
+import { archiveJob, work, type QueuePlace } from '../support/harness/queue-under-test.ts';
 
 const SEEN_WITHIN_MS = 15_000;
 const DRAIN_MS = 5_000;

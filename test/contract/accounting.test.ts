@@ -1,4 +1,4 @@
-import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { embeddedPlace, redisPlace } from '../support/harness/queue-under-test.ts';
 import { accountingContract } from './accounting.contract.ts';
 
 accountingContract('on Redis', redisPlace);

@@ -4,8 +4,14 @@ import { putOffReason, type PutOffReason } from '../../src/queue/census.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
-import { until } from '../support/everlog-under-test.ts';
-import { archiveJob, embeddedPlace, redisPlace, work, type QueuePlace } from '../support/queue-under-test.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
+import {
+  archiveJob,
+  embeddedPlace,
+  redisPlace,
+  work,
+  type QueuePlace,
+} from '../support/harness/queue-under-test.ts';
 
 const HOUR_MS = 3_600_000;
 const WITHIN_MS = 30_000;

@@ -2,17 +2,23 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { commitLog } from '../../src/archive/commit.ts';
-import { bytesBody } from '../../src/archive/put-body.ts';
-import { parseCustody } from '../../src/archive/custody-format.ts';
-import { expire, type ExpiryOptions } from '../../src/archive/expiry.ts';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import { addHold, releaseHold, type HoldOrder } from '../../src/archive/hold-jobs.ts';
-import { readHolds } from '../../src/archive/holds.ts';
-import { readWhole, type ObjectStore } from '../../src/archive/object-store.ts';
-import { hasWork, planPurge, purge, type PurgeOptions, type PurgeResult } from '../../src/archive/purge.ts';
+import { bytesBody } from '../../src/store/put-body.ts';
+import { parseCustody } from '../../src/archive/custody/custody-format.ts';
+import { expire, type ExpiryOptions } from '../../src/archive/custody/expiry.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import { addHold, releaseHold, type HoldOrder } from '../../src/archive/custody/hold-jobs.ts';
+import { readHolds } from '../../src/archive/custody/holds.ts';
+import { readWhole, type ObjectStore } from '../../src/store/object-store.ts';
+import {
+  hasWork,
+  planPurge,
+  purge,
+  type PurgeOptions,
+  type PurgeResult,
+} from '../../src/archive/custody/purge.ts';
 import { parseRecord, type JobRecord } from '../../src/archive/record.ts';
-import type { RemovalDeps } from '../../src/archive/removal.ts';
-import { openS3Store, type S3StoreOptions } from '../../src/archive/s3-object-store.ts';
+import type { RemovalDeps } from '../../src/archive/custody/removal.ts';
+import { openS3Store, type S3StoreOptions } from '../../src/store/s3/s3-object-store.ts';
 import {
   collect,
   makeAbsence,
@@ -21,11 +27,11 @@ import {
   storeJob,
   storeName,
   storeRecord,
-} from '../support/archived-jobs.ts';
-import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
-import type { S3Server } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3 } from '../support/services.ts';
+} from '../support/oracles/archived-jobs.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes/processes.ts';
+import type { S3Server } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3 } from '../support/servers/services.ts';
 
 const NOW = new Date('2026-11-21T12:00:00Z');
 const DAY_MS = 86_400_000;

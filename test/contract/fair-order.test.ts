@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import { Redis } from 'ioredis';
 import { FairTags, priorityOf } from '../../src/queue/fair-order.ts';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
-import { openRedisOrder } from '../../src/queue/redis-state.ts';
-import { each, scaled } from '../support/everlog-under-test.ts';
-import { archiveJob, embeddedPlace } from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+import { openRedisOrder } from '../../src/queue/redis/redis-state.ts';
+import { each, scaled } from '../support/harness/everlog-under-test.ts';
+import { archiveJob, embeddedPlace } from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 import { fairOrderContract, type OrderUnderTest } from './fair-order.contract.ts';
 
 const EMBEDDED_TIMEOUT_MS = 60_000;

@@ -14,16 +14,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import { bytesBody, fileBody } from '../../src/archive/put-body.ts';
-import { removeTemporaryFolder, spawnManaged, temporaryFolder } from '../support/processes.ts';
-import type { ManagedProcess } from '../support/processes.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import { bytesBody, fileBody } from '../../src/store/put-body.ts';
+import { removeTemporaryFolder, spawnManaged, temporaryFolder } from '../support/processes/processes.ts';
+import type { ManagedProcess } from '../support/processes/processes.ts';
 import { keysOf, LOG, put, RECORD, textBody, textOf } from './object-samples.ts';
 
 const CHILD_TIMEOUT_MS = 20_000;
 const HOUR_MS = 60 * 60 * 1000;
-const STORE_MODULE = new URL('../../src/archive/folder-object-store.ts', import.meta.url).href;
-const BODY_MODULE = new URL('../../src/archive/put-body.ts', import.meta.url).href;
+const STORE_MODULE = new URL('../../src/store/folder/folder-object-store.ts', import.meta.url).href;
+const BODY_MODULE = new URL('../../src/store/put-body.ts', import.meta.url).href;
 
 let folder: string;
 const children: ManagedProcess[] = [];

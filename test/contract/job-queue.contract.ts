@@ -5,14 +5,14 @@ import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 import type { QueuedState } from '../../src/queue/queued-state.ts';
 import type { RunningWorkers } from '../../workers/run-workers.ts';
-import { until } from '../support/everlog-under-test.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
 import {
   archiveJob,
   closedGate,
   work,
   type ArchiveHandler,
   type QueuePlace,
-} from '../support/queue-under-test.ts';
+} from '../support/harness/queue-under-test.ts';
 
 /** A place is made and opened within this: an embedded one begins a database. */
 const OPEN_TIMEOUT_MS = 60_000;

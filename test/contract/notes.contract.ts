@@ -10,10 +10,10 @@ import {
   readReconciled,
   readReconciledThrough,
   type ReconciledPlace,
-} from '../../src/queue/reconcile-note.ts';
-import { noteReceiverSettings, receiverChangedAt } from '../../src/queue/receiver-note.ts';
-import { until } from '../support/everlog-under-test.ts';
-import type { QueuePlace } from '../support/queue-under-test.ts';
+} from '../../src/reconcile/reconcile-note.ts';
+import { noteReceiverSettings, receiverChangedAt } from '../../src/redelivery/receiver-note.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
+import type { QueuePlace } from '../support/harness/queue-under-test.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 
 const HOUR_MS = 3_600_000;

@@ -1,4 +1,4 @@
-import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { embeddedPlace, redisPlace } from '../support/harness/queue-under-test.ts';
 import { notesContract } from './notes.contract.ts';
 
 notesContract('on Redis', redisPlace);

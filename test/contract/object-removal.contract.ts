@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ListedVersion, ObjectStore } from '../../src/archive/object-store.ts';
+import type { ListedVersion, ObjectStore } from '../../src/store/object-store.ts';
 import { put, RECORD, textBody, textOf } from './object-samples.ts';
 
 const KEPT = { bypassGovernance: false };

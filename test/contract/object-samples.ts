@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { ListedObject, ObjectStore, PutBody, PutOptions } from '../../src/archive/object-store.ts';
+import type { ListedObject, ObjectStore, PutBody, PutOptions } from '../../src/store/object-store.ts';
 
 const SAMPLE_INTERVAL_MS = 5;
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ListedObject, ObjectStore, PutBody, StoreAbilities } from '../../src/archive/object-store.ts';
+import type { ListedObject, ObjectStore, PutBody, StoreAbilities } from '../../src/store/object-store.ts';
 import {
   byBytes,
   failingStream,

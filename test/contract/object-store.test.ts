@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
-import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
-import type { BucketOptions, S3Server } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3 } from '../support/services.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes/processes.ts';
+import type { BucketOptions, S3Server } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3 } from '../support/servers/services.ts';
 import { objectStoreContract, type Archive } from './object-store.contract.ts';
 
 const honouring = await startS3Fake();

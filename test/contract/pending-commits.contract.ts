@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
-import { until } from '../support/everlog-under-test.ts';
-import type { QueuePlace } from '../support/queue-under-test.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
+import type { QueuePlace } from '../support/harness/queue-under-test.ts';
 
 const REACHED_WITHIN_MS = 15_000;
 const LATER_MS = 3_600_000;

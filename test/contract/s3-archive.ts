@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
-import type { S3StoreOptions } from '../../src/archive/s3-object-store.ts';
-import type { InspectedVersion, S3Fake } from '../support/s3-fake.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
+import type { S3StoreOptions } from '../../src/store/s3/s3-object-store.ts';
+import type { InspectedVersion, S3Fake } from '../support/servers/s3-fake/s3-fake.ts';
 
 /** Short enough for a test, long enough for a machine that is busy. */
 export const HANG_MS = 400;

@@ -11,9 +11,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { s3Client, type S3Server } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
+import { s3Client, type S3Server } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
 
 /** Keys that servers and clients escape differently if they escape them wrongly. */
 const ODD_KEYS = [

@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { afterEach, expect, test } from 'vitest';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
 import { LOG, textBody } from './object-samples.ts';
 
 const HOUR_MS = 3_600_000;

@@ -13,8 +13,8 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
-import { failure, startWithBucket } from '../support/s3-fake-fixture.ts';
-import { signedPut } from '../support/signed-put.ts';
+import { failure, startWithBucket } from '../support/servers/s3-fake-fixture.ts';
+import { signedPut } from '../support/servers/signed-put.ts';
 
 const HOUR_MS = 3_600_000;
 

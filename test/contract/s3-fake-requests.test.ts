@@ -3,9 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { request as httpRequest } from 'undici';
 import { describe, expect, test } from 'vitest';
-import { s3Client } from '../support/s3-connection.ts';
-import { failure, startWithBucket } from '../support/s3-fake-fixture.ts';
-import { signedPut } from '../support/signed-put.ts';
+import { s3Client } from '../support/servers/s3-connection.ts';
+import { failure, startWithBucket } from '../support/servers/s3-fake-fixture.ts';
+import { signedPut } from '../support/servers/signed-put.ts';
 
 function sha256(bytes: string | Buffer): string {
   return createHash('sha256').update(bytes).digest('base64');

@@ -20,7 +20,7 @@ import {
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { failure, startWithBucket } from '../support/s3-fake-fixture.ts';
+import { failure, startWithBucket } from '../support/servers/s3-fake-fixture.ts';
 
 const MIB = 1024 * 1024;
 

@@ -10,11 +10,11 @@ import {
 } from '@aws-sdk/client-s3';
 import { randomUUID } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
-import { openS3Store, type S3StoreOptions } from '../../src/archive/s3-object-store.ts';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { s3Client, type S3Server } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3 } from '../support/services.ts';
+import { openS3Store, type S3StoreOptions } from '../../src/store/s3/s3-object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { s3Client, type S3Server } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3 } from '../support/servers/services.ts';
 import { put, RECORD, textBody, textOf } from './object-samples.ts';
 
 const OBJECTS = 20;

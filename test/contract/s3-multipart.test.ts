@@ -2,11 +2,11 @@ import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { PutBody } from '../../src/archive/object-store.ts';
-import { s3Client, type S3Server } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
+import type { PutBody } from '../../src/store/object-store.ts';
+import { s3Client, type S3Server } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
 import { failingStream, largeBody, LOG, memoryGrowth, put, sha256Of, textOf } from './object-samples.ts';
 import { s3Archive, UNAVAILABLE } from './s3-archive.ts';
 

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { freePort, spawnManaged } from '../support/processes.ts';
+import { freePort, spawnManaged } from '../support/processes/processes.ts';
 import { failureOf, GIVEN_UP_WITHIN_MS, HANG_MS, REFUSED, s3Archive, UNAVAILABLE } from './s3-archive.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
 import { keysOf, LOG, put, textBody, textOf } from './object-samples.ts';
 
 const honouring = await startS3Fake();
@@ -157,7 +157,7 @@ describe('S3 refusals', () => {
 
   test('a missing region is named', async () => {
     const script = `
-      import { openS3Store } from ${JSON.stringify(new URL('../../src/archive/s3-object-store.ts', import.meta.url).href)};
+      import { openS3Store } from ${JSON.stringify(new URL('../../src/store/s3/s3-object-store.ts', import.meta.url).href)};
       const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
       const store = openS3Store({ bucket: 'b', prefix: '', forcePathStyle: false, credentials });
       await store.ping().catch((error) => console.log(JSON.stringify({ code: error.code, message: error.message })));`;

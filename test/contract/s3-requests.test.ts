@@ -7,9 +7,9 @@ import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { s3Client } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import type { S3Fake } from '../support/s3-fake.ts';
+import { s3Client } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import type { S3Fake } from '../support/servers/s3-fake/s3-fake.ts';
 import { keysOf, LOG, put, RECORD, textBody, textOf } from './object-samples.ts';
 import { failureOf, GIVEN_UP_WITHIN_MS, HANG_MS, REFUSED, s3Archive, UNAVAILABLE } from './s3-archive.ts';
 

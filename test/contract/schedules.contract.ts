@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 import type { Schedule } from '../../src/queue/schedules.ts';
-import { redeliverAlone, type RedeliveryDeps } from '../../workers/redelivery.ts';
+import { redeliverAlone, type RedeliveryDeps } from '../../src/redelivery/redelivery.ts';
 import type { RunningWorkers } from '../../workers/run-workers.ts';
-import { until } from '../support/everlog-under-test.ts';
-import { closedGate, work, type QueuePlace } from '../support/queue-under-test.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
+import { closedGate, work, type QueuePlace } from '../support/harness/queue-under-test.ts';
 
 const EVERY_MS = 500;
 const RUNS = 6;

@@ -1,4 +1,4 @@
-import { embeddedPlace, redisPlace } from '../support/queue-under-test.ts';
+import { embeddedPlace, redisPlace } from '../support/harness/queue-under-test.ts';
 import { schedulesContract } from './schedules.contract.ts';
 
 schedulesContract('on Redis', redisPlace);

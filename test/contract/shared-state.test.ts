@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
 import { openLocalState } from '../../src/queue/shared-state.ts';
-import { until } from '../support/everlog-under-test.ts';
-import { redisStorage } from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+import { until } from '../support/harness/everlog-under-test.ts';
+import { redisStorage } from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 import { sharedStateContract } from './shared-state.contract.ts';
 
 const REACHED_WITHIN_MS = 15_000;

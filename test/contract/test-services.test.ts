@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis';
 import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { spawnEverlog, spawnManaged, type ManagedProcess } from '../support/processes.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
+import { spawnEverlog, spawnManaged, type ManagedProcess } from '../support/processes/processes.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
 
 const started: (ManagedProcess | RedisServer)[] = [];
 
@@ -108,7 +108,7 @@ describe('a managed process', () => {
 
   test('dies with its parent, even when that is killed outright', async () => {
     const parentScript = `
-      const { spawnManaged } = await import(${JSON.stringify(new URL('../support/processes.ts', import.meta.url).href)});
+      const { spawnManaged } = await import(${JSON.stringify(new URL('../support/processes/processes.ts', import.meta.url).href)});
       console.log(JSON.stringify({ pid: spawnManaged('sleep', ['1000']).pid }));`;
     const parent = spawnManaged(process.execPath, [
       '--import=tsx',

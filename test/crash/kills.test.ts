@@ -9,9 +9,9 @@ import {
   peakMib,
   secondsSince,
   tellFigures,
-} from '../support/crash-site.ts';
-import { each, openStage, queueAtRest, scaled } from '../support/everlog-under-test.ts';
-import { addSampleJobs, sampleLog, SAMPLE_SIZES } from '../support/sample-jobs.ts';
+} from '../support/harness/crash-site.ts';
+import { each, openStage, queueAtRest, scaled } from '../support/harness/everlog-under-test.ts';
+import { addSampleJobs, sampleLog, SAMPLE_SIZES } from '../support/github/sample-jobs.ts';
 
 /** Receiver, workers and queue server killed while deliveries keep coming (reliability P1, P5 and P6). */
 const JOBS = scaled(150, 5_000);

@@ -9,7 +9,7 @@ import {
   placesOfJob,
   readRecord,
   tallyOf,
-} from '../support/archive-oracle.ts';
+} from '../support/oracles/archive-oracle.ts';
 import {
   onStage,
   SIDE_BY_SIDE,
@@ -17,13 +17,13 @@ import {
   PREFIX,
   secondsSince,
   tellFigures,
-} from '../support/crash-site.ts';
-import { openEffectGate } from '../support/effect-gate.ts';
-import { each, queueAtRest, s3Settings, until } from '../support/everlog-under-test.ts';
-import { largeObject } from '../support/large-object.ts';
-import { spawnManaged } from '../support/processes.ts';
-import { startS3Fake, type S3FakeOptions } from '../support/s3-fake.ts';
-import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
+} from '../support/harness/crash-site.ts';
+import { openEffectGate } from '../support/harness/effect-gate.ts';
+import { each, queueAtRest, s3Settings, until } from '../support/harness/everlog-under-test.ts';
+import { largeObject } from '../support/oracles/large-object.ts';
+import { spawnManaged } from '../support/processes/processes.ts';
+import { startS3Fake, type S3FakeOptions } from '../support/servers/s3-fake/s3-fake.ts';
+import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 
 /** What a killed process leaves behind: it is cleaned up, or it is evidence and is taken up. */
 const DONE_TIMEOUT_MS = 90_000;
@@ -39,7 +39,7 @@ function filesIn(folder: string): string[] {
   }
 }
 
-const WRITER = resolve(import.meta.dirname, '../support/multipart-writer-process.ts');
+const WRITER = resolve(import.meta.dirname, '../support/processes/multipart-writer-process.ts');
 /** Looking, beginning, three parts, looking again, ending, and the look for what others left. */
 const UPLOAD_EFFECTS_MAX = 9;
 

@@ -8,10 +8,10 @@ import {
   secondsSince,
   tellFigures,
   type CrashSite,
-} from '../support/crash-site.ts';
-import { startCommandTap } from '../support/command-tap.ts';
-import { openEffectGate, type EffectGate } from '../support/effect-gate.ts';
-import { endState, expectLogsBehindRecords } from '../support/end-state.ts';
+} from '../support/harness/crash-site.ts';
+import { startCommandTap } from '../support/harness/command-tap.ts';
+import { openEffectGate, type EffectGate } from '../support/harness/effect-gate.ts';
+import { endState, expectLogsBehindRecords } from '../support/oracles/end-state.ts';
 import {
   archiveQueue,
   each,
@@ -23,8 +23,8 @@ import {
   type EverlogProcess,
   type Stage,
   holdSchedules,
-} from '../support/everlog-under-test.ts';
-import { sampleLog } from '../support/sample-jobs.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { sampleLog } from '../support/github/sample-jobs.ts';
 
 /**
  * The crash matrix (reliability P6): the worker is killed after each effect that a job has on the store and each call that it

@@ -18,7 +18,7 @@ import {
   secondsSince,
   tellFigures,
   type CrashSite,
-} from '../support/crash-site.ts';
+} from '../support/harness/crash-site.ts';
 import {
   each,
   metricsOf,
@@ -27,10 +27,10 @@ import {
   until,
   type EverlogProcess,
   type Stage,
-} from '../support/everlog-under-test.ts';
-import { addRuns } from '../support/reconcile-under-test.ts';
-import { spawnEverlog, spawnManaged } from '../support/processes.ts';
-import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { addRuns } from '../support/harness/reconcile-under-test.ts';
+import { spawnEverlog, spawnManaged } from '../support/processes/processes.ts';
+import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 
 /** What Everlog stands on fails for a while under load: nothing is lost, memory and disk stay bounded (P2, P10, P13). */
 const DONE_TIMEOUT_MS = scaled(150_000, 3_000_000);

@@ -1,11 +1,16 @@
 import { expect, test } from 'vitest';
-import { onStage, openCrashSite, PREFIX, secondsSince, tellFigures } from '../support/crash-site.ts';
-import { queueAtRest, s3Settings, until, type EverlogProcess } from '../support/everlog-under-test.ts';
-import { demandAllSealed, fakeFiles, readLedger, type ReadLedger } from '../support/ledger-oracle.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { addSampleJobs } from '../support/sample-jobs.ts';
-import type { S3FakeOptions } from '../support/s3-fake.ts';
-import { newKeyPem } from '../support/sealing-under-test.ts';
+import { onStage, openCrashSite, PREFIX, secondsSince, tellFigures } from '../support/harness/crash-site.ts';
+import {
+  queueAtRest,
+  s3Settings,
+  until,
+  type EverlogProcess,
+} from '../support/harness/everlog-under-test.ts';
+import { demandAllSealed, fakeFiles, readLedger, type ReadLedger } from '../support/oracles/ledger-oracle.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { addSampleJobs } from '../support/github/sample-jobs.ts';
+import type { S3FakeOptions } from '../support/servers/s3-fake/s3-fake.ts';
+import { newKeyPem } from '../support/harness/sealing-under-test.ts';
 
 /** The ledger under a service whose processes are killed: every commit becomes one entry, whatever dies in between. */
 

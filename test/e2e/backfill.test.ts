@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
-import { openStage, scaled, until, type Stage } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { addRuns, openSite, readsOf } from '../support/reconcile-under-test.ts';
+import { openStage, scaled, until, type Stage } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { addRuns, openSite, readsOf } from '../support/harness/reconcile-under-test.ts';
 
 /** `everlog backfill` without a service: the command itself holds the queue and does the work. */
 

@@ -8,7 +8,7 @@ import {
   spawnManaged,
   temporaryFolder,
   type ManagedProcess,
-} from '../support/processes.ts';
+} from '../support/processes/processes.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const DIST = join(REPOSITORY, 'dist');

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { bucketArchive, expectArchived } from '../support/archive-oracle.ts';
-import { openStage, queueAtRest, until, type Environment } from '../support/everlog-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { s3Client } from '../support/s3-connection.ts';
-import { newKeyPem } from '../support/sealing-under-test.ts';
-import { runS3 } from '../support/services.ts';
+import { bucketArchive, expectArchived } from '../support/oracles/archive-oracle.ts';
+import { openStage, queueAtRest, until, type Environment } from '../support/harness/everlog-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { s3Client } from '../support/servers/s3-connection.ts';
+import { newKeyPem } from '../support/harness/sealing-under-test.ts';
+import { runS3 } from '../support/servers/services.ts';
 
 /** What docker-compose.yml gives each of Everlog's containers, and nothing else, given to processes of this machine. */
 

@@ -9,7 +9,7 @@ import {
   temporaryFolder,
   type ManagedProcess,
   type ProcessExit,
-} from '../support/processes.ts';
+} from '../support/processes/processes.ts';
 
 /** The bound that the demo is promised to keep on two cores. */
 const PROMISED_MS = 60_000;

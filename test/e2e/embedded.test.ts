@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { expectArchived, expectNothingElse, folderArchive, placesOfJob } from '../support/archive-oracle.ts';
+import {
+  expectArchived,
+  expectNothingElse,
+  folderArchive,
+  placesOfJob,
+} from '../support/oracles/archive-oracle.ts';
 import {
   archiveQueue,
   each,
@@ -13,10 +18,10 @@ import {
   until,
   type EverlogProcess,
   type Stage,
-} from '../support/everlog-under-test.ts';
-import { demandAllSealed, folderFiles } from '../support/ledger-oracle.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { demandAllSealed, folderFiles } from '../support/oracles/ledger-oracle.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 
 /** Everything in one process on the defaults: queue and archive below `./data`. */

@@ -2,9 +2,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openStage, queueAtRest, type Stage } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { addRuns, openSite, readsOf, type Site } from '../support/reconcile-under-test.ts';
+import { openStage, queueAtRest, type Stage } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { addRuns, openSite, readsOf, type Site } from '../support/harness/reconcile-under-test.ts';
 
 /** What is erased on request stays erased, can be told from what was taken away, and is sealed. */
 

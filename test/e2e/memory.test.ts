@@ -5,11 +5,11 @@ import { createGunzip } from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
 import { Readable, Writable } from 'node:stream';
 import { afterEach, expect, test } from 'vitest';
-import { defaultSteps } from '../../src/simulator/default-job.ts';
-import { readWholeLog, type LogSource } from '../../src/simulator/log-source.ts';
-import { generatedLog } from '../../src/simulator/log-text.ts';
+import { defaultSteps } from '../../src/simulator/logs/default-job.ts';
+import { readWholeLog, type LogSource } from '../../src/simulator/logs/log-source.ts';
+import { generatedLog } from '../../src/simulator/logs/log-text.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { placesOfJob } from '../support/archive-oracle.ts';
+import { placesOfJob } from '../support/oracles/archive-oracle.ts';
 import {
   each,
   githubSettings,
@@ -18,9 +18,9 @@ import {
   s3Settings,
   scaled,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { startS3Fake, type S3Fake } from '../support/s3-fake.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { startS3Fake, type S3Fake } from '../support/servers/s3-fake/s3-fake.ts';
 
 /** What a worker on Redis keeps resident at most, whatever the size of its logs: a gigabyte, and fifty times 20 MB, when soaking. */
 const BLOCK_BYTES = scaled(10_000_000, 20_000_000);

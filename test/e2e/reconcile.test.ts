@@ -2,11 +2,11 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
-import { readRecord, type ArchiveUnderTest } from '../support/archive-oracle.ts';
-import { each, openStage, queueAtRest, scaled, type Stage } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { addRuns, openSite, readsOf } from '../support/reconcile-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+import { readRecord, type ArchiveUnderTest } from '../support/oracles/archive-oracle.ts';
+import { each, openStage, queueAtRest, scaled, type Stage } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { addRuns, openSite, readsOf } from '../support/harness/reconcile-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** `everlog reconcile` as a user runs it, against a simulated GitHub, a real queue and a real archive. */
 

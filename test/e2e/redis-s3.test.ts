@@ -8,8 +8,8 @@ import {
   expectNothingElse,
   placesOfJob,
   type ArchiveUnderTest,
-} from '../support/archive-oracle.ts';
-import { addSampleJobs, sampleLog, SAMPLE_SIZES } from '../support/sample-jobs.ts';
+} from '../support/oracles/archive-oracle.ts';
+import { addSampleJobs, sampleLog, SAMPLE_SIZES } from '../support/github/sample-jobs.ts';
 import {
   each,
   githubSettings,
@@ -20,12 +20,12 @@ import {
   scaled,
   type Environment,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { s3Client, type S3Server } from '../support/s3-connection.ts';
-import { newKeyPem } from '../support/sealing-under-test.ts';
-import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { s3Client, type S3Server } from '../support/servers/s3-connection.ts';
+import { newKeyPem } from '../support/harness/sealing-under-test.ts';
+import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
 
 /** One receiver and two workers on a real Redis and a real S3. */
 const MIXED_JOBS = scaled(200, 2_000);

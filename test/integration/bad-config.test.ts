@@ -2,8 +2,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { openStage, type Environment } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
+import { openStage, type Environment } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
 
 /** Mistakes in the environment: every one is told at once, with its variable, and the process exits 2. */
 const stage = openStage();

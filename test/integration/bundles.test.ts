@@ -2,16 +2,21 @@ import { sign } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { VERIFY_SCRIPT } from '../../src/ledger/export/verify-script.ts';
-import { makeAbsence, makeRecord, put, storeJob, storeRecord } from '../support/archived-jobs.ts';
-import { DAMAGES, filesOf, type Chance } from '../support/bundle-damage.ts';
-import { exportTo, makeToolFolder, runVerify, runVerifyScript } from '../support/bundle-under-test.ts';
-import { scaled } from '../support/everlog-under-test.ts';
-import { sha256Of } from '../support/sealing-under-test.ts';
-import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
-import { beginLedger, makeKey, recordKeyOf, type SmallLedger } from '../support/small-ledger.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { VERIFY_SCRIPT } from '../../src/ledger/export/bundle/verify-script.ts';
+import { makeAbsence, makeRecord, put, storeJob, storeRecord } from '../support/oracles/archived-jobs.ts';
+import { DAMAGES, filesOf, type Chance } from '../support/oracles/bundle-damage.ts';
+import {
+  exportTo,
+  makeToolFolder,
+  runVerify,
+  runVerifyScript,
+} from '../support/harness/bundle-under-test.ts';
+import { scaled } from '../support/harness/everlog-under-test.ts';
+import { sha256Of } from '../support/harness/sealing-under-test.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes/processes.ts';
+import { beginLedger, makeKey, recordKeyOf, type SmallLedger } from '../support/oracles/small-ledger.ts';
 
 /** Of each kind, by chance. */
 const GOOD_BUNDLES = scaled(3, 100);

@@ -9,10 +9,10 @@ import {
   openStage,
   until,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { redisStorage } from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { redisStorage } from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 
 /** The numbers of a mixed run: each delivery is counted once, and every job that was taken is somewhere. */
 vi.setConfig({ testTimeout: 120_000 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { giveUp } from '../../src/errors.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
-import { openEmbeddedStorage } from '../../src/queue/embedded-storage.ts';
+import { openEmbeddedStorage } from '../../src/queue/embedded/embedded-storage.ts';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
@@ -16,10 +16,10 @@ import {
   until,
   type Environment,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { archiveJob, redisStorage, SILENT, work } from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { archiveJob, redisStorage, SILENT, work } from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** Embedded queues are opened several times, each in seconds on a busy machine. */
 const TEST_TIMEOUT_MS = 90_000;

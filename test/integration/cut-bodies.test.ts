@@ -1,18 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readRecord, tallyOf } from '../support/archive-oracle.ts';
-import { each, openStage, scaled, until } from '../support/everlog-under-test.ts';
+import { readRecord, tallyOf } from '../support/oracles/archive-oracle.ts';
+import { each, openStage, scaled, until } from '../support/harness/everlog-under-test.ts';
 import {
   hostConfig,
   placesOn,
   startFetchPath,
   startHost,
   type HostUnderTest,
-} from '../support/fetch-path.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { Scene } from '../support/scene.ts';
-import { answerOf, startScriptedLogHost } from '../support/scripted-log-host.ts';
+} from '../support/github/fetch-path.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { Scene } from '../support/github/scene.ts';
+import { answerOf, startScriptedLogHost } from '../support/servers/scripted-log-host.ts';
 
 /** A body that is not whole is never stored as a log, by whatever sign it shows. */
 const stage = openStage();

@@ -4,12 +4,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { githubSettings, openStage, s3Settings, type Environment } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { s3Client } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
+import {
+  githubSettings,
+  openStage,
+  s3Settings,
+  type Environment,
+} from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { s3Client } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
 
 /** `everlog doctor` finds what is wrong by trying it, and says what to do. */
 vi.setConfig({ testTimeout: 120_000, hookTimeout: SERVICE_HOOK_TIMEOUT_MS });

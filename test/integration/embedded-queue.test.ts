@@ -3,18 +3,18 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Log } from '../../src/log.ts';
-import { lockFolder } from '../../src/queue/folder-lock.ts';
+import type { Log } from '../../src/logger.ts';
+import { lockFolder } from '../../src/queue/embedded/folder-lock.ts';
 import {
   EMBEDDED_POSTGRES_MAJOR,
   openEmbeddedPostgres,
   type EmbeddedPostgres,
-} from '../../src/queue/embedded-postgres.ts';
-import { spawnManaged, temporaryFolder, type ManagedProcess } from '../support/processes.ts';
+} from '../../src/queue/embedded/embedded-postgres.ts';
+import { spawnManaged, temporaryFolder, type ManagedProcess } from '../support/processes/processes.ts';
 
 const { Queue, Worker } = withBackend(createPostgresBackend);
-const OWNER_PROCESS = resolve(import.meta.dirname, '../support/embedded-queue-process.ts');
-const FOLDER_LOCK = resolve(import.meta.dirname, '../../src/queue/folder-lock.ts');
+const OWNER_PROCESS = resolve(import.meta.dirname, '../support/processes/embedded-queue-process.ts');
+const FOLDER_LOCK = resolve(import.meta.dirname, '../../src/queue/embedded/folder-lock.ts');
 /** A first start takes seconds, more on a busy machine. */
 const START_LIMIT_MS = 30_000;
 /** Longer than PGlite may take, shorter than BullMQ's own polling (10 s). */

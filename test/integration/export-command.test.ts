@@ -10,14 +10,14 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import { makeRecord, storeJob } from '../support/archived-jobs.ts';
-import { filesOf } from '../support/bundle-damage.ts';
-import { makeToolFolder, runVerifyScript } from '../support/bundle-under-test.ts';
-import { openStage, type Environment } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { newKeyPem } from '../support/sealing-under-test.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import { makeRecord, storeJob } from '../support/oracles/archived-jobs.ts';
+import { filesOf } from '../support/oracles/bundle-damage.ts';
+import { makeToolFolder, runVerifyScript } from '../support/harness/bundle-under-test.ts';
+import { openStage, type Environment } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { newKeyPem } from '../support/harness/sealing-under-test.ts';
 
 /** `everlog export` as a user runs it, on a ledger that `everlog seal` wrote. */
 

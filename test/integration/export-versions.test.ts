@@ -2,14 +2,14 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, onTestFinished, test } from 'vitest';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
-import { seal } from '../../src/ledger/seal.ts';
-import { makeRecord, storeJob } from '../support/archived-jobs.ts';
-import { exportTo, runVerify } from '../support/bundle-under-test.ts';
-import { removeTemporaryFolder, temporaryFolder } from '../support/processes.ts';
-import { startWithBucket } from '../support/s3-fake-fixture.ts';
-import { memoryQueue, sealerOf } from '../support/sealing-under-test.ts';
-import { recordKeyOf } from '../support/small-ledger.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
+import { seal } from '../../src/ledger/seal/seal.ts';
+import { makeRecord, storeJob } from '../support/oracles/archived-jobs.ts';
+import { exportTo, runVerify } from '../support/harness/bundle-under-test.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes/processes.ts';
+import { startWithBucket } from '../support/servers/s3-fake-fixture.ts';
+import { memoryQueue, sealerOf } from '../support/harness/sealing-under-test.ts';
+import { recordKeyOf } from '../support/oracles/small-ledger.ts';
 
 test('of an object with several versions, the sealed one is exported, also from behind a delete marker', async () => {
   const { fake, client, Bucket } = await startWithBucket({ versioning: true });

@@ -4,11 +4,11 @@ import type { ArchiveJob } from '../../src/queue/catalog.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { Pace } from '../../src/queue/shared-state.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
-import { notYourTurn } from '../../workers/budget.ts';
+import { notYourTurn } from '../../src/budget/budget.ts';
 import type { RunningWorkers } from '../../workers/run-workers.ts';
-import { each, until } from '../support/everlog-under-test.ts';
-import { archiveJob, redisStorage, work, type ArchiveHandler } from '../support/queue-under-test.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
+import { each, until } from '../support/harness/everlog-under-test.ts';
+import { archiveJob, redisStorage, work, type ArchiveHandler } from '../support/harness/queue-under-test.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
 
 const CONCURRENCY = 10;
 const DRAIN_MS = 5_000;

@@ -1,11 +1,11 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
 import { Digests } from '../../src/ledger/export/digests.ts';
 import { findSealed, type SoughtObject } from '../../src/ledger/export/find-sealed.ts';
-import { makeArchive, makeRecord, put, storeRecord } from '../support/archived-jobs.ts';
-import { beginLedger } from '../support/small-ledger.ts';
+import { makeArchive, makeRecord, put, storeRecord } from '../support/oracles/archived-jobs.ts';
+import { beginLedger } from '../support/oracles/small-ledger.ts';
 
 const HOUR_MS = 3_600_000;
 const START_MS = Date.UTC(2026, 0, 1);

@@ -12,7 +12,7 @@ import {
   placesOfJob,
   readRecord,
   type ArchiveUnderTest,
-} from '../support/archive-oracle.ts';
+} from '../support/oracles/archive-oracle.ts';
 import {
   archiveQueue,
   githubSettings,
@@ -20,8 +20,8 @@ import {
   queueAtRest,
   until,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
 
 /** What GitHub's several products and versions send and answer, through the real receiver and worker. */
 vi.setConfig({ testTimeout: 60_000 });

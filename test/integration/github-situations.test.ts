@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readRecord, tallyOf } from '../support/archive-oracle.ts';
-import { each, openStage, until } from '../support/everlog-under-test.ts';
+import { readRecord, tallyOf } from '../support/oracles/archive-oracle.ts';
+import { each, openStage, until } from '../support/harness/everlog-under-test.ts';
 import {
   hostConfig,
   KINDS,
@@ -10,16 +10,16 @@ import {
   startFetchPath,
   startQuietHost,
   type HostUnderTest,
-} from '../support/fetch-path.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
-import { Scene, type OwnLinks, type Situation, type Spent } from '../support/scene.ts';
-import { answerOf, startScriptedLogHost } from '../support/scripted-log-host.ts';
-import { JOB_LOG_BYTES_MAX, SITUATIONS_WITH_LOGS } from '../support/situations-with-logs.ts';
+} from '../support/github/fetch-path.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
+import { Scene, type OwnLinks, type Situation, type Spent } from '../support/github/scene.ts';
+import { answerOf, startScriptedLogHost } from '../support/servers/scripted-log-host.ts';
+import { JOB_LOG_BYTES_MAX, SITUATIONS_WITH_LOGS } from '../support/github/situations-with-logs.ts';
 import {
   SITUATIONS_WITH_A_SMALL_SPOOL,
   SITUATIONS_WITHOUT_LOGS,
   SPOOL_BYTES_MAX,
-} from '../support/situations-without-logs.ts';
+} from '../support/github/situations-without-logs.ts';
 
 /**
  * What GitHub does, and what comes of it: each situation on a github.com, a GHE.com and a GHES that one process serves side by

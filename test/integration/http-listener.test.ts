@@ -1,7 +1,7 @@
 import { Hono } from 'hono';
 import { afterEach, describe, expect, test } from 'vitest';
 import { listenHttp, type HttpListener } from '../../src/receiver/serve.ts';
-import { openRaw } from '../support/receiver-under-test.ts';
+import { openRaw } from '../support/harness/receiver-under-test.ts';
 
 const listeners: HttpListener[] = [];
 

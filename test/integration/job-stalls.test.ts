@@ -5,8 +5,8 @@ import { afterEach, expect, test } from 'vitest';
 import { queueIdOf } from '../../src/queue/catalog.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import { STALLS_MAX } from '../../workers/run-workers.ts';
-import { openStage, scaled, until } from '../support/everlog-under-test.ts';
-import { spawnManaged, type ManagedProcess } from '../support/processes.ts';
+import { openStage, scaled, until } from '../support/harness/everlog-under-test.ts';
+import { spawnManaged, type ManagedProcess } from '../support/processes/processes.ts';
 import {
   archiveJob,
   closedGate,
@@ -14,10 +14,10 @@ import {
   redisStorage,
   work,
   type ArchiveHandler,
-} from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+} from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
-const WORKER_PROCESS = resolve(import.meta.dirname, '../support/worker-process.ts');
+const WORKER_PROCESS = resolve(import.meta.dirname, '../support/processes/worker-process.ts');
 /** CONTRACT §1: after a crash, interrupted jobs run again within this. */
 const RESUMED_WITHIN_MS = 30_000;
 const START_TIMEOUT_MS = 30_000;

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import { openKmsSigner, type KmsSigner } from '../../src/ledger/kms-signer.ts';
-import { seal } from '../../src/ledger/seal.ts';
-import { startKmsFake, type KmsFake } from '../support/kms-fake.ts';
-import { demandAllSealed, folderFiles } from '../support/ledger-oracle.ts';
-import { commitJob, memoryQueue, sealerOf, testFolder } from '../support/sealing-under-test.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import { openKmsSigner, type KmsSigner } from '../../src/ledger/keys/kms-signer.ts';
+import { seal } from '../../src/ledger/seal/seal.ts';
+import { startKmsFake, type KmsFake } from '../support/servers/kms-fake.ts';
+import { demandAllSealed, folderFiles } from '../support/oracles/ledger-oracle.ts';
+import { commitJob, memoryQueue, sealerOf, testFolder } from '../support/harness/sealing-under-test.ts';
 
 const KEY_ARN = 'arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555';
 

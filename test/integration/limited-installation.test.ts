@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { expectArchived, folderArchive, type ArchiveUnderTest } from '../support/archive-oracle.ts';
+import { expectArchived, folderArchive, type ArchiveUnderTest } from '../support/oracles/archive-oracle.ts';
 import {
   githubSettings,
   openStage,
   queueAtRest,
   scaled,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** The real service over HTTP: what one installation without budget costs the others, from delivery to record. */
 

@@ -4,19 +4,19 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FaultEffect } from '../../src/simulator/faults.ts';
-import type { LogSource } from '../../src/simulator/log-source.ts';
+import type { LogSource } from '../../src/simulator/logs/log-source.ts';
 import { seededRandom } from '../../src/simulator/random.ts';
-import { readRecord, tallyOf } from '../support/archive-oracle.ts';
-import { each, openStage, scaled, until } from '../support/everlog-under-test.ts';
+import { readRecord, tallyOf } from '../support/oracles/archive-oracle.ts';
+import { each, openStage, scaled, until } from '../support/harness/everlog-under-test.ts';
 import {
   hostConfig,
   placesOn,
   startFetchPath,
   startHost,
   type HostUnderTest,
-} from '../support/fetch-path.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { Scene } from '../support/scene.ts';
+} from '../support/github/fetch-path.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { Scene } from '../support/github/scene.ts';
 
 /** Whatever bytes a log has, the archive gives them back: through receiver, queue, worker and store. */
 const stage = openStage();

@@ -7,7 +7,7 @@ import {
   placesOfJob,
   readRecord,
   type ArchiveUnderTest,
-} from '../support/archive-oracle.ts';
+} from '../support/oracles/archive-oracle.ts';
 import {
   githubSettings,
   openStage,
@@ -15,8 +15,8 @@ import {
   until,
   archiveQueue,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** What becomes of jobs whose log is late, gone, or never was. */
 vi.setConfig({ testTimeout: 60_000 });

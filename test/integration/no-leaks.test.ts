@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FaultEffect } from '../../src/simulator/faults.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { folderArchive } from '../support/archive-oracle.ts';
+import { folderArchive } from '../support/oracles/archive-oracle.ts';
 import {
   archiveQueue,
   each,
@@ -14,11 +14,15 @@ import {
   openStage,
   until,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
-import { newKeyPem } from '../support/sealing-under-test.ts';
-import { answerOf, startScriptedLogHost, type ScriptedLogHost } from '../support/scripted-log-host.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
+import { newKeyPem } from '../support/harness/sealing-under-test.ts';
+import {
+  answerOf,
+  startScriptedLogHost,
+  type ScriptedLogHost,
+} from '../support/servers/scripted-log-host.ts';
 
 /** A canary in every secret that Everlog is given: it sings nowhere, whatever goes wrong. */
 const stage = openStage();

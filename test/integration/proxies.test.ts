@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { bucketArchive, placesOf, readRecord } from '../support/archive-oracle.ts';
-import { makeCertificates, type Certificates } from '../support/certificates.ts';
+import { bucketArchive, placesOf, readRecord } from '../support/oracles/archive-oracle.ts';
+import { makeCertificates, type Certificates } from '../support/servers/certificates.ts';
 import {
   archiveQueue,
   githubSettings,
@@ -11,12 +11,16 @@ import {
   s3Settings,
   until,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startForwardProxy, type ForwardProxy, type ForwardProxyOptions } from '../support/forward-proxy.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
-import { s3Client } from '../support/s3-connection.ts';
-import { startS3Fake, type S3Fake } from '../support/s3-fake.ts';
-import { startTlsFront } from '../support/tls-front.ts';
+} from '../support/harness/everlog-under-test.ts';
+import {
+  startForwardProxy,
+  type ForwardProxy,
+  type ForwardProxyOptions,
+} from '../support/servers/forward-proxy.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
+import { s3Client } from '../support/servers/s3-connection.ts';
+import { startS3Fake, type S3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { startTlsFront } from '../support/servers/tls-front.ts';
 
 /** Names that only the proxy can resolve: whatever reaches them went through it. */
 const API = 'github.corp.test';

@@ -2,10 +2,10 @@ import { afterEach, expect, test } from 'vitest';
 import { queueIdOf } from '../../src/queue/catalog.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { RunningWorkers } from '../../workers/run-workers.ts';
-import { openStage, scaled, until } from '../support/everlog-under-test.ts';
-import { freePort } from '../support/processes.ts';
-import { archiveJob, redisStorage, work, type ArchiveHandler } from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+import { openStage, scaled, until } from '../support/harness/everlog-under-test.ts';
+import { freePort } from '../support/processes/processes.ts';
+import { archiveJob, redisStorage, work, type ArchiveHandler } from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** The receiver's own two seconds and what the answer takes. */
 const REFUSED_WITHIN_MS = 2_500;

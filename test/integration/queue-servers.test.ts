@@ -1,9 +1,15 @@
 import { afterEach, expect, test } from 'vitest';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { folderArchive } from '../support/archive-oracle.ts';
-import { githubSettings, metricsOf, openStage, queueAtRest, until } from '../support/everlog-under-test.ts';
-import { freePort, spawnEverlog } from '../support/processes.ts';
-import { startRedis, type RedisOptions } from '../support/redis-server.ts';
+import { folderArchive } from '../support/oracles/archive-oracle.ts';
+import {
+  githubSettings,
+  metricsOf,
+  openStage,
+  queueAtRest,
+  until,
+} from '../support/harness/everlog-under-test.ts';
+import { freePort, spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis, type RedisOptions } from '../support/servers/redis-server.ts';
 
 /** Queue servers that may lose jobs, do not tell, or are not there. */
 const START_TIMEOUT_MS = 60_000;

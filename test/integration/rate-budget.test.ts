@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { FaultEffect } from '../../src/simulator/faults.ts';
 import type { RequestEntry } from '../../src/simulator/request-log.ts';
 import type { Simulator, SimulatorOptions } from '../../src/simulator/simulator.ts';
-import { expectArchived, folderArchive, type ArchiveUnderTest } from '../support/archive-oracle.ts';
+import { expectArchived, folderArchive, type ArchiveUnderTest } from '../support/oracles/archive-oracle.ts';
 import {
   archiveQueue,
   each,
@@ -11,8 +11,8 @@ import {
   queueAtRest,
   until,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
 
 /** One receiver and two workers with two slots each: what one worker is told, the other must know. */
 

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
-import { jobPayload } from '../support/delivery-payloads.ts';
+import { jobPayload } from '../support/github/delivery-payloads.ts';
 import {
   deliver,
   deliveryHeaders,
@@ -12,7 +12,7 @@ import {
   startReceiver,
   type RawConnection,
   type ReceiverUnderTest,
-} from '../support/receiver-under-test.ts';
+} from '../support/harness/receiver-under-test.ts';
 
 const MIB = 1024 * 1024;
 const JOB = JSON.stringify(jobPayload());

@@ -1,13 +1,13 @@
 import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { jobPayload } from '../support/delivery-payloads.ts';
+import { jobPayload } from '../support/github/delivery-payloads.ts';
 import {
   deliver,
   signatureOf,
   startReceiver,
   type ReceiverUnderTest,
-} from '../support/receiver-under-test.ts';
+} from '../support/harness/receiver-under-test.ts';
 
 const EDITIONS = ['api.github.com', 'ghes-31', 'ghes-32', 'ghes-33', 'ghes-34', 'ghes-35'];
 const FUZZED_DELIVERIES = 300;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { retryable } from '../../src/errors.ts';
-import { jobPayload, runPayload } from '../support/delivery-payloads.ts';
+import { jobPayload, runPayload } from '../support/github/delivery-payloads.ts';
 import {
   deliver,
   deliveryHeaders,
@@ -11,7 +11,7 @@ import {
   signatureOf,
   startReceiver,
   type ReceiverUnderTest,
-} from '../support/receiver-under-test.ts';
+} from '../support/harness/receiver-under-test.ts';
 
 const JOB = JSON.stringify(jobPayload());
 

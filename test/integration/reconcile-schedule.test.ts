@@ -1,11 +1,11 @@
 import { afterEach, expect, test } from 'vitest';
-import { openQueue } from '../../src/compose/queue.ts';
+import { openQueue } from '../../src/service/queue.ts';
 import { loadConfig } from '../../src/config.ts';
-import { openLog } from '../../src/log.ts';
-import { openStage, until, type Environment, type Stage } from '../support/everlog-under-test.ts';
-import { hostConfig, startFetchPath, startHost, type HostUnderTest } from '../support/fetch-path.ts';
-import { addRuns, readsOf } from '../support/reconcile-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+import { openLog } from '../../src/logger.ts';
+import { openStage, until, type Environment, type Stage } from '../support/harness/everlog-under-test.ts';
+import { hostConfig, startFetchPath, startHost, type HostUnderTest } from '../support/github/fetch-path.ts';
+import { addRuns, readsOf } from '../support/harness/reconcile-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** What the schedule queues: `reconcile-hosts`, and through it a look into each repository. */
 

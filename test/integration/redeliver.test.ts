@@ -10,7 +10,7 @@ import {
   placesOfJob,
   readRecord,
   type ArchiveUnderTest,
-} from '../support/archive-oracle.ts';
+} from '../support/oracles/archive-oracle.ts';
 import {
   each,
   githubSettings,
@@ -20,10 +20,10 @@ import {
   until,
   type EverlogProcess,
   type Stage,
-} from '../support/everlog-under-test.ts';
-import { freePort, spawnEverlog } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { addSampleJobs, sampleLog } from '../support/sample-jobs.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { freePort, spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 
 /** What GitHub could not deliver, asked for again by `everlog redeliver` and by the service itself. */
 vi.setConfig({ testTimeout: scaled(120_000, 600_000) });

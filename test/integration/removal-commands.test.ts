@@ -3,14 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
-import { makeRecord, storeJob } from '../support/archived-jobs.ts';
-import { each, openStage, s3Settings, type Environment } from '../support/everlog-under-test.ts';
-import { spawnEverlog } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
+import { makeRecord, storeJob } from '../support/oracles/archived-jobs.ts';
+import { each, openStage, s3Settings, type Environment } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
 
 /** `everlog hold`, `purge` and `expire` as a user runs them. */
 vi.setConfig({ testTimeout: 120_000 });

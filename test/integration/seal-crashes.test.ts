@@ -2,18 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
 import { retryable } from '../../src/errors.ts';
-import { seal, type SealDeps } from '../../src/ledger/seal.ts';
-import { openPemSigner } from '../../src/ledger/signer.ts';
-import { demandAllSealed, fakeFiles, folderFiles, type ArchiveFiles } from '../support/ledger-oracle.ts';
-import { scaled } from '../support/everlog-under-test.ts';
-import { spawnManaged } from '../support/processes.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { startS3Fake, type S3Fake } from '../support/s3-fake.ts';
-import { commitJob, memoryQueue, newKeyPem, sealerOf, testFolder } from '../support/sealing-under-test.ts';
+import { seal, type SealDeps } from '../../src/ledger/seal/seal.ts';
+import { openPemSigner } from '../../src/ledger/keys/signer.ts';
+import {
+  demandAllSealed,
+  fakeFiles,
+  folderFiles,
+  type ArchiveFiles,
+} from '../support/oracles/ledger-oracle.ts';
+import { scaled } from '../support/harness/everlog-under-test.ts';
+import { spawnManaged } from '../support/processes/processes.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { startS3Fake, type S3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import {
+  commitJob,
+  memoryQueue,
+  newKeyPem,
+  sealerOf,
+  testFolder,
+} from '../support/harness/sealing-under-test.ts';
 
 /** Ends all effects at the nth: that one takes place, or does not, and nothing after it does. */
 function endingAt(deps: SealDeps, nth: number, takesPlace: boolean): { deps: SealDeps; effects: string[] } {
@@ -162,7 +173,7 @@ describe('sealer processes that are killed', () => {
     const store = await openFolderStore({ folder });
     const pem = newKeyPem();
     const run = (endAt: number) => {
-      const script = fileURLToPath(new URL('../support/sealer-process.ts', import.meta.url));
+      const script = fileURLToPath(new URL('../support/processes/sealer-process.ts', import.meta.url));
       const tsx = join(import.meta.dirname, '../../node_modules/tsx/dist/loader.mjs');
       return spawnManaged(process.execPath, ['--import', tsx, script, redis.url, folder, String(endAt)], {
         env: { SIGNING_KEY_PEM: pem },

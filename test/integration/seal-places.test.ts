@@ -2,16 +2,16 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
 import { retryable } from '../../src/errors.ts';
 import type { Anchor, TimeStamper } from '../../src/ledger/ports.ts';
-import { seal, type SealDeps, type SealedReport } from '../../src/ledger/seal.ts';
-import { openPemSigner } from '../../src/ledger/signer.ts';
-import { revokeKey, rotateKey } from '../../src/ledger/signing-keys.ts';
-import { timeStampOverHttp } from '../../src/ledger/time-stamp-http.ts';
-import { openTimeStamper } from '../../src/ledger/time-stamp.ts';
-import { demandAllSealed, folderFiles, readLedger } from '../support/ledger-oracle.ts';
+import { seal, type SealDeps, type SealedReport } from '../../src/ledger/seal/seal.ts';
+import { openPemSigner } from '../../src/ledger/keys/signer.ts';
+import { revokeKey, rotateKey } from '../../src/ledger/keys/signing-keys.ts';
+import { timeStampOverHttp } from '../../src/ledger/witness/time-stamp-http.ts';
+import { openTimeStamper } from '../../src/ledger/witness/time-stamp.ts';
+import { demandAllSealed, folderFiles, readLedger } from '../support/oracles/ledger-oracle.ts';
 import {
   commitJob,
   memoryQueue,
@@ -19,13 +19,13 @@ import {
   sealerOf,
   sha256Of,
   testFolder,
-} from '../support/sealing-under-test.ts';
-import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
+} from '../support/harness/sealing-under-test.ts';
+import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
 import {
   startTimeStampAuthority,
   verifyTimeStamp,
   type TimeStampAuthority,
-} from '../support/time-stamp-authority.ts';
+} from '../support/servers/time-stamp-authority.ts';
 
 async function sealed(deps: SealDeps): Promise<SealedReport> {
   const report = await seal(deps, { final: false });

@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { bytesBody } from '../../src/archive/put-body.ts';
-import { seal, type SealDeps, type SealedReport, type SealOptions } from '../../src/ledger/seal.ts';
-import { demandAllSealed, folderFiles, readLedger } from '../support/ledger-oracle.ts';
-import { scaled } from '../support/everlog-under-test.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { bytesBody } from '../../src/store/put-body.ts';
+import { seal, type SealDeps, type SealedReport, type SealOptions } from '../../src/ledger/seal/seal.ts';
+import { demandAllSealed, folderFiles, readLedger } from '../support/oracles/ledger-oracle.ts';
+import { scaled } from '../support/harness/everlog-under-test.ts';
 import {
   accounted,
   commitJob,
@@ -17,8 +17,8 @@ import {
   sealerOf,
   testFolder,
   type MemoryQueue,
-} from '../support/sealing-under-test.ts';
-import { openPemSigner } from '../../src/ledger/signer.ts';
+} from '../support/harness/sealing-under-test.ts';
+import { openPemSigner } from '../../src/ledger/keys/signer.ts';
 
 const OPENSSL = '/usr/bin/openssl';
 

@@ -11,13 +11,13 @@ import {
   openStage,
   until,
   type Environment,
-} from '../support/everlog-under-test.ts';
-import { startKmsFake } from '../support/kms-fake.ts';
-import { folderFiles, readLedger } from '../support/ledger-oracle.ts';
-import { spawnEverlog, type ManagedProcess } from '../support/processes.ts';
-import { archiveJob, redisStorage, work } from '../support/queue-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { newKeyPem } from '../support/sealing-under-test.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startKmsFake } from '../support/servers/kms-fake.ts';
+import { folderFiles, readLedger } from '../support/oracles/ledger-oracle.ts';
+import { spawnEverlog, type ManagedProcess } from '../support/processes/processes.ts';
+import { archiveJob, redisStorage, work } from '../support/harness/queue-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { newKeyPem } from '../support/harness/sealing-under-test.ts';
 
 /** Who seals, with which key, and how it is told. */
 

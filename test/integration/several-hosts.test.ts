@@ -3,12 +3,17 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { openConnections } from '../../src/github/connections.ts';
+import { openConnections } from '../../src/github/network/connections.ts';
 import { openTokens } from '../../src/github/credentials.ts';
 import type { Simulator, SimulatorOptions } from '../../src/simulator/simulator.ts';
-import { folderArchive, placesOf, readRecord, type ArchiveUnderTest } from '../support/archive-oracle.ts';
-import { each, openStage, queueAtRest, type EverlogProcess } from '../support/everlog-under-test.ts';
-import { startRedis } from '../support/redis-server.ts';
+import {
+  folderArchive,
+  placesOf,
+  readRecord,
+  type ArchiveUnderTest,
+} from '../support/oracles/archive-oracle.ts';
+import { each, openStage, queueAtRest, type EverlogProcess } from '../support/harness/everlog-under-test.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
 
 /** Several GitHub deployments in one process, as like each other as can be: equal App ids, installations and ids. */
 

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders, Server } from 'node:http';
 import { App } from '@octokit/app';
 import { afterEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { digestLog, readWholeLog } from '../../src/simulator/log-source.ts';
+import { digestLog, readWholeLog } from '../../src/simulator/logs/log-source.ts';
 import { demoScenario } from '../../src/simulator/scenario.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
 import type { Simulator, SimulatorOptions } from '../../src/simulator/simulator.ts';

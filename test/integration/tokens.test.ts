@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openConnections } from '../../src/github/connections.ts';
+import { openConnections } from '../../src/github/network/connections.ts';
 import { openTokens } from '../../src/github/credentials.ts';
 import type { Simulator, SimulatorOptions } from '../../src/simulator/simulator.ts';
 import { workflowJobPayload } from '../../src/simulator/delivery-payloads.ts';
@@ -9,7 +9,7 @@ import {
   placesOfJob,
   readRecord,
   type ArchiveUnderTest,
-} from '../support/archive-oracle.ts';
+} from '../support/oracles/archive-oracle.ts';
 import {
   archiveQueue,
   each,
@@ -18,8 +18,8 @@ import {
   queueAtRest,
   until,
   type EverlogProcess,
-} from '../support/everlog-under-test.ts';
-import { startRedis, type RedisServer } from '../support/redis-server.ts';
+} from '../support/harness/everlog-under-test.ts';
+import { startRedis, type RedisServer } from '../support/servers/redis-server.ts';
 
 const MINUTE_MS = 60_000;
 const DONE_TIMEOUT_MS = 30_000;

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openFolderStore } from '../../src/archive/folder-object-store.ts';
-import type { ObjectStore, PutOptions } from '../../src/archive/object-store.ts';
-import { bytesBody } from '../../src/archive/put-body.ts';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore, PutOptions } from '../../src/store/object-store.ts';
+import { bytesBody } from '../../src/store/put-body.ts';
 import { retryable } from '../../src/errors.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
-import { hintingStore } from '../../workers/hinting-store.ts';
-import { addUnhinted } from '../../workers/unhinted-commits.ts';
-import { openStage, until } from '../support/everlog-under-test.ts';
-import { redisPlace, type QueuePlace } from '../support/queue-under-test.ts';
+import { hintingStore } from '../../src/service/sealing/hinting-store.ts';
+import { addUnhinted } from '../../src/service/sealing/unhinted-commits.ts';
+import { openStage, until } from '../support/harness/everlog-under-test.ts';
+import { redisPlace, type QueuePlace } from '../support/harness/queue-under-test.ts';
 
 /** What is committed reaches the sealer, also where whoever wrote it died or had no queue. */
 

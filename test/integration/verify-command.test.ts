@@ -2,12 +2,12 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { folderPut, makeLedger, type LedgerMaker } from '../support/ledger-maker.ts';
-import { s3Settings } from '../support/everlog-under-test.ts';
-import { spawnEverlog, temporaryFolder } from '../support/processes.ts';
-import { s3Client } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { fileAt, withFlippedBit } from '../support/verify-under-test.ts';
+import { folderPut, makeLedger, type LedgerMaker } from '../support/oracles/ledger-maker.ts';
+import { s3Settings } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog, temporaryFolder } from '../support/processes/processes.ts';
+import { s3Client } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { fileAt, withFlippedBit } from '../support/harness/verify-under-test.ts';
 
 /** `everlog verify` as its users run it. */
 

@@ -6,15 +6,15 @@ import {
 } from '@aws-sdk/client-s3';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ObjectStore } from '../../src/archive/object-store.ts';
-import { openS3Store } from '../../src/archive/s3-object-store.ts';
+import type { ObjectStore } from '../../src/store/object-store.ts';
+import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
 import { seededRandom } from '../../src/simulator/random.ts';
-import { scaled } from '../support/everlog-under-test.ts';
-import { makeLedger, sha256, type LedgerMaker } from '../support/ledger-maker.ts';
-import { s3Client, type S3Server } from '../support/s3-connection.ts';
-import { startS3Fake } from '../support/s3-fake.ts';
-import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/services.ts';
-import { findingsOf, oneOf, verifyStore } from '../support/verify-under-test.ts';
+import { scaled } from '../support/harness/everlog-under-test.ts';
+import { makeLedger, sha256, type LedgerMaker } from '../support/oracles/ledger-maker.ts';
+import { s3Client, type S3Server } from '../support/servers/s3-connection.ts';
+import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
+import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
+import { findingsOf, oneOf, verifyStore } from '../support/harness/verify-under-test.ts';
 
 /** What only a store with versions lets somebody do: hide an object behind a delete marker or behind another version. */
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseSource, readTree } from '../support/source-tree.ts';
-import { RULES } from '../support/tree-rules.ts';
+import { parseSource, readTree } from '../support/harness/source-tree.ts';
+import { RULES } from '../support/harness/tree-rules.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const tree = readTree(REPOSITORY, ['src', 'workers', 'infra', 'test']);
@@ -34,7 +34,8 @@ const BREACHES: readonly {
   {
     rule: 'imports run one way',
     files: {
-      'src/archive/a.ts': "import type { B } from '../github/b.ts';\nexport { c } from '../compose.ts';\n",
+      'src/archive/a.ts':
+        "import type { B } from '../github/b.ts';\nexport { c } from '../service/compose.ts';\n",
       'src/receiver/a.ts': "const b = await import('../../workers/b.ts');\n",
       'src/github/a.ts': "import { c } from '../config.ts';\nimport { e } from '../errors.ts';\n",
       'src/queue/a.ts':
@@ -44,7 +45,7 @@ const BREACHES: readonly {
     },
     found: [
       'src/archive/a.ts:1 imports src/github/b.ts',
-      'src/archive/a.ts:2 imports src/compose.ts',
+      'src/archive/a.ts:2 imports src/service/compose.ts',
       'src/receiver/a.ts:1 imports workers/b.ts',
       'src/github/a.ts:1 imports src/config.ts',
       'src/queue/a.ts:2 imports src/archive/commit.ts',
@@ -56,7 +57,7 @@ const BREACHES: readonly {
     rule: 'nothing imports a test',
     files: {
       'src/cli/ls.ts': "import { s } from '../simulator/simulator.ts';\n",
-      'src/cli/demo.ts': "import { s } from '../simulator/simulator.ts';\n",
+      'src/cli/demo/demo.ts': "import { s } from '../../simulator/simulator.ts';\n",
       'workers/a.ts': "import { r } from '../test/support/redis-server.ts';\n",
     },
     found: [
@@ -67,7 +68,7 @@ const BREACHES: readonly {
   {
     rule: 'only adapters',
     files: {
-      'src/archive/s3-a.ts': "import { S3Client } from '@aws-sdk/client-s3';\n",
+      'src/store/s3/a.ts': "import { S3Client } from '@aws-sdk/client-s3';\n",
       'src/archive/a.ts': "import { S3Client } from '@aws-sdk/client-s3';\n",
       'workers/handlers/a.ts': "import { Job } from 'bullmq';\n",
       'src/receiver/app.ts': "import { verify } from '@octokit/webhooks';\nimport { Hono } from 'hono';\n",
@@ -84,13 +85,13 @@ const BREACHES: readonly {
     rule: 'verification shares no code',
     files: {
       'src/ledger/verify/a.ts':
-        "import type { Digest } from '../formats.ts';\nimport { digestKey } from '../../archive/keys.ts';\nimport { b } from './b.ts';\n",
+        "import type { Digest } from '../formats/formats.ts';\nimport { digestKey } from '../../archive/keys.ts';\nimport { b } from './b.ts';\n",
       'src/ledger/verify/b.ts':
-        "import { leafHash } from '../merkle.ts';\nimport { commitLog } from '../../archive/commit.ts';\n",
-      'src/ledger/merkle.ts': "import { e } from './entry-line.ts';\n",
+        "import { leafHash } from '../formats/merkle.ts';\nimport { commitLog } from '../../archive/commit.ts';\n",
+      'src/ledger/formats/merkle.ts': "import { e } from './entry-line.ts';\n",
     },
     found: [
-      'src/ledger/verify/b.ts:1 imports src/ledger/merkle.ts',
+      'src/ledger/verify/b.ts:1 imports src/ledger/formats/merkle.ts',
       'src/ledger/verify/b.ts:2 imports src/archive/commit.ts',
     ],
   },
@@ -114,6 +115,15 @@ const BREACHES: readonly {
       'test/unit/b.test.ts': '\n'.repeat(600),
     },
     found: ['src/a.ts has 301 lines', 'test/unit/a.test.ts has 601 lines'],
+  },
+  {
+    rule: 'folders of at most',
+    files: Object.fromEntries(
+      ['src/a', 'src/b', 'test/unit/a'].flatMap((folder, index) =>
+        Array.from({ length: 17 - (index % 2) }, (_, file) => [`${folder}/f${file}.ts`, '']),
+      ),
+    ),
+    found: ['src/a has 17 files'],
   },
   {
     rule: 'functions under',
@@ -158,10 +168,10 @@ const BREACHES: readonly {
     rule: 'only src/config.ts reads',
     files: {
       'src/config.ts': 'load(process.env);\n',
-      'src/log.ts': "level(process.env['LEVEL']);\nall(process['env']);\n",
+      'src/logger.ts': "level(process.env['LEVEL']);\nall(process['env']);\n",
       'test/a.ts': 'process.env;\n',
     },
-    found: ['src/log.ts:1', 'src/log.ts:2'],
+    found: ['src/logger.ts:1', 'src/logger.ts:2'],
   },
   {
     rule: 'no loosened types',

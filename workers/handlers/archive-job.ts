@@ -2,15 +2,15 @@ import { commitLog, type Commit } from '../../src/archive/commit.ts';
 import { findRecord } from '../../src/archive/job-records.ts';
 import { parseKey } from '../../src/archive/keys.ts';
 import { isProvisional } from '../../src/archive/record.ts';
-import { spoolLog, type SpoolResult } from '../../src/archive/spool.ts';
+import { spoolLog, type SpoolResult } from '../../src/spool/spool.ts';
 import {
   FIRST_RESERVATION_BYTES,
   SpoolFull,
   SpoolTooSmall,
   type SpoolSpace,
-} from '../../src/archive/spool-space.ts';
+} from '../../src/spool/spool-space.ts';
 import { EverlogError, giveUp } from '../../src/errors.ts';
-import type { LogAnswer } from '../../src/github/job-log.ts';
+import type { LogAnswer } from '../../src/github/log/job-log.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
 import { expectationOf } from '../absence.ts';
 import {
@@ -21,7 +21,7 @@ import {
   type ArchiveRun,
   type HostAccess,
 } from '../archive-run.ts';
-import { budgetOf, notePause, notYourTurn, takeTurn } from '../budget.ts';
+import { budgetOf, notePause, notYourTurn, takeTurn } from '../../src/budget/budget.ts';
 import type { JobContext } from '../job-context.ts';
 import { detailsWithoutApi, readJobDetails, type JobDetails } from '../job-details.ts';
 import { afterMissedLog, noteFirstLook } from '../missed-log.ts';

@@ -1,9 +1,9 @@
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/logger.ts';
 import type { NewJob } from '../../src/queue/catalog.ts';
-import type { BudgetDeps } from '../budget.ts';
-import { isDailyTurn, type Pass } from '../reconcile/plan.ts';
-import { openSpending } from '../reconcile/spending.ts';
-import { listTargets, type ReconcileHost } from '../reconcile/targets.ts';
+import type { BudgetDeps } from '../../src/budget/budget.ts';
+import { isDailyTurn, type Pass } from '../../src/reconcile/plan.ts';
+import { openSpending } from '../../src/budget/spending.ts';
+import { listTargets, type ReconcileHost } from '../../src/reconcile/targets.ts';
 
 export interface ReconcileHostsDeps extends BudgetDeps {
   readonly reconcileHosts: ReadonlyMap<string, ReconcileHost>;

@@ -1,13 +1,13 @@
 import { giveUp } from '../../src/errors.ts';
 import type { ReconcileRepository } from '../../src/queue/catalog.ts';
-import type { AccountDeps } from '../account-run.ts';
+import type { AccountDeps } from '../../src/reconcile/account-run.ts';
 import type { JobContext } from '../job-context.ts';
-import type { Comparison } from '../reconcile/compare-run.ts';
-import { isDueForLook, isScheduled, restOf, windowsOf } from '../reconcile/plan.ts';
-import { reconcileRepository as compare } from '../reconcile/reconcile-repository.ts';
-import { openSpending } from '../reconcile/spending.ts';
-import { addCounts, newCounts, type Counts } from '../reconcile/tally.ts';
-import type { RunNumberGap } from '../reconcile/run-numbers.ts';
+import type { Comparison } from '../../src/reconcile/compare-run.ts';
+import { isDueForLook, isScheduled, restOf, windowsOf } from '../../src/reconcile/plan.ts';
+import { reconcileRepository as compare } from '../../src/reconcile/reconcile-repository.ts';
+import { openSpending } from '../../src/budget/spending.ts';
+import { addCounts, newCounts, type Counts } from '../../src/reconcile/tally.ts';
+import type { RunNumberGap } from '../../src/reconcile/run-numbers.ts';
 import type { ReconcileHostsDeps } from './reconcile-hosts.ts';
 
 export interface ReconcileRepositoryDeps extends ReconcileHostsDeps, AccountDeps {

@@ -1,7 +1,7 @@
-import type { Log } from '../../src/log.ts';
+import type { Log } from '../../src/logger.ts';
 import type { PerHost } from '../../src/queue/catalog.ts';
 import type { JobContext } from '../job-context.ts';
-import { redeliverAlone, type RedeliveryDeps } from '../redelivery.ts';
+import { redeliverAlone, type RedeliveryDeps } from '../../src/redelivery/redelivery.ts';
 
 export interface RedeliverDeps {
   /** By host; only those that are reached as an App have deliveries. */

@@ -1,5 +1,5 @@
-import type { SealReport } from '../../src/ledger/seal.ts';
-import type { Log } from '../../src/log.ts';
+import type { SealReport } from '../../src/ledger/seal/seal.ts';
+import type { Log } from '../../src/logger.ts';
 
 export interface SealHandlerDeps {
   readonly seal: () => Promise<SealReport>;

@@ -4,9 +4,14 @@ import { giveUp, waitUntil } from '../../src/errors.ts';
 import type { GitHubApi } from '../../src/github/api.ts';
 import { isRepositoryVisible, jsonOf, listAttemptJobs } from '../../src/github/lists.ts';
 import type { SweepRun } from '../../src/queue/catalog.ts';
-import { accountForJobs, recordAttempt, type AccountDeps, type Attempt } from '../account-run.ts';
+import {
+  accountForJobs,
+  recordAttempt,
+  type AccountDeps,
+  type Attempt,
+} from '../../src/reconcile/account-run.ts';
 import type { HostAccess } from '../archive-run.ts';
-import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from '../budget.ts';
+import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from '../../src/budget/budget.ts';
 import type { JobContext } from '../job-context.ts';
 
 export interface SweepRunDeps extends AccountDeps, BudgetDeps {

@@ -1,9 +1,9 @@
-import { forEachInFlight } from '../../archive/in-flight.ts';
+import { forEachInFlight } from '../../in-flight.ts';
 import { parseKey } from '../../archive/keys.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 import { parseRecord } from '../../archive/record.ts';
-import type { LedgerEntry } from '../formats.ts';
-import type { BundleFolder } from './bundle-folder.ts';
+import type { LedgerEntry } from '../formats/formats.ts';
+import type { BundleFolder } from './bundle/bundle-folder.ts';
 import { factsOf } from './choose-jobs.ts';
 import type { ChosenRecord } from './choose-jobs.ts';
 import { copySealed } from './copy-sealed.ts';
@@ -14,7 +14,7 @@ import { findErasures, repositoryOf } from './erasures.ts';
 import type { Erasure } from './erasures.ts';
 import { findSealed } from './find-sealed.ts';
 import type { SearchHooks } from './find-sealed.ts';
-import type { IndexRow, Status } from './index-rows.ts';
+import type { IndexRow, Status } from './bundle/index-rows.ts';
 
 /** Objects copied at once: hides a store's latency, stays far below the limit of open files. */
 const COPIES_IN_FLIGHT_MAX = 8;

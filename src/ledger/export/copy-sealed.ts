@@ -1,7 +1,7 @@
 import { parseKey } from '../../archive/keys.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
-import type { LedgerEntry } from '../formats.ts';
-import type { BundleFolder } from './bundle-folder.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import type { LedgerEntry } from '../formats/formats.ts';
+import type { BundleFolder } from './bundle/bundle-folder.ts';
 
 /** How an object stands in the archive, against what was sealed of it. */
 export type Standing = 'sealed' | 'differs' | 'missing';

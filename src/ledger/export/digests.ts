@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { digestFolder, digestKey, DIGESTS_ROOT, sequenceOfDigestKey } from '../../archive/keys.ts';
-import { readWhole } from '../../archive/object-store.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
+import { readWhole } from '../../store/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 
 /** What an export reads of a digest. */
 const digestFields = z.looseObject({

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
 import { digestKey } from '../../archive/keys.ts';
-import type { BundleFolder } from './bundle-folder.ts';
-import { auditPathsPath, entryLinesPath } from './bundle-layout.ts';
-import type { PathLine } from './bundle-layout.ts';
+import type { BundleFolder } from './bundle/bundle-folder.ts';
+import { auditPathsPath, entryLinesPath } from './bundle/bundle-layout.ts';
+import type { PathLine } from './bundle/bundle-layout.ts';
 import type { StoredDigest } from './digests.ts';
 import type { SealedLine } from './sealed-lines.ts';
 

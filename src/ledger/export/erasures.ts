@@ -1,8 +1,8 @@
-import { parseCustody } from '../../archive/custody-format.ts';
-import { forEachInFlight } from '../../archive/in-flight.ts';
+import { parseCustody } from '../../archive/custody/custody-format.ts';
+import { forEachInFlight } from '../../in-flight.ts';
 import { CUSTODY_ROOT, parseKey } from '../../archive/keys.ts';
-import { readWhole } from '../../archive/object-store.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
+import { readWhole } from '../../store/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 
 /** A custody object that says that something was removed. */
 export interface Erasure {

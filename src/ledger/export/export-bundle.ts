@@ -5,21 +5,21 @@ import {
   digestTimeStampKey,
   SIGNING_KEYS_ROOT,
 } from '../../archive/keys.ts';
-import { readWhole } from '../../archive/object-store.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
+import { readWhole } from '../../store/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 import type { RecordFilters } from '../../archive/scan-records.ts';
-import type { BundleFolder } from './bundle-folder.ts';
+import type { BundleFolder } from './bundle/bundle-folder.ts';
 import { chooseJobs } from './choose-jobs.ts';
 import { collectEvidence } from './collect-evidence.ts';
 import type { CommitList } from './commit-list.ts';
 import { Digests } from './digests.ts';
 import type { StoredDigest } from './digests.ts';
 import { EntryFiles } from './entry-files.ts';
-import { indexCsv } from './index-csv.ts';
-import { indexHtml } from './index-html.ts';
-import type { IndexRow } from './index-rows.ts';
-import { verifyGuide } from './verify-guide.ts';
-import { VERIFY_SCRIPT } from './verify-script.ts';
+import { indexCsv } from './bundle/index-csv.ts';
+import { indexHtml } from './bundle/index-html.ts';
+import type { IndexRow } from './bundle/index-rows.ts';
+import { verifyGuide } from './bundle/verify-guide.ts';
+import { VERIFY_SCRIPT } from './bundle/verify-script.ts';
 
 export interface ExportRequest {
   readonly filters: RecordFilters;

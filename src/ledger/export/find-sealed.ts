@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../archive/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 import type { Digests, StoredDigest } from './digests.ts';
 import { readSealedLines } from './sealed-lines.ts';
 import type { SealedLine } from './sealed-lines.ts';

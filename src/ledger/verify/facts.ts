@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseKey } from '../../archive/keys.ts';
-import type { ObjectState } from './contents.ts';
+import type { ObjectState } from './objects/contents.ts';
 
 /** What is known of the objects of one group, from the ledger on one side and from the listing on the other. */
 

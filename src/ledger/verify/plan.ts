@@ -1,8 +1,8 @@
 import { DIGESTS_ROOT, digestKey } from '../../archive/keys.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
-import type { Digest } from '../formats.ts';
-import { gunzipped, linesOf, openBytes, readBytes } from './object-bytes.ts';
-import { parseDigest, parseEntry } from './schemas.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import type { Digest } from '../formats/formats.ts';
+import { gunzipped, linesOf, openBytes, readBytes } from './objects/object-bytes.ts';
+import { parseDigest, parseEntry } from './chain/schemas.ts';
 import { EVIDENCE_ROOT, type Level } from './scope.ts';
 
 /** What a verification will cost, guessed from the listing of the ledger and a look at a few digests. */

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../archive/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 import type { Report } from './results.ts';
 
 /** What one verification is about, and what it has done so far. */

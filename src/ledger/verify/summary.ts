@@ -1,8 +1,8 @@
-import type { Completeness } from '../formats.ts';
-import type { Chain } from './chain.ts';
-import type { KeyRing } from './key-ring.ts';
+import type { Completeness } from '../formats/formats.ts';
+import type { Chain } from './chain/chain.ts';
+import type { KeyRing } from './chain/key-ring.ts';
 import type { Level, Scope } from './scope.ts';
-import type { Walked } from './walk.ts';
+import type { Walked } from './objects/walk.ts';
 
 /** What a verification says in the end. */
 

@@ -1,5 +1,5 @@
 import { revocationKey, signingKeyKey } from '../../archive/keys.ts';
-import type { ObjectStore } from '../../archive/object-store.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 import { giveUp } from '../../errors.ts';
 import {
   anchoredTo,
@@ -8,19 +8,19 @@ import {
   unanchored,
   type Anchored,
   type AnchorSource,
-} from './anchor.ts';
-import { Chain } from './chain.ts';
-import type { ComparisonTerms } from './comparison.ts';
-import { KeyRing, loadKeys } from './key-ring.ts';
-import { listLedger, originalOf } from './ledger-listing.ts';
-import { readBytes } from './object-bytes.ts';
-import { Objects } from './objects.ts';
+} from './chain/anchor.ts';
+import { Chain } from './chain/chain.ts';
+import type { ComparisonTerms } from './objects/comparison.ts';
+import { KeyRing, loadKeys } from './chain/key-ring.ts';
+import { listLedger, originalOf } from './chain/ledger-listing.ts';
+import { readBytes } from './objects/object-bytes.ts';
+import { Objects } from './objects/objects.ts';
 import { planVerification, type Plan } from './plan.ts';
 import { isFinding, type Report, type Result } from './results.ts';
-import { parseDigest } from './schemas.ts';
+import { parseDigest } from './chain/schemas.ts';
 import { Meter, type Level, type Range, type Scope } from './scope.ts';
 import { summarize, type Summary } from './summary.ts';
-import { judgeTail, remarksOn, walkLedger, type Walked } from './walk.ts';
+import { judgeTail, remarksOn, walkLedger, type Walked } from './objects/walk.ts';
 
 /**
  * Checks an archive or a bundle against its own ledger. Shares no code with what writes either, beyond the formats' types;

@@ -1,9 +1,15 @@
 import { beforeAll, expect, test } from 'vitest';
-import { scaled } from '../../support/everlog-under-test.ts';
-import { folderPut, makeLedger, type LedgerMaker } from '../../support/ledger-maker.ts';
-import { temporaryFolder } from '../../support/processes.ts';
+import { scaled } from '../../support/harness/everlog-under-test.ts';
+import { folderPut, makeLedger, type LedgerMaker } from '../../support/oracles/ledger-maker.ts';
+import { temporaryFolder } from '../../support/processes/processes.ts';
 import { seededRandom } from '../../../src/simulator/random.ts';
-import { fileAt, findingsOf, oneOf, verifyFolder, withFlippedBit } from '../../support/verify-under-test.ts';
+import {
+  fileAt,
+  findingsOf,
+  oneOf,
+  verifyFolder,
+  withFlippedBit,
+} from '../../support/harness/verify-under-test.ts';
 
 /** One bit in many files of each kind: each is found, in the right class, and nothing else is accused. */
 

@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openFolderStore } from '../../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../../src/archive/object-store.ts';
-import { seal, type SealDeps } from '../../../src/ledger/seal.ts';
+import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore } from '../../../src/store/object-store.ts';
+import { seal, type SealDeps } from '../../../src/ledger/seal/seal.ts';
 import { seededRandom } from '../../../src/simulator/random.ts';
 import {
   accounted,
@@ -12,8 +12,14 @@ import {
   sealerOf,
   testFolder,
   type MemoryQueue,
-} from '../../support/sealing-under-test.ts';
-import { fileAt, findingsOf, oneOf, verifyFolder, withFlippedBit } from '../../support/verify-under-test.ts';
+} from '../../support/harness/sealing-under-test.ts';
+import {
+  fileAt,
+  findingsOf,
+  oneOf,
+  verifyFolder,
+  withFlippedBit,
+} from '../../support/harness/verify-under-test.ts';
 
 /** What the product seals, the verifier believes; and what is changed afterwards, it finds. */
 

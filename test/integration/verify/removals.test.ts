@@ -2,11 +2,11 @@ import { cpSync, renameSync, rmSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openFolderStore } from '../../../src/archive/folder-object-store.ts';
-import type { ListedVersion } from '../../../src/archive/object-store.ts';
-import type { AnchorSource } from '../../../src/ledger/verify/anchor.ts';
+import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
+import type { ListedVersion } from '../../../src/store/object-store.ts';
+import type { AnchorSource } from '../../../src/ledger/verify/chain/anchor.ts';
 import { seededRandom } from '../../../src/simulator/random.ts';
-import { scaled } from '../../support/everlog-under-test.ts';
+import { scaled } from '../../support/harness/everlog-under-test.ts';
 import {
   folderPut,
   LedgerMaker,
@@ -15,9 +15,15 @@ import {
   sha256,
   signatureBy,
   type MadeDigest,
-} from '../../support/ledger-maker.ts';
-import { temporaryFolder } from '../../support/processes.ts';
-import { fileAt, findingsOf, oneOf, verifyFolder, verifyStore } from '../../support/verify-under-test.ts';
+} from '../../support/oracles/ledger-maker.ts';
+import { temporaryFolder } from '../../support/processes/processes.ts';
+import {
+  fileAt,
+  findingsOf,
+  oneOf,
+  verifyFolder,
+  verifyStore,
+} from '../../support/harness/verify-under-test.ts';
 
 /** What somebody with write access to a folder can take away, exchange or plant, several times each. */
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/simulator/random.ts';
-import { auditPath, folderPut, LedgerMaker, makeLedger, sha256 } from '../../support/ledger-maker.ts';
-import { temporaryFolder } from '../../support/processes.ts';
-import { fileAt, findingsOf, verifyFolder } from '../../support/verify-under-test.ts';
+import { auditPath, folderPut, LedgerMaker, makeLedger, sha256 } from '../../support/oracles/ledger-maker.ts';
+import { temporaryFolder } from '../../support/processes/processes.ts';
+import { fileAt, findingsOf, verifyFolder } from '../../support/harness/verify-under-test.ts';
 
 const HOUR_MS = 3_600_000;
 

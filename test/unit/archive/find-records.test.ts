@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { findRecords, newestRevisions } from '../../../src/archive/find-records.ts';
 import type { FoundRecords } from '../../../src/archive/find-records.ts';
 import { parseJobReference } from '../../../src/archive/job-reference.ts';
-import type { ListedObject, ObjectStore } from '../../../src/archive/object-store.ts';
+import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
 import {
   makeAbsence,
   collect,
@@ -11,7 +11,7 @@ import {
   put,
   storeName,
   storeRecord,
-} from '../../support/archived-jobs.ts';
+} from '../../support/oracles/archived-jobs.ts';
 
 async function* listing(keys: readonly string[]): AsyncGenerator<ListedObject> {
   for (const key of keys) yield { key, bytes: 1, lastModified: new Date(0) };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ObjectStore } from '../../../src/archive/object-store.ts';
+import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { JobRecord } from '../../../src/archive/record.ts';
 import { scanRecords } from '../../../src/archive/scan-records.ts';
 import type { RecordFilters } from '../../../src/archive/scan-records.ts';
@@ -11,7 +11,7 @@ import {
   put,
   storeName,
   storeRecord,
-} from '../../support/archived-jobs.ts';
+} from '../../support/oracles/archived-jobs.ts';
 
 const NO_PROBLEM = (key: string, problem: string): never => {
   throw new Error(`${key}: ${problem}`);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { ObjectStore } from '../../../src/archive/object-store.ts';
-import { runCat } from '../../../src/cli/cat.ts';
-import type { CatOptions } from '../../../src/cli/cat.ts';
+import type { ObjectStore } from '../../../src/store/object-store.ts';
+import { runCat } from '../../../src/cli/read/cat.ts';
+import type { CatOptions } from '../../../src/cli/read/cat.ts';
 import {
   makeAbsence,
   makeArchive,
@@ -9,9 +9,9 @@ import {
   put,
   storeJob,
   storeRecord,
-} from '../../support/archived-jobs.ts';
-import { captureStream, PIPE, readingDeps, SCREEN } from '../../support/terminal-under-test.ts';
-import type { Terminal } from '../../../src/cli/terminal.ts';
+} from '../../support/oracles/archived-jobs.ts';
+import { captureStream, PIPE, readingDeps, SCREEN } from '../../support/harness/terminal-under-test.ts';
+import type { Terminal } from '../../../src/cli/terminal/terminal.ts';
 
 const ESC = '\u001b';
 const RUN = 'https://github.com/octo-org/Octo-Repo/actions/runs/29679449';

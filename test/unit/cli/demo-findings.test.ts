@@ -1,11 +1,17 @@
 import { expect, test } from 'vitest';
-import type { ObjectStore } from '../../../src/archive/object-store.ts';
+import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { JobRecord } from '../../../src/archive/record.ts';
-import type { DemoAnswer, SeenRecord } from '../../../src/cli/demo-deliveries.ts';
-import { compareWithSource, type DemoFindings } from '../../../src/cli/demo-findings.ts';
+import type { DemoAnswer, SeenRecord } from '../../../src/cli/demo/demo-deliveries.ts';
+import { compareWithSource, type DemoFindings } from '../../../src/cli/demo/demo-findings.ts';
 import type { Expectation } from '../../../src/simulator/scenario.ts';
 import { World } from '../../../src/simulator/world.ts';
-import { makeAbsence, makeArchive, makeRecord, storeJob, storeRecord } from '../../support/archived-jobs.ts';
+import {
+  makeAbsence,
+  makeArchive,
+  makeRecord,
+  storeJob,
+  storeRecord,
+} from '../../support/oracles/archived-jobs.ts';
 
 const LOG = '2026-09-20T02:19:47.8429278Z one\n2026-09-20T02:19:48.8429278Z two\n';
 const QUEUED: DemoAnswer = { status: 202, outcome: 'queued' };

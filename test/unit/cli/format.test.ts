@@ -5,7 +5,7 @@ import {
   formatDuration,
   formatMoment,
   parseMoment,
-} from '../../../src/cli/format.ts';
+} from '../../../src/cli/terminal/format.ts';
 
 const NOW = new Date('2026-11-20T12:00:00Z');
 

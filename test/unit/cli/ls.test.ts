@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { serializeRecord } from '../../../src/archive/record.ts';
-import { runLs } from '../../../src/cli/ls.ts';
+import { runLs } from '../../../src/cli/read/ls.ts';
 import {
   makeAbsence,
   makeArchive,
@@ -8,8 +8,8 @@ import {
   put,
   storeJob,
   storeRecord,
-} from '../../support/archived-jobs.ts';
-import { captureStream, readingDeps, SCREEN } from '../../support/terminal-under-test.ts';
+} from '../../support/oracles/archived-jobs.ts';
+import { captureStream, readingDeps, SCREEN } from '../../support/harness/terminal-under-test.ts';
 
 const CLEAR = '\r\u001b[2K';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { formatTable } from '../../../src/cli/table.ts';
-import type { Cell, Column } from '../../../src/cli/table.ts';
-import { PIPE } from '../../support/terminal-under-test.ts';
+import { formatTable } from '../../../src/cli/terminal/table.ts';
+import type { Cell, Column } from '../../../src/cli/terminal/table.ts';
+import { PIPE } from '../../support/harness/terminal-under-test.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'NAME', shrinkTo: 6 },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseTerms, type VerifyCommandOptions } from '../../../src/cli/verify-options.ts';
+import { parseTerms, type VerifyCommandOptions } from '../../../src/cli/evidence/verify-options.ts';
 
 const NOW = new Date('2026-11-21T12:00:00Z');
 const KEY = 'ab'.repeat(32);

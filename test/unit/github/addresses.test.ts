@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { addressRule, isCidr } from '../../../src/github/addresses.ts';
+import { addressRule, isCidr } from '../../../src/github/network/addresses.ts';
 
 const PUBLIC = [
   '20.150.1.1',

@@ -1,11 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EverlogError } from '../../../src/errors.ts';
 import type { GitHubApi } from '../../../src/github/api.ts';
-import { openConnections, type Resolve } from '../../../src/github/connections.ts';
+import { openConnections, type Resolve } from '../../../src/github/network/connections.ts';
 import { identifyHost, type GitHubHost } from '../../../src/github/host.ts';
-import { lookUpLog, type LogLookup } from '../../../src/github/job-log.ts';
-import { openStage } from '../../support/everlog-under-test.ts';
-import { answerOf, startScriptedLogHost, type ScriptedLogHost } from '../../support/scripted-log-host.ts';
+import { lookUpLog, type LogLookup } from '../../../src/github/log/job-log.ts';
+import { openStage } from '../../support/harness/everlog-under-test.ts';
+import {
+  answerOf,
+  startScriptedLogHost,
+  type ScriptedLogHost,
+} from '../../support/servers/scripted-log-host.ts';
 
 /** Where a log link may lead: hostile ones are refused before a single byte is sent, or a name asked for that need not be. */
 let stage = openStage();

@@ -5,9 +5,9 @@ import {
   noteKeyHash,
   parseCheckpoint,
   signCheckpoint,
-} from '../../../src/ledger/checkpoint.ts';
-import { openPemSigner } from '../../../src/ledger/signer.ts';
-import { newKeyPem } from '../../support/sealing-under-test.ts';
+} from '../../../src/ledger/formats/checkpoint.ts';
+import { openPemSigner } from '../../../src/ledger/keys/signer.ts';
+import { newKeyPem } from '../../support/harness/sealing-under-test.ts';
 
 /** The start of every Ed25519 SPKI. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');

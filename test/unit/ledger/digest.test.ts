@@ -4,9 +4,9 @@ import {
   DIGEST_BYTES_MAX,
   parseStandingDigest,
   serializeDigest,
-} from '../../../src/ledger/digest.ts';
-import { entryLine, gapLine } from '../../../src/ledger/entry-line.ts';
-import type { Digest } from '../../../src/ledger/formats.ts';
+} from '../../../src/ledger/formats/digest.ts';
+import { entryLine, gapLine } from '../../../src/ledger/formats/entry-line.ts';
+import type { Digest } from '../../../src/ledger/formats/formats.ts';
 
 const HASH = 'f'.repeat(64);
 const MOST = Number.MAX_SAFE_INTEGER;

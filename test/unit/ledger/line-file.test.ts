@@ -3,10 +3,10 @@ import { readdirSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import type { PutBody } from '../../../src/archive/object-store.ts';
-import { openLineFile } from '../../../src/ledger/line-file.ts';
-import { linesOf } from '../../../src/ledger/lines.ts';
-import { testFolder } from '../../support/sealing-under-test.ts';
+import type { PutBody } from '../../../src/store/object-store.ts';
+import { openLineFile } from '../../../src/ledger/formats/line-file.ts';
+import { linesOf } from '../../../src/ledger/formats/lines.ts';
+import { testFolder } from '../../support/harness/sealing-under-test.ts';
 
 async function bytesOf(body: PutBody): Promise<Buffer> {
   const opened = body.open();

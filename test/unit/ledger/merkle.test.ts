@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { isFrontier, leafHash, openMerkleTree } from '../../../src/ledger/merkle.ts';
-import { rootOf } from '../../support/ledger-oracle.ts';
+import { isFrontier, leafHash, openMerkleTree } from '../../../src/ledger/formats/merkle.ts';
+import { rootOf } from '../../support/oracles/ledger-oracle.ts';
 
 /** The inputs and roots of Certificate Transparency's own tests of RFC 6962. */
 const LEAVES = [

@@ -3,18 +3,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { openFolderStore } from '../../../src/archive/folder-object-store.ts';
-import type { ObjectStore } from '../../../src/archive/object-store.ts';
+import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
+import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { Signer } from '../../../src/ledger/ports.ts';
-import { openPemSigner } from '../../../src/ledger/signer.ts';
+import { openPemSigner } from '../../../src/ledger/keys/signer.ts';
 import {
   listKeys,
   registerFirstKey,
   revokeKey,
   rotateKey,
   usableKey,
-} from '../../../src/ledger/signing-keys.ts';
-import { newKeyPem, testFolder } from '../../support/sealing-under-test.ts';
+} from '../../../src/ledger/keys/signing-keys.ts';
+import { newKeyPem, testFolder } from '../../support/harness/sealing-under-test.ts';
 
 const signedShape = z.looseObject({ signatures: z.array(z.looseObject({ signature: z.string() })) });
 const NOW = new Date('2026-11-20T10:00:00Z');

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { packDelivered, queueIdOf, unpackDelivered, type NewJob } from '../../../src/queue/catalog.ts';
 import { priorityOf, tagOf, TAGS_MAX, URGENCIES } from '../../../src/queue/fair-order.ts';
-import { archiveJob } from '../../support/queue-under-test.ts';
+import { archiveJob } from '../../support/harness/queue-under-test.ts';
 
 /** BullMQ refuses a job whose priority does not fit in 21 bits. */
 const PRIORITY_LIMIT = 2 ** 21;

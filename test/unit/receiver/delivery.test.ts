@@ -1,7 +1,7 @@
 import { inflateRawSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { readDelivery, type DeliveryReading } from '../../../src/receiver/delivery.ts';
-import { jobPayload, runPayload } from '../../support/delivery-payloads.ts';
+import { jobPayload, runPayload } from '../../support/github/delivery-payloads.ts';
 
 const CONTEXT = { host: 'github.com', guid: 'guid-1', receivedAt: new Date('2026-11-20T10:11:12.345Z') };
 const NAME_PROBLEM = 'not a GitHub owner or repository name';

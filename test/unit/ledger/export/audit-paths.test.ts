@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { AuditPaths } from '../../../../src/ledger/export/audit-paths.ts';
-import { treeHash } from '../../../support/small-ledger.ts';
+import { treeHash } from '../../../support/oracles/small-ledger.ts';
 
 /** RFC 6962, section 2.1.1, as it is defined there. */
 function auditPath(index: number, leaves: readonly Buffer[]): Buffer[] {

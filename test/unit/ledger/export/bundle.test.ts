@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { readHolds } from '../../../../src/archive/holds.ts';
-import type { ObjectStore } from '../../../../src/archive/object-store.ts';
-import { planPurge, purge } from '../../../../src/archive/purge.ts';
+import { readHolds } from '../../../../src/archive/custody/holds.ts';
+import type { ObjectStore } from '../../../../src/store/object-store.ts';
+import { planPurge, purge } from '../../../../src/archive/custody/purge.ts';
 import type { JobRecord } from '../../../../src/archive/record.ts';
-import { BundleFolder } from '../../../../src/ledger/export/bundle-folder.ts';
+import { BundleFolder } from '../../../../src/ledger/export/bundle/bundle-folder.ts';
 import { CommitList, parseCommitList } from '../../../../src/ledger/export/commit-list.ts';
 import {
   makeAbsence,
@@ -16,11 +16,11 @@ import {
   put,
   storeJob,
   storeRecord,
-} from '../../../support/archived-jobs.ts';
-import { filesOf } from '../../../support/bundle-damage.ts';
-import { exportTo, runVerify } from '../../../support/bundle-under-test.ts';
-import { removeTemporaryFolder, temporaryFolder } from '../../../support/processes.ts';
-import { beginLedger, recordKeyOf, type SmallLedger } from '../../../support/small-ledger.ts';
+} from '../../../support/oracles/archived-jobs.ts';
+import { filesOf } from '../../../support/oracles/bundle-damage.ts';
+import { exportTo, runVerify } from '../../../support/harness/bundle-under-test.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../../../support/processes/processes.ts';
+import { beginLedger, recordKeyOf, type SmallLedger } from '../../../support/oracles/small-ledger.ts';
 
 let store: ObjectStore;
 let ledger: SmallLedger;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { ChosenRecord } from '../../../../src/ledger/export/choose-jobs.ts';
-import { indexCsv } from '../../../../src/ledger/export/index-csv.ts';
-import { indexHtml } from '../../../../src/ledger/export/index-html.ts';
-import type { IndexRow } from '../../../../src/ledger/export/index-rows.ts';
+import { indexCsv } from '../../../../src/ledger/export/bundle/index-csv.ts';
+import { indexHtml } from '../../../../src/ledger/export/bundle/index-html.ts';
+import type { IndexRow } from '../../../../src/ledger/export/bundle/index-rows.ts';
 
 /** What somebody may call a job, a branch or a workflow, so that a page about it acts. */
 const HOSTILE = [

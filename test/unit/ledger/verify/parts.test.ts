@@ -3,12 +3,12 @@ import { readdirSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { inOrder, openBoundedWork } from '../../../../src/ledger/verify/bounded-work.ts';
-import { openBuckets } from '../../../../src/ledger/verify/buckets.ts';
-import { GrowingTree, leafHash, rootOfPath } from '../../../../src/ledger/verify/merkle.ts';
-import { parseCheckpoint } from '../../../../src/ledger/verify/note.ts';
-import { BadGzip, gunzipped, linesOf } from '../../../../src/ledger/verify/object-bytes.ts';
-import { auditPath, treeHash } from '../../../support/ledger-maker.ts';
-import { temporaryFolder } from '../../../support/processes.ts';
+import { openBuckets } from '../../../../src/ledger/verify/objects/buckets.ts';
+import { GrowingTree, leafHash, rootOfPath } from '../../../../src/ledger/verify/chain/merkle.ts';
+import { parseCheckpoint } from '../../../../src/ledger/verify/chain/note.ts';
+import { BadGzip, gunzipped, linesOf } from '../../../../src/ledger/verify/objects/object-bytes.ts';
+import { auditPath, treeHash } from '../../../support/oracles/ledger-maker.ts';
+import { temporaryFolder } from '../../../support/processes/processes.ts';
 
 describe('Merkle trees', () => {
   const leaves = Array.from({ length: 70 }, (_, index) => Buffer.from(`leaf ${index}`));

@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { folderPut, LedgerMaker, makeKey, type MadeKey } from '../../../support/ledger-maker.ts';
-import { temporaryFolder } from '../../../support/processes.ts';
-import { fileAt, findingsOf, verifyFolder } from '../../../support/verify-under-test.ts';
+import { folderPut, LedgerMaker, makeKey, type MadeKey } from '../../../support/oracles/ledger-maker.ts';
+import { temporaryFolder } from '../../../support/processes/processes.ts';
+import { fileAt, findingsOf, verifyFolder } from '../../../support/harness/verify-under-test.ts';
 
 const HOUR_MS = 3_600_000;
 

@@ -1,0 +1,124 @@
+import { giveUp } from '../../errors.ts';
+import { readCustodies } from './custody.ts';
+import type { StoredCustody } from './custody-format.ts';
+import { parseKey } from '../keys.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+
+/**
+ * Legal holds by case, as custody objects tell them: what a case has added and not released since. A hold is on a job: all its
+ * records and logs, whichever of them the custody object names.
+ */
+export interface Holds {
+  /** Cases that hold something now, by name. */
+  readonly cases: ReadonlyMap<string, HeldCase>;
+  /** When a case was last changed, also one that holds nothing any more; null for one that never held anything. */
+  changedAt(name: string): Date | null;
+  /** The cases that hold a job, in the order in which they took hold of it. */
+  casesOf(job: HeldJob): readonly string[];
+  /** Whether a case holds any job of a run. */
+  holdsRun(host: string, runId: number): boolean;
+}
+
+export interface HeldJob {
+  readonly host: string;
+  readonly runId: number;
+  readonly jobId: number;
+}
+
+export interface HeldCase {
+  readonly jobs: number;
+  /** Who placed the hold first, and how that is known. */
+  readonly by: string;
+  readonly authenticated: boolean;
+  readonly since: string;
+  /** When the case was last added to or released from. */
+  readonly changedAt: string;
+  readonly reason: string | null;
+}
+
+/** Held jobs that are remembered while a command runs, 100 bytes each; a case of more is better served by a lock mode. */
+const HELD_JOBS_MAX = 1_000_000;
+
+/**
+ * Reads every hold of the archive.
+ * @throws EverlogError `object_corrupt` when a custody object cannot be read: it may be a hold.
+ */
+export async function readHolds(store: ObjectStore): Promise<Holds> {
+  const held = new Map<string, Set<string>>();
+  const cases = new Map<string, Omit<HeldCase, 'jobs'>>();
+  for await (const { key, custody } of readCustodies(store)) {
+    if (custody === null) {
+      throw giveUp('object_corrupt', `${key} cannot be read as a custody object; it may be a legal hold`);
+    }
+    const name = custody.case;
+    if (name === null || !['hold_added', 'hold_removed'].includes(custody.action)) continue;
+    noteCase(cases, name, custody);
+    for (const job of jobsOf(custody)) {
+      if (custody.action === 'hold_added') hold(held, job, name);
+      else release(held, job, name);
+    }
+  }
+  return holdsOf(held, cases);
+}
+
+function noteCase(cases: Map<string, Omit<HeldCase, 'jobs'>>, name: string, custody: StoredCustody): void {
+  const { at, who, reason } = custody;
+  const known = cases.get(name);
+  if (known !== undefined) cases.set(name, { ...known, changedAt: at });
+  else if (custody.action === 'hold_added') {
+    const { name: by, authenticated } = who;
+    cases.set(name, { by, authenticated, since: at, changedAt: at, reason });
+  }
+}
+
+function hold(held: Map<string, Set<string>>, job: string, name: string): void {
+  const cases = held.get(job);
+  if (cases !== undefined) cases.add(name);
+  else held.set(job, new Set([name]));
+  if (held.size > HELD_JOBS_MAX)
+    throw giveUp('usage', `more than ${HELD_JOBS_MAX} jobs are held: release cases first`);
+}
+
+function release(held: Map<string, Set<string>>, job: string, name: string): void {
+  const cases = held.get(job);
+  if (cases?.delete(name) === true && cases.size === 0) held.delete(job);
+}
+
+function holdsOf(
+  held: ReadonlyMap<string, ReadonlySet<string>>,
+  known: ReadonlyMap<string, Omit<HeldCase, 'jobs'>>,
+): Holds {
+  const counts = new Map<string, number>();
+  const runs = new Set<string>();
+  for (const [job, names] of held) {
+    runs.add(job.slice(0, job.lastIndexOf('/')));
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const cases = new Map<string, HeldCase>();
+  for (const [name, about] of known) {
+    const jobs = counts.get(name) ?? 0;
+    if (jobs > 0) cases.set(name, { jobs, ...about });
+  }
+  return {
+    cases,
+    changedAt: (name) => {
+      const changedAt = known.get(name)?.changedAt;
+      return changedAt === undefined ? null : new Date(changedAt);
+    },
+    casesOf: (job) => [...(held.get(nameOf(job)) ?? [])],
+    holdsRun: (host, runId) => runs.has(`${host}/${runId}`),
+  };
+}
+
+function jobsOf(custody: StoredCustody): ReadonlySet<string> {
+  const jobs = new Set<string>();
+  for (const { key } of custody.objects) {
+    const parsed = parseKey(key);
+    if (parsed?.type === 'record' || parsed?.type === 'log') jobs.add(nameOf(parsed.address));
+  }
+  return jobs;
+}
+
+function nameOf({ host, runId, jobId }: HeldJob): string {
+  return `${host}/${runId}/${jobId}`;
+}

@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Command } from 'commander';
+import { openArchive } from '../../service/archive.ts';
+import { openRecording } from '../../service/recording.ts';
+import { readVersion } from '../../service/version.ts';
+import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../../config.ts';
+import { EverlogError, giveUp, messageOf } from '../../errors.ts';
+import { parseCommitList, type CommitList } from '../../ledger/export/commit-list.ts';
+import { scopeOf } from './custody-work.ts';
+import { EXIT } from '../exit.ts';
+import { runExport, type ExportDeps } from './export-run.ts';
+import { addFilterOptions, parseFilters, type FilterOptions } from '../read/record-filters.ts';
+import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
+
+/** `everlog export`: an evidence bundle of chosen jobs. */
+
+interface ExportOptions extends FilterOptions {
+  readonly out: string;
+  readonly shaFile?: string;
+  readonly archive?: string;
+  readonly json?: boolean;
+}
+
+/** A list of 100,000 hashes has 4 MB. */
+const SHA_FILE_BYTES_MAX = 16 * 1024 * 1024;
+
+export function registerExport(program: Command, done: (exit: number) => void): void {
+  addFilterOptions(
+    program
+      .command('export')
+      .description('an evidence bundle of the matching jobs, with a verify.sh for stock tools')
+      .requiredOption('--out <dir>', 'where it is to stand: a folder that does not exist, or an empty one')
+      .option(
+        '--sha-file <file>',
+        'jobs of these commits: one hash, or seven or more characters of one, a line',
+      ),
+  )
+    .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
+    .option('--json', 'one JSON document')
+    .action(async (options: ExportOptions) => done(await exportJobs(options)));
+}
+
+async function exportJobs(options: ExportOptions): Promise<number> {
+  const { out, shaFile, archive, json, ...given } = options;
+  const now = new Date();
+  const parsed = parseFilters(given, now);
+  if (!parsed.ok) throw giveUp('usage', `export: ${parsed.problems.join('; ')}`);
+  const commits = shaFile === undefined ? null : await readCommits(shaFile);
+  const config = loadConfig({});
+  const url = archive === undefined ? config.archive : archiveOf(archive);
+  const store = await openArchive(config, url);
+  const closers: (() => Promise<void>)[] = [() => store.close()];
+  const deps: ExportDeps = {
+    store,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    terminal: standardTerminal(),
+    progressTerminal: terminalOf(process.stderr),
+    now: () => new Date(),
+    recording: async () => {
+      if (!isDeepStrictEqual(url, config.archive)) return 'the queue that its sealer watches is not known';
+      const opened = await openQueueToTell(config);
+      if (typeof opened === 'string') return opened;
+      closers.unshift(() => opened.close());
+      return openRecording(store, opened.control);
+    },
+    onInterrupt: (discard) => {
+      const end = (): void => {
+        discard();
+        process.exit(EXIT.interrupted);
+      };
+      process.once('SIGINT', end).once('SIGTERM', end);
+    },
+  };
+  const scope = scopeOf({ ...given, 'sha-file': shaFile });
+  try {
+    const request = { filters: parsed.filters, commits, scope, madeAt: now, version: readVersion() };
+    return await runExport(deps, { out, json: json === true, request });
+  } finally {
+    for (const close of closers) await close();
+  }
+}
+
+async function readCommits(file: string): Promise<CommitList> {
+  let text: string;
+  try {
+    const { size } = await stat(file);
+    if (size > SHA_FILE_BYTES_MAX) throw new Error('larger than any list of commits');
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw giveUp('usage', `--sha-file ${file}: ${messageOf(error)}`, error);
+  }
+  const parsed = parseCommitList(text);
+  if (!parsed.ok) throw giveUp('usage', `--sha-file ${file}: ${parsed.problems.join('; ')}`);
+  return parsed.commits;
+}
+
+/**
+ * The queue, for telling the sealer of the custody object; or why there is none. An export needs only the archive, so it makes no
+ * queue where there is none.
+ */
+async function openQueueToTell(
+  config: Config,
+): Promise<{ readonly control: Parameters<typeof openRecording>[1]; close(): Promise<void> } | string> {
+  const { queue } = config;
+  if (queue.kind === 'embedded' && !existsSync(queue.folder)) return 'there is no queue to tell its sealer';
+  try {
+    const { openCommandQueue } = await import('../queue-work.ts');
+    return await openCommandQueue();
+  } catch (error) {
+    if (error instanceof EverlogError) return `the queue cannot be told: ${error.message}`;
+    throw error;
+  }
+}
+
+function archiveOf(text: string): ArchiveUrl {
+  const parsed = parseArchiveUrl(text);
+  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
+  return parsed;
+}

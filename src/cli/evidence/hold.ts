@@ -1,0 +1,143 @@
+import type { Command } from 'commander';
+import { addHold, releaseHold, type HoldReport } from '../../archive/custody/hold-jobs.ts';
+import { readHolds, type HeldCase } from '../../archive/custody/holds.ts';
+import { giveUp } from '../../errors.ts';
+import { scopeOf, withCustodyWork } from './custody-work.ts';
+import { EXIT } from '../exit.ts';
+import { counted, formatCount, formatMoment } from '../terminal/format.ts';
+import { inertText } from '../../log/inert.ts';
+import { addFilterOptions, parseFilters, type FilterOptions } from '../read/record-filters.ts';
+import { standardTerminal } from '../terminal/standard-terminal.ts';
+import { formatTable } from '../terminal/table.ts';
+
+/** `everlog hold add|ls|rm`: legal holds by case. */
+
+interface HoldOptions extends FilterOptions {
+  readonly case: string;
+  readonly reason?: string;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+/** A case's name stands in custody objects and tables; longer ones are texts, which belong into `--reason`. */
+const CASE_CHARACTERS_MAX = 200;
+
+export function registerHold(program: Command, done: (exit: number) => void): void {
+  const hold = program.command('hold').description('legal holds by case');
+  addFilterOptions(hold.command('add').description('hold the records and logs of the matching jobs'))
+    .requiredOption('--case <id>', 'the case')
+    .option('--reason <text>', 'why, for the custody object')
+    .option('--all', 'every job of the archive')
+    .option('--json', 'one JSON document')
+    .action(async (options: HoldOptions) => done(await change('add', options)));
+  hold
+    .command('ls')
+    .description('cases that hold something, with who and when')
+    .option('--json', 'NDJSON')
+    .action(async (options: { json?: boolean }) => done(await list(options.json === true)));
+  addFilterOptions(hold.command('rm').description('release what the case holds, or the matching jobs of it'))
+    .requiredOption('--case <id>', 'the case')
+    .option('--reason <text>', 'why, for the custody object')
+    .option('--json', 'one JSON document')
+    .action(async (options: HoldOptions) => done(await change('rm', options)));
+}
+
+async function change(verb: 'add' | 'rm', options: HoldOptions): Promise<number> {
+  const { case: name, reason, all, json, ...given } = options;
+  const parsed = parseFilters(given, new Date());
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...problemsOf(verb, options, given)];
+  if (!parsed.ok || problems.length > 0) throw giveUp('usage', `hold ${verb}: ${problems.join('; ')}`);
+  return withCustodyWork(async ({ session, recording }) => {
+    const deps = await recording();
+    let keys = 0;
+    const hooks = {
+      onProblem: session.noteProblem,
+      onKey: () => session.progress.show(() => `${formatCount((keys += 1))} records looked at`),
+    };
+    const order = {
+      case: name,
+      reason: reason ?? null,
+      filters: parsed.filters,
+      scope: scopeOf({ ...given, all }),
+    };
+    const report = await (verb === 'add' ? addHold : releaseHold)(deps, order, hooks);
+    session.progress.clear();
+    await session.out.write(json === true ? `${JSON.stringify(documentOf(report))}\n` : textOf(verb, report));
+    if ((await session.tellProblems()) > 0) return EXIT.findings;
+    return report.jobs + report.unchanged === 0 ? EXIT.notFound : EXIT.ok;
+  });
+}
+
+function problemsOf(verb: 'add' | 'rm', options: HoldOptions, given: object): string[] {
+  const { case: name, all } = options;
+  const isNamed = name.trim() !== '' && name.length <= CASE_CHARACTERS_MAX && !/\p{C}/u.test(name);
+  const isWide = verb === 'add' && Object.keys(given).length === 0 && all !== true;
+  return [
+    ...(isNamed ? [] : [`--case takes a name of 1 to ${CASE_CHARACTERS_MAX} printable characters`]),
+    ...(isWide ? ['give filters, or --all to hold every job of the archive'] : []),
+    ...(all === true && Object.keys(given).length > 0 ? ['--all goes without filters'] : []),
+  ];
+}
+
+function documentOf(report: HoldReport): object {
+  const { case: name, jobs, objects, unchanged, locks, custody } = report;
+  return { case: name, jobs, objects, unchanged, locks, custody };
+}
+
+function textOf(verb: 'add' | 'rm', report: HoldReport): string {
+  const { jobs, objects, unchanged, locks } = report;
+  const name = inertText(report.case);
+  const counts = `${counted(jobs, 'job')} (${counted(objects, 'object')})`;
+  const lines =
+    verb === 'add' ? [`case ${name} holds ${counts} more`] : [`case ${name} has released ${counts}`];
+  if (jobs + unchanged === 0)
+    lines.push(verb === 'add' ? 'no job matches' : 'it holds no job that matches: everlog hold ls');
+  if (unchanged > 0) {
+    const count = formatCount(unchanged);
+    lines.push(verb === 'add' ? `${count} it held already` : `${count} of them stay held by another case`);
+  }
+  if (locks === 'none' && verb === 'add') {
+    lines.push('this archive has no locks: purge and expire heed the hold, other programs do not');
+  }
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+async function list(json: boolean): Promise<number> {
+  return withCustodyWork(async ({ archive, session }) => {
+    const { cases } = await readHolds(archive);
+    if (json) {
+      for (const [name, held] of cases) {
+        await session.out.write(`${JSON.stringify(lineOf(name, held))}\n`);
+      }
+    } else if (cases.size === 0) await session.say('no case holds anything');
+    else await session.out.write(tableOf(cases));
+    return EXIT.ok;
+  });
+}
+
+function lineOf(name: string, held: HeldCase): object {
+  const { jobs, by, authenticated, since, changedAt, reason } = held;
+  return { case: name, jobs, by, authenticated, since, changed_at: changedAt, reason };
+}
+
+function tableOf(cases: ReadonlyMap<string, HeldCase>): string {
+  return formatTable(
+    [
+      { title: 'CASE', shrinkTo: 10 },
+      { title: 'JOBS', align: 'right' },
+      { title: 'SINCE' },
+      { title: 'CHANGED' },
+      { title: 'BY', shrinkTo: 8 },
+      { title: 'REASON', shrinkTo: 10, dropOrder: 1 },
+    ],
+    [...cases].map(([name, held]) => [
+      { text: name },
+      { text: formatCount(held.jobs) },
+      { text: formatMoment(held.since) },
+      { text: formatMoment(held.changedAt) },
+      { text: held.authenticated ? held.by : `${held.by} (not authenticated)` },
+      { text: held.reason ?? '' },
+    ]),
+    standardTerminal(),
+  );
+}

@@ -1,0 +1,124 @@
+import type { Command } from 'commander';
+import { EXIT } from '../exit.ts';
+import { formatCount } from '../terminal/format.ts';
+import { inertText } from '../../log/inert.ts';
+import { openCommandQueue, type Sealed } from '../queue-work.ts';
+import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
+import { paint } from '../terminal/table.ts';
+import { openProgress } from '../terminal/terminal.ts';
+
+/** `everlog seal`: appends a digest to the ledger now. */
+
+interface SealOptions {
+  readonly final?: boolean;
+  readonly json?: boolean;
+}
+
+/** Findings shown to a person; `--json` has more. */
+const FINDINGS_SHOWN_MAX = 100;
+const PROGRESS_MS = 1_000;
+
+export function registerSeal(program: Command, done: (exit: number) => void): void {
+  program
+    .command('seal')
+    .description('append a digest to the ledger now')
+    .option('--final', 'close the ledger with it: nothing can be appended afterwards')
+    .option('--json', 'one JSON document')
+    .action(async (options: SealOptions) => done(await sealNow(options)));
+}
+
+async function sealNow({ final = false, json = false }: SealOptions): Promise<number> {
+  const queue = await openCommandQueue();
+  const startedMs = Date.now();
+  const progress = openProgress(process.stderr, terminalOf(process.stderr), () => new Date());
+  const tick = setInterval(
+    () => progress.show(() => `sealing for ${Math.round((Date.now() - startedMs) / 1000)} s`),
+    PROGRESS_MS,
+  );
+  try {
+    const sealed = await queue.seal({ final }, () => {
+      progress.clear();
+      process.stderr.write('everlog: waiting for another sealer to end\n');
+    });
+    clearInterval(tick);
+    progress.clear();
+    process.stdout.write(json ? `${JSON.stringify(sealDocument(sealed))}\n` : sealText(sealed));
+    return exitOf(sealed, final);
+  } finally {
+    clearInterval(tick);
+    progress.clear();
+    await queue.close();
+  }
+}
+
+function exitOf(sealed: Sealed, final: boolean): number {
+  if (sealed.outcome === 'sealed') return sealed.findingCount > 0 ? EXIT.findings : EXIT.ok;
+  // What was asked for is so already, or cannot be.
+  return final ? EXIT.ok : EXIT.failed;
+}
+
+/** The document of `--json`. */
+function sealDocument(sealed: Sealed): Record<string, unknown> {
+  if (sealed.outcome === 'closed')
+    return {
+      outcome: 'closed',
+      sequence: sealed.sequence,
+      digests: 0,
+      entries: 0,
+      final: true,
+      findings: [],
+    };
+  const { outcome, sequence, digests, entries, gaps, sha256, keyId, final, listed } = sealed;
+  return {
+    outcome,
+    sequence,
+    digests,
+    entries,
+    gaps,
+    sha256,
+    key_id: keyId,
+    final,
+    listed,
+    findings_found: sealed.findingCount,
+    findings: sealed.findings,
+    anchor: sealed.anchor,
+    time_stamps: sealed.timeStamps,
+  };
+}
+
+function sealText(sealed: Sealed): string {
+  if (sealed.outcome === 'closed')
+    return `The ledger was closed with digest ${sealed.sequence}: nothing was added.\n`;
+  const { sequence, digests, entries, gaps, sha256, keyId, final, listed, findings, findingCount } = sealed;
+  const terminal = standardTerminal();
+  const lines = [
+    digests === 1 ? `digest ${sequence}` : `digests ${sequence - digests + 1} to ${sequence}`,
+    `  entries   ${formatCount(entries)}${listed ? ', found by listing the archive' : ''}`,
+    `  gaps      ${formatCount(gaps)}`,
+    `  SHA-256   ${sha256}`,
+    `  key       ${keyId}`,
+    ...behind('anchor', sealed.anchor),
+    ...behind('stamps', sealed.timeStamps),
+    ...(final ? ['  The ledger is closed with it.'] : []),
+    ...findings
+      .slice(0, FINDINGS_SHOWN_MAX)
+      .map(({ kind, key, detail }) =>
+        paint(`  ✗ ${kind}  ${inertText(key)}: ${inertText(detail)}`, 'bad', terminal),
+      ),
+    ...(findingCount > FINDINGS_SHOWN_MAX
+      ? [`  … and ${formatCount(findingCount - FINDINGS_SHOWN_MAX)} more findings`]
+      : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function behind(name: string, followUp: Extract<Sealed, { outcome: 'sealed' }>['anchor']): string[] {
+  switch (followUp.state) {
+    case 'off':
+      return [];
+    case 'complete':
+      return [`  ${name.padEnd(9)} complete`];
+    case 'behind':
+      return [`  ${name.padEnd(9)} behind, which the next seal makes up for: ${inertText(followUp.problem)}`];
+  }
+}

@@ -1,0 +1,40 @@
+import { commitCustody } from '../../archive/custody/custody.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { openRecording } from '../../service/recording.ts';
+import type { Summary } from '../../ledger/verify/summary.ts';
+import { scopeOf } from './custody-work.ts';
+import { openCommandQueue } from '../queue-work.ts';
+import type { VerifyCommandOptions } from './verify-options.ts';
+
+/**
+ * Writes down in the archive that it was verified, by whom, how, and what came of it; answers the key. The queue is needed
+ * to tell the sealer of it.
+ */
+export async function recordVerification(
+  store: ObjectStore,
+  options: VerifyCommandOptions,
+  summary: Summary,
+): Promise<string> {
+  const queue = await openCommandQueue();
+  try {
+    const deps = openRecording(store, queue.control);
+    const { result, findings, last_sequence, anchored_sequence, key_pinned, level, objects } = summary;
+    const { key } = await commitCustody(
+      deps.store,
+      {
+        action: 'verify',
+        who: deps.who,
+        reason: null,
+        case: null,
+        scope: scopeOf(options),
+        objects: [],
+        result: { result, findings, last_sequence, anchored_sequence, key_pinned, level, objects },
+        archiver: { name: 'everlog', version: deps.version },
+      },
+      deps,
+    );
+    return key;
+  } finally {
+    await queue.close();
+  }
+}

@@ -1,0 +1,149 @@
+import type { Command } from 'commander';
+import { readFile, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { openArchive } from '../../service/archive.ts';
+import { loadConfig, type ArchiveUrl, type Config } from '../../config.ts';
+import { parseArchiveUrl } from '../../config/archive-url.ts';
+import { giveUp } from '../../errors.ts';
+import type { AnchorSource } from '../../ledger/verify/chain/anchor.ts';
+import type { Summary } from '../../ledger/verify/summary.ts';
+import { verifyLedger } from '../../ledger/verify/verify.ts';
+import { EXIT } from '../exit.ts';
+import { parseTerms, type VerifyTerms } from './verify-options.ts';
+import type { VerifyCommandOptions } from './verify-options.ts';
+import { withReadingSession, type ReadingSession } from '../read/reading-session.ts';
+import { standardTerminal } from '../terminal/standard-terminal.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { planText, progressText, resultLine, summaryLine, summaryText } from './verify-report.ts';
+
+/** `everlog verify`: needs the archive or a bundle, and nothing else unless `--record` is given. */
+export function registerVerify(program: Command, done: (exit: number) => void): void {
+  program
+    .command('verify')
+    .description('check ledger, records and logs; needs nothing but the archive or a bundle')
+    .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
+    .option('--bundle <dir>', 'a bundle that everlog export made, instead of an archive')
+    .option('--key <sha256>', 'fingerprint of a signing key that you trust: SHA-256 of its SPKI, in hex')
+    .option('--from <date>', 'only what was sealed since: date, RFC 3339, or a duration ago such as 7d')
+    .option('--to <date>', 'only what was sealed until then; the clock is not asked for later digests')
+    .option('--anchor <place>', 'a note or digest that you kept, or a folder or bucket with copies of them')
+    .option('--level <level>', 'ledger, heads or bytes (default: bytes)')
+    .option('--sample <n>', 'read the bytes of so many random entries only')
+    .option('--record', 'write down in the archive that it was verified, and what came of it')
+    .option('--json', 'NDJSON: results, then the summary')
+    .action(async (options: VerifyCommandOptions) => done(await verifyCommand(options)));
+}
+
+async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
+  const now = (): Date => new Date();
+  const terms = parseTerms(options, now());
+  const config = loadConfig({});
+  const place = placeOf(options, config);
+  const closing: ObjectStore[] = [];
+  const open = async (url: ArchiveUrl): Promise<ObjectStore> => {
+    const store = await openArchive(config, url);
+    closing.push(store);
+    return store;
+  };
+  const terminal = standardTerminal();
+  const { stdout, stderr } = process;
+  try {
+    const store = await open(place);
+    const anchor = await anchorOf(options, config, open);
+    return await withReadingSession({ store, stdout, stderr, now, terminal }, async (session) => {
+      const summary = await verified(session, terminal, {
+        store,
+        anchor,
+        terms,
+        json: options.json === true,
+      });
+      if (options.record === true) {
+        const { recordVerification } = await import('./verify-record.ts');
+        await session.say(`everlog: recorded as ${await recordVerification(store, options, summary)}`);
+      }
+      return summary.findings > 0 ? EXIT.findings : EXIT.ok;
+    });
+  } finally {
+    for (const store of closing) await store.close();
+  }
+}
+
+interface Work {
+  readonly store: ObjectStore;
+  readonly anchor: AnchorSource | null;
+  readonly terms: VerifyTerms;
+  readonly json: boolean;
+}
+
+async function verified(session: ReadingSession, terminal: Terminal, work: Work): Promise<Summary> {
+  const { store, anchor, terms, json } = work;
+  // Nothing is left to be undone: temporary files have no names.
+  const interrupt = (): void => {
+    session.progress.clear();
+    process.exit(EXIT.interrupted);
+  };
+  process.once('SIGINT', interrupt);
+  try {
+    const summary = await verifyLedger({
+      ...terms,
+      store,
+      anchor,
+      temporaryFolder: tmpdir(),
+      now: () => new Date(),
+      random: Math.random,
+      onPlan: (plan) => session.say(`everlog verify: ${planText(plan)}`),
+      onResult: async (result) => {
+        session.progress.clear();
+        await session.out.write(resultLine(result, json, terminal));
+      },
+      onProgress: (meter) => session.progress.show(() => progressText(meter)),
+    });
+    session.progress.clear();
+    await session.out.write(
+      json ? summaryLine(summary, terminal) : summaryText(summary, terms.isBundle, terminal),
+    );
+    return summary;
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
+}
+
+function placeOf({ archive, bundle, record }: VerifyCommandOptions, config: Config): ArchiveUrl {
+  if (bundle !== undefined) return { kind: 'folder', folder: bundle };
+  if (archive === undefined) return config.archive;
+  const parsed = parseArchiveUrl(archive);
+  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
+  if (record === true && JSON.stringify(parsed) !== JSON.stringify(config.archive)) {
+    throw giveUp(
+      'usage',
+      '--record needs the archive of EVERLOG_ARCHIVE_URL: only its sealer would seal what is recorded',
+    );
+  }
+  return parsed;
+}
+
+/** A file is a note or a digest that somebody kept; everything else is a place with copies. A bundle's check stays offline unless told otherwise. */
+async function anchorOf(
+  { anchor, bundle }: VerifyCommandOptions,
+  config: Config,
+  open: (url: ArchiveUrl) => Promise<ObjectStore>,
+): Promise<AnchorSource | null> {
+  if (anchor === undefined) {
+    const configured = bundle === undefined ? config.sealing.anchor : null;
+    return configured === null ? null : { kind: 'store', store: await open(configured) };
+  }
+  const url = parseArchiveUrl(anchor);
+  const cure = 'give a note or digest.json, a folder, file:FOLDER or s3://BUCKET/PREFIX';
+  if (url === null) throw giveUp('usage', `--anchor is no place that can be read: ${cure}`);
+  if (url.kind === 's3') return { kind: 'store', store: await open(url) };
+  const found = await stat(url.folder).catch(() => null);
+  if (found === null) throw giveUp('usage', `--anchor: there is nothing at ${url.folder}: ${cure}`);
+  if (found.isDirectory()) return { kind: 'store', store: await open(url) };
+  if (found.size > ANCHOR_BYTES_MAX)
+    throw giveUp('usage', `--anchor: ${url.folder} is too large for a note: ${cure}`);
+  return { kind: 'file', name: url.folder, bytes: await readFile(url.folder) };
+}
+
+/** Notes measure a few hundred bytes, digests up to 4,096. */
+const ANCHOR_BYTES_MAX = 64 * 1024;

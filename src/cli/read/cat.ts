@@ -1,0 +1,144 @@
+import { findRecords } from '../../archive/find-records.ts';
+import type { FoundRecords, StoredRecord } from '../../archive/find-records.ts';
+import { parseJobReference } from '../../archive/job-reference.ts';
+import type { JobReference } from '../../archive/job-reference.ts';
+import { describeAbsence } from './absence.ts';
+import { printLog } from './cat-log.ts';
+import type { CatRequest } from './cat-log.ts';
+import { EXIT } from '../exit.ts';
+import { formatCount } from '../terminal/format.ts';
+import { inertText } from '../../log/inert.ts';
+import { formatJobTable, jobRow } from '../terminal/job-table.ts';
+import { stepsOf } from '../../log/log-steps.ts';
+import { parseLineRange } from '../../log/log-view.ts';
+import { withReadingSession } from './reading-session.ts';
+import type { ReadingDeps, ReadingSession } from './reading-session.ts';
+
+export interface CatOptions {
+  /** Number of a step. */
+  readonly step?: string | undefined;
+  readonly failed?: boolean | undefined;
+  /** `A-B`, of the whole log, from 1. */
+  readonly lines?: string | undefined;
+  readonly raw?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** Jobs listed to choose from; of more, `ls` shows them all. */
+const CHOICES_MAX = 200;
+/** Places named that were looked through in vain. */
+const PLACES_NAMED_MAX = 5;
+
+/**
+ * `everlog cat`: prints the log of the job that `target` names: a pasted address or a job id. The log's bytes are checked
+ * against its record while they are printed.
+ * Answers 0; 2 for bad options, or when several jobs match, which are listed; 3 when there is no such job, log, step or line;
+ * 4 when the record or log is not what it should be. A reader that goes away (`| head`) is no failure.
+ * @throws EverlogError where the archive does not answer.
+ */
+export async function runCat(deps: ReadingDeps, target: string, options: CatOptions): Promise<number> {
+  return withReadingSession(deps, async (session) => {
+    const parsed = parseJobReference(target);
+    const problems = [...(parsed.ok ? [] : [parsed.problem]), ...optionProblems(options)];
+    if (!parsed.ok || problems.length > 0) {
+      for (const problem of problems) await session.say(`everlog cat: ${problem}`);
+      return EXIT.usage;
+    }
+
+    let keys = 0;
+    const found = await findRecords(deps.store, parsed.reference, {
+      onProblem: session.noteProblem,
+      onKey() {
+        keys += 1;
+        session.progress.show(() => `looking for the job: ${formatCount(keys)} keys`);
+      },
+    });
+    session.progress.clear();
+    const unreadable = await session.tellProblems();
+    if (found.records.length === 0) {
+      if (unreadable > 0) return EXIT.findings;
+      for (const line of notFound(parsed.reference, found)) await session.say(line);
+      return EXIT.notFound;
+    }
+    const chosen = chooseRecord(found.records, parsed.reference);
+    if (chosen === null) return offerChoice(deps, session, found.records);
+    if (chosen.record.log === null) {
+      await session.say(describeAbsence(chosen.record));
+      return EXIT.notFound;
+    }
+    return printLog(deps, session, chosen.record, chosen.record.log, requestOf(options, parsed.reference));
+  });
+}
+
+function optionProblems(options: CatOptions): string[] {
+  const { step, failed, lines, raw, json } = options;
+  const problems: string[] = [];
+  if (step !== undefined && !/^[1-9]\d{0,8}$/.test(step)) problems.push('--step takes the number of a step');
+  if (lines !== undefined && parseLineRange(lines) === null)
+    problems.push('--lines takes A-B, A- or -B, counted from 1');
+  if (step !== undefined && failed === true) problems.push('--step and --failed exclude each other');
+  if (raw === true && json === true) problems.push('--raw and --json exclude each other');
+  return problems;
+}
+
+/** What the options ask for; a step in the address counts where no option selects anything. */
+function requestOf(options: CatOptions, reference: JobReference): CatRequest {
+  const lines = options.lines === undefined ? null : parseLineRange(options.lines);
+  const failed = options.failed === true;
+  const selects = options.step !== undefined || failed || lines !== null;
+  const pasted = reference.kind === 'place' && !selects ? reference : null;
+  return {
+    step: options.step === undefined ? (pasted?.step ?? null) : Number(options.step),
+    pointedAt: pasted?.line ?? null,
+    failed,
+    lines,
+    format: options.json === true ? 'json' : options.raw === true ? 'raw' : 'text',
+  };
+}
+
+/** The one job that is meant: the only one, the only one with a log, or the only one with a log and the step pointed at. */
+function chooseRecord(records: readonly StoredRecord[], reference: JobReference): StoredRecord | null {
+  const step = reference.kind === 'place' ? reference.step : null;
+  const withLog = records.filter(({ record }) => record.log !== null);
+  const withStep = withLog.filter(({ record }) => stepsOf(record).some(({ number }) => number === step));
+  for (const candidates of [records, withLog, withStep]) {
+    const [only, ...others] = candidates;
+    if (only !== undefined && others.length === 0) return only;
+  }
+  return null;
+}
+
+async function offerChoice(
+  deps: ReadingDeps,
+  session: ReadingSession,
+  records: readonly StoredRecord[],
+): Promise<number> {
+  const hasLogs = records.some(({ record }) => record.log !== null);
+  const rows = records.slice(0, CHOICES_MAX).map(({ record }) => jobRow(record));
+  await session.say(
+    hasLogs
+      ? `${formatCount(records.length)} jobs match; choose one with: everlog cat JOB_ID`
+      : `${formatCount(records.length)} jobs match, and none has a log:`,
+  );
+  await session.say(formatJobTable(rows, deps.terminal, deps.now()).trimEnd());
+  if (records.length > rows.length)
+    await session.say(`… and ${formatCount(records.length - rows.length)} more`);
+  return hasLogs ? EXIT.usage : EXIT.notFound;
+}
+
+function notFound(reference: JobReference, found: FoundRecords): string[] {
+  if (reference.kind === 'id') return [`Job ${reference.jobId} is not recorded in this archive.`];
+  const { host, owner, repo, runId, attempt, jobId } = reference;
+  const parts = [
+    jobId === null ? null : `job ${jobId}`,
+    runId === null ? null : `run ${runId}`,
+    jobId === null && attempt !== null ? `attempt ${attempt}` : null,
+  ].filter((part) => part !== null);
+  return [
+    `Not recorded in this archive: ${parts.join(', ')} of ${host}/${owner}/${repo}.`,
+    `Looked below ${found.lookedBelow.slice(0, PLACES_NAMED_MAX).map(inertText).join(', ')}`,
+    jobId === null
+      ? `Other jobs of the repository: everlog ls --repo ${owner}/${repo}`
+      : `To look in every repository: everlog cat ${jobId}`,
+  ];
+}

@@ -1,0 +1,67 @@
+import type { ObjectStore } from '../../store/object-store.ts';
+import { formatCount } from '../terminal/format.ts';
+import { inertText } from '../../log/inert.ts';
+import { openOutput, openProgress } from '../terminal/terminal.ts';
+import type { Output, OutputStream, Progress, Terminal } from '../terminal/terminal.ts';
+
+/** What a reading command works with. */
+export interface ReadingDeps {
+  readonly store: ObjectStore;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
+  readonly now: () => Date;
+  readonly terminal: Terminal;
+}
+
+/** The outputs of one reading command, and the account of what could not be read. */
+export interface ReadingSession {
+  readonly out: Output;
+  /** One line on standard error; progress makes way for it. */
+  readonly say: (line: string) => Promise<void>;
+  readonly progress: Progress;
+  /** Takes note of a record that cannot be read; the first are named by `tellProblems`. */
+  readonly noteProblem: (key: string, problem: string) => void;
+  /** Names the records that could not be read; answers how many there were. */
+  readonly tellProblems: () => Promise<number>;
+}
+
+/** Named on standard error one by one; more are only counted. */
+const PROBLEMS_NAMED_MAX = 20;
+
+/** Runs a command's body with its outputs open. */
+export async function withReadingSession(
+  deps: ReadingDeps,
+  body: (session: ReadingSession) => Promise<number>,
+): Promise<number> {
+  const out = openOutput(deps.stdout);
+  const errors = openOutput(deps.stderr);
+  const progress = openProgress(deps.stderr, deps.terminal, deps.now);
+  const named: string[] = [];
+  let problems = 0;
+  const say = async (line: string): Promise<void> => {
+    progress.clear();
+    await errors.write(`${line}\n`);
+  };
+  const session: ReadingSession = {
+    out,
+    say,
+    progress,
+    noteProblem(key, problem) {
+      problems += 1;
+      if (named.length < PROBLEMS_NAMED_MAX) named.push(`${inertText(key)}: ${inertText(problem)}`);
+    },
+    async tellProblems() {
+      for (const line of named) await say(`everlog: cannot read ${line}`);
+      if (problems > named.length)
+        await say(`everlog: … and ${formatCount(problems - named.length)} more records`);
+      return problems;
+    },
+  };
+  try {
+    return await body(session);
+  } finally {
+    progress.clear();
+    out.close();
+    errors.close();
+  }
+}

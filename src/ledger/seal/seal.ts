@@ -1,0 +1,214 @@
+import { digestKey } from '../../archive/keys.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { retryable } from '../../errors.ts';
+import type { Log } from '../../logger.ts';
+import { appendDigest, COMMIT_NOTE, commitNote, type AppendDeps, type Collecting } from './append-digest.ts';
+import { openDigestTree, type DigestTree } from './digest-tree.ts';
+import { followUp } from './follow-ups.ts';
+import type { DigestStorage } from '../formats/formats.ts';
+import { openLedger, type LedgerState } from './ledger-state.ts';
+import type { FinishedLines } from '../formats/line-file.ts';
+import type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from '../ports.ts';
+import { claimSeal, type SealClaim } from './seal-claim.ts';
+import { openReport, type ReportDraft } from './report-draft.ts';
+import type { SealReport } from '../seal-report.ts';
+import { readSealed, type Standing } from '../standing-digests.ts';
+
+export type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from '../ports.ts';
+export type { SealedReport, SealReport } from '../seal-report.ts';
+
+export interface SealDeps {
+  readonly store: ObjectStore;
+  readonly signer: Signer;
+  readonly pending: PendingCommits;
+  readonly accounting: Accounting;
+  /** The queue's `Notes` are such. */
+  readonly notes: SealNotes;
+  readonly anchor: Anchor | null;
+  readonly timeStamp: TimeStamper | null;
+  readonly storage: {
+    readonly lockMode: DigestStorage['lock_mode'];
+    readonly retentionDays: number | null;
+    /** In the queue's own words, up to 64 characters. */
+    readonly queueDurability: string;
+  };
+  /** Between digests, as it is configured. */
+  readonly intervalMs: number;
+  /** For the entries file while it grows. */
+  readonly spoolFolder: string;
+  readonly now: () => Date;
+  /** Cryptographic: it names the ledger. */
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly log: Log;
+}
+
+export interface SealOptions {
+  /** Closes the ledger with this digest. */
+  readonly final: boolean;
+  /** Ends the work before the next effect; what was committed stays. */
+  readonly signal?: AbortSignal;
+  /** Entries of one digest; 200,000. */
+  readonly entriesMax?: number;
+}
+
+/** Digests that one call appends: what a billion objects need. */
+const DIGESTS_MAX = 10_000;
+/** Sequences lost to another sealer in one call: one that wins each time does the work as well. */
+const LOSSES_MAX = 10;
+const HOLDER_BYTES = 12;
+const STREAM_BYTES = 16;
+/** Keys removed from the pending commits at once. */
+const REMOVED_AT_ONCE = 1_000;
+/** How far before the last window a listing begins: a hint may come this much later than its commit. */
+const LATE_COMMIT_MS = 24 * 60 * 60_000;
+/** Stands as mark while the archive is listed; no digest has this sequence. */
+const LISTING_MARK = 0;
+
+/**
+ * Appends a digest to the ledger: what was committed since the last one, also when that is nothing (CONTRACT §6). More than
+ * one, where one cannot hold what there is.
+ * @throws EverlogError `signing_key_unknown`, `signing_key_revoked` (give up: see the message), `ledger_damaged` (give up:
+ *   the archive's ledger cannot be continued), `signing_unavailable`, `ledger_busy`, `spool_unavailable`,
+ *   `store_unavailable` (retry).
+ */
+export async function seal(deps: SealDeps, options: SealOptions): Promise<SealReport> {
+  const claim = await claimSeal(deps.notes, Buffer.from(deps.randomBytes(HOLDER_BYTES)).toString('hex'));
+  if (claim === null) return { outcome: 'busy' };
+  try {
+    return await appendAll(deps, options, claim);
+  } finally {
+    await claim.release();
+  }
+}
+
+interface MarkedCollecting extends Collecting {
+  /** The pending commits' mark as it must still be afterwards. */
+  readonly mark: number;
+}
+
+async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim): Promise<SealReport> {
+  const report = openReport(deps.signer.keyId);
+  let collecting: MarkedCollecting | null = null;
+  let losses = 0;
+  for (let count = 0; count < DIGESTS_MAX;) {
+    throwIfStopped(options.signal);
+    const state = await openLedger(deps);
+    const append = await appendDepsOf(deps, options, claim, state);
+    const tree = await openDigestTree({ ...append, keys: state.keys }, state.last);
+    if (state.last?.digest.final === true) return closed(deps, state.last, report);
+    collecting ??= await beginCollecting(deps, state);
+    const current: MarkedCollecting = collecting;
+    const appended = await appendDigest(append, state, current, options, async (done) => {
+      report.add(done, deps.log);
+      await settle(deps, { tree, report }, done);
+      collecting = await marked(deps.pending, current, done);
+    });
+    if (appended.outcome === 'lost') {
+      losses += 1;
+      collecting = null;
+      if (losses >= LOSSES_MAX)
+        throw retryable('ledger_busy', `other sealers were first for ${losses} sequences in a row`);
+      continue;
+    }
+    count += 1;
+    report.listed(current.listedSinceMs !== null);
+    if (appended.stoppedAt === null) return report.sealed(appended.standing);
+  }
+  throw retryable('ledger_busy', `${DIGESTS_MAX} digests were appended and there is more to seal`);
+}
+
+function throwIfStopped(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw retryable('ledger_busy', 'sealing was stopped before its next digest');
+}
+
+async function appendDepsOf(
+  deps: SealDeps,
+  { signal }: SealOptions,
+  claim: SealClaim,
+  { last }: LedgerState,
+): Promise<AppendDeps> {
+  const { createOnly } = await deps.store.abilities();
+  const { lockMode, retentionDays, queueDurability } = deps.storage;
+  return {
+    ...deps,
+    claim,
+    storage: {
+      lock_mode: lockMode,
+      retention_days: retentionDays,
+      create_only: createOnly,
+      queue_durability: queueDurability,
+    },
+    stream: last?.digest.stream ?? `everlog/${Buffer.from(deps.randomBytes(STREAM_BYTES)).toString('hex')}`,
+    throwIfStopped: () => throwIfStopped(signal),
+  };
+}
+
+/** The pending commits are complete when they were last sealed with the last digest; else the archive is listed. */
+async function beginCollecting(
+  { store, pending, notes, now }: SealDeps,
+  { last }: LedgerState,
+): Promise<MarkedCollecting> {
+  const startedAt = now();
+  const mark = await pending.mark();
+  if (last !== null && mark !== null) {
+    const [committed] = await notes.noted([COMMIT_NOTE]);
+    // A sealer that ended between the commit and its mark left the pending commits as they were.
+    const isOurs =
+      mark !== LISTING_MARK &&
+      mark === last.sequence - 1 &&
+      committed === commitNote(last.sequence, last.sha256);
+    if (mark === last.sequence || isOurs)
+      return { startedAt, base: last, listedSinceMs: null, after: null, mark };
+  }
+  await pending.setMark(LISTING_MARK);
+  const listedSinceMs = await listedSince(store, last);
+  return { startedAt, base: last, listedSinceMs, after: null, mark: LISTING_MARK };
+}
+
+/** Everything, unless a window has ended: until then not all that was there at the beginning is sealed. */
+async function listedSince(store: ObjectStore, last: Standing | null): Promise<number> {
+  if (last === null) return -Infinity;
+  const first = await readSealed(store, 1);
+  if (last.digest.window_end === first.digest.window_start) return -Infinity;
+  return Date.parse(last.digest.window_end) - LATE_COMMIT_MS;
+}
+
+/** All that follows a commit. What of it does not come to pass is made up for by the next seal. */
+async function settle(
+  deps: SealDeps,
+  { tree, report }: { readonly tree: DigestTree; readonly report: ReportDraft },
+  done: { readonly standing: Standing; readonly handled: FinishedLines },
+): Promise<void> {
+  const { pending } = deps;
+  await tree.append(done.standing);
+  report.followed(await followUp(deps, done.standing.sequence), deps.log);
+  const keys: string[] = [];
+  for await (const line of done.handled.lines()) {
+    const key: unknown = JSON.parse(line);
+    if (typeof key === 'string') keys.push(key);
+    if (keys.length >= REMOVED_AT_ONCE) await pending.remove(keys.splice(0));
+  }
+  if (keys.length > 0) await pending.remove(keys);
+}
+
+/**
+ * Marks the pending commits as sealed with this digest, unless what was listed is not all sealed yet. Another mark than
+ * before: they were dropped meanwhile, so they stay without one and the next seal lists the archive.
+ */
+async function marked(
+  pending: PendingCommits,
+  collecting: MarkedCollecting,
+  { standing, stoppedAt }: { readonly standing: Standing; readonly stoppedAt: string | null },
+): Promise<MarkedCollecting> {
+  const next = { ...collecting, after: stoppedAt };
+  const mayMark = stoppedAt === null || collecting.listedSinceMs === null;
+  if (!mayMark || (await pending.mark()) !== collecting.mark) return next;
+  await pending.setMark(standing.sequence);
+  return { ...next, mark: standing.sequence };
+}
+
+async function closed(deps: SealDeps, last: Standing, report: ReportDraft): Promise<SealReport> {
+  report.followed(await followUp(deps, last.sequence), deps.log);
+  deps.log.warn({ key: digestKey(last.sequence) }, 'the ledger is closed: nothing was added');
+  return { outcome: 'closed', sequence: last.sequence };
+}

@@ -1,0 +1,237 @@
+import { z } from 'zod';
+import type { GapLine } from '../ledger/formats/formats.ts';
+import { archiveJobId, type ArchiveJob } from '../queue/catalog.ts';
+import { closeGap, gapOfWork, noteGap, readGaps, type NotedGap } from '../queue/gap-note.ts';
+import type { Notes } from '../queue/notes.ts';
+
+/** What reconcile last found, for whoever asks whether anything is missing: kept small, a number per repository with gaps. */
+
+/** What is known of all hosts together. */
+export interface Reconciled {
+  /** When a host's repositories were last gone through, by host. */
+  readonly lastAt: ReadonlyMap<string, Date>;
+  /** Completed jobs without a record when their repository was last looked into. They were queued then. */
+  readonly gapJobs: number;
+}
+
+/** A repository that was looked into. */
+export interface ReconciledPlace {
+  readonly host: string;
+  readonly owner: string;
+  readonly repo: string;
+  readonly repository_id: number;
+}
+
+const AT_TABLE = 'reconciled';
+const GAPS_TABLE = 'reconcile-gaps';
+const PASSES_TABLE = 'reconcile-passes';
+const UNDER_WAY_TABLE = 'reconciling';
+/** Every repository is looked into daily: what nobody confirms for longer is of a repository that is gone. */
+const BELIEVED_MS = 3 * 24 * 60 * 60_000;
+/** Jobs named of one repository; more are counted. */
+export const MISSING_NAMED_MAX = 100;
+/** Passes remembered per host: at one an hour, two days. */
+const PASSES_MAX = 48;
+
+/** Begins what is noted of a place, apart from every queue id. */
+const PLACE = 'place ';
+/** Behind every moment, as text. */
+const NEVER = '~';
+
+const gapSchema = z.object({
+  jobs: z.int().positive(),
+  at: z.iso.datetime(),
+  /** Those beyond the ones that were named. */
+  unnamed: z.int().min(0).default(0),
+  owner: z.string().nullable().default(null),
+  repo: z.string().nullable().default(null),
+});
+const passesSchema = z.array(z.iso.datetime());
+const underWaySchema = z.object({ host: z.string(), at: z.iso.datetime() });
+
+/** Notes that a host's repositories were gone through, by a pass that began at `startedAt`. */
+export async function noteReconciled(
+  notes: Pick<Notes, 'setField' | 'fields'>,
+  host: string,
+  startedAt: Date,
+): Promise<void> {
+  const passes = (await readPasses(notes)).get(host) ?? [];
+  const kept = [...passes, startedAt.toISOString()].slice(-PASSES_MAX);
+  await notes.setField(PASSES_TABLE, host, JSON.stringify(kept));
+  await notes.setField(AT_TABLE, host, startedAt.toISOString());
+}
+
+/** Forgets hosts that are not gone through any more. */
+export async function forgetOtherHosts(
+  notes: Pick<Notes, 'setField' | 'fields'>,
+  hosts: ReadonlySet<string>,
+): Promise<void> {
+  for (const host of Object.keys(await notes.fields(AT_TABLE))) {
+    if (hosts.has(host)) continue;
+    await notes.setField(PASSES_TABLE, host, null);
+    await notes.setField(AT_TABLE, host, null);
+  }
+}
+
+/** What a pass over the hosts notes of the comparisons that it queues. */
+export interface ReconcilePass {
+  /** A comparison is about to be queued; one that is under way belongs to the pass that queued it. */
+  queued(host: string, queueId: string): Promise<void>;
+}
+
+/** Begins a pass over the hosts. */
+export async function beginPass(notes: Notes, startedAt: Date): Promise<ReconcilePass> {
+  const underWay = new Set(Object.keys(await notes.fields(UNDER_WAY_TABLE)));
+  return {
+    async queued(host, queueId) {
+      if (underWay.has(queueId)) return;
+      const text = JSON.stringify({ host, at: startedAt.toISOString() });
+      await notes.setField(UNDER_WAY_TABLE, queueId, text);
+    },
+  };
+}
+
+/** Notes that a comparison has ended. */
+export async function noteCompared(notes: Pick<Notes, 'setField'>, queueId: string): Promise<void> {
+  await notes.setField(UNDER_WAY_TABLE, queueId, null);
+}
+
+/**
+ * Until when everything that GitHub could tell of was compared with the archive: of each host the beginning of the last pass
+ * whose comparisons have all ended, of these the oldest; null while a host has none.
+ */
+export async function readReconciledThrough(notes: Notes, now: Date): Promise<Date | null> {
+  const passes = await readPasses(notes);
+  const openSince = new Map<string, string>();
+  for (const [queueId, text] of Object.entries(await notes.fields(UNDER_WAY_TABLE))) {
+    const { host, at } = underWaySchema.parse(JSON.parse(text));
+    if (now.getTime() - Date.parse(at) > BELIEVED_MS) await noteCompared(notes, queueId);
+    else if (at < (openSince.get(host) ?? NEVER)) openSince.set(host, at);
+  }
+  let oldest: string | null = null;
+  for (const [host, times] of passes) {
+    const open = openSince.get(host);
+    const through = times.findLast((at) => open === undefined || at < open);
+    if (through === undefined) return null;
+    if (oldest === null || through < oldest) oldest = through;
+  }
+  return oldest === null ? null : new Date(oldest);
+}
+
+async function readPasses(notes: Pick<Notes, 'fields'>): Promise<Map<string, readonly string[]>> {
+  const fields = Object.entries(await notes.fields(PASSES_TABLE));
+  return new Map(fields.map(([host, text]) => [host, passesSchema.parse(JSON.parse(text))]));
+}
+
+/** Notes a completed job without a record, before it is queued: whoever records it takes the note back. */
+export async function noteMissing(
+  notes: Pick<Notes, 'setField'>,
+  job: ArchiveJob,
+  completedAt: string | null,
+): Promise<void> {
+  const gap = gapOfWork({ name: 'archive-job', data: job });
+  if (gap === null) throw new Error('an archive job brings a log in');
+  const reason = 'no record when its run was compared; queued then';
+  await noteGap(notes, archiveJobId(job.host, job.job_id), {
+    ...gap,
+    reason,
+    since: completedAt ?? job.received_at,
+  });
+}
+
+/** Notes how many jobs of a repository had no record, of which so many were named by `noteMissing`. */
+export async function noteGaps(
+  notes: Pick<Notes, 'setField'>,
+  place: ReconciledPlace,
+  missing: { readonly jobs: number; readonly named: number },
+  now: Date,
+): Promise<void> {
+  const { host, owner, repo, repository_id } = place;
+  const { jobs, named } = missing;
+  const unnamed = Math.max(0, jobs - named);
+  const text = jobs === 0 ? null : JSON.stringify({ jobs, at: now.toISOString(), unnamed, owner, repo });
+  await notes.setField(GAPS_TABLE, `${host}/${repository_id}`, text);
+  await closeGap(notes, placeId(place));
+}
+
+/** Notes that a repository, or all of an owner's, could not be looked into. */
+export async function notePlaceGap(
+  notes: Pick<Notes, 'setField'>,
+  place: { readonly host: string; readonly owner: string | null; readonly repo: string | null },
+  reason: string,
+  now: Date,
+): Promise<void> {
+  await noteGap(notes, placeId(place), {
+    ...place,
+    repository_id: null,
+    run_id: null,
+    run_attempt: null,
+    job_id: null,
+    jobs: 0,
+    reason: `could not be looked into: ${reason}`,
+    since: now.toISOString(),
+  });
+}
+
+/** Takes back what `notePlaceGap` noted of a host: everything there could be looked into. */
+export async function closePlaceGaps(notes: Pick<Notes, 'setField' | 'fields'>, host: string): Promise<void> {
+  const prefix = placeId({ host, owner: null, repo: null }).slice(0, -1);
+  for (const key of (await readGaps(notes)).keys()) if (key.startsWith(prefix)) await closeGap(notes, key);
+}
+
+function placeId(place: { host: string; owner: string | null; repo: string | null }): string {
+  return `${PLACE}${place.host}/${place.owner ?? ''}/${place.repo ?? ''}`.toLowerCase();
+}
+
+/** All gaps noted that are still believed, by what will close them. */
+export async function believedGaps(notes: Notes, now: Date): Promise<Map<string, NotedGap>> {
+  const gaps = await readGaps(notes);
+  for (const [key, { since }] of gaps) {
+    if (!key.startsWith(PLACE) || now.getTime() - Date.parse(since) <= BELIEVED_MS) continue;
+    gaps.delete(key);
+    await closeGap(notes, key);
+  }
+  return gaps;
+}
+
+/** Reads what was noted. */
+export async function readReconciled(notes: Notes, now: Date): Promise<Reconciled> {
+  const times = await notes.fields(AT_TABLE);
+  const lastAt = new Map(Object.entries(times).map(([host, at]) => [host, new Date(at)]));
+  let gapJobs = 0;
+  for (const { jobs } of await believedCounts(notes, now)) gapJobs += jobs;
+  return { lastAt, gapJobs };
+}
+
+/** Jobs without a record that were counted and not named, by repository. */
+export async function readCountedGaps(notes: Notes, now: Date): Promise<readonly GapLine[]> {
+  const gaps = await believedCounts(notes, now);
+  return gaps
+    .filter(({ unnamed }) => unnamed > 0)
+    .map(({ host, repositoryId, owner, repo, unnamed, at }) => ({
+      host,
+      owner,
+      repo,
+      repository_id: repositoryId,
+      run_id: null,
+      run_attempt: null,
+      job_id: null,
+      jobs: unnamed,
+      reason: 'no record when the repository was compared; queued then',
+      since: at,
+    }));
+}
+
+type BelievedCount = z.infer<typeof gapSchema> & { readonly host: string; readonly repositoryId: number };
+
+async function believedCounts(notes: Notes, now: Date): Promise<readonly BelievedCount[]> {
+  const believed: BelievedCount[] = [];
+  for (const [field, text] of Object.entries(await notes.fields(GAPS_TABLE))) {
+    const gap = gapSchema.parse(JSON.parse(text));
+    const slash = field.lastIndexOf('/');
+    const place = { host: field.slice(0, slash), repositoryId: Number(field.slice(slash + 1)) };
+    if (now.getTime() - Date.parse(gap.at) <= BELIEVED_MS) believed.push({ ...gap, ...place });
+    else await notes.setField(GAPS_TABLE, field, null);
+  }
+  return believed;
+}

@@ -1,0 +1,65 @@
+import type { HostAccess } from '../../workers/archive-run.ts';
+import type { ReconcileHost } from '../reconcile/targets.ts';
+import type { Config } from '../config.ts';
+import { openApi } from '../github/api.ts';
+import { openAppRequests, openRawAppRequests } from '../github/app-requests.ts';
+import { openConnections } from '../github/network/connections.ts';
+import { openTokens, type Tokens } from '../github/credentials.ts';
+import { openDeliveryLog, type DeliveryLog } from '../github/deliveries.ts';
+import { lookUpLog } from '../github/log/job-log.ts';
+import { openLeastRates } from '../github/least-rates.ts';
+import { listInstallations, type Installation } from '../github/repositories.ts';
+
+/** Every host that there are credentials for, by the name in keys. */
+export interface OpenHosts {
+  readonly hosts: ReadonlyMap<string, HostAccess>;
+  readonly tokens: ReadonlyMap<string, Tokens>;
+  readonly reconcilable: ReadonlyMap<string, ReconcileHost>;
+  /** Those that are reached as an App. */
+  readonly deliveryLogs: ReadonlyMap<string, DeliveryLog>;
+  readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
+  readonly rateLimitRemaining: (now: Date) => ReadonlyMap<string, number>;
+  readonly close: () => Promise<void>;
+}
+
+/** Opens the hosts of the configuration; nothing is asked of them yet. */
+export function openHosts(config: Config, now: () => Date): OpenHosts {
+  const hosts = new Map<string, HostAccess>();
+  const reconcilable = new Map<string, ReconcileHost>();
+  const tokens = new Map<string, Tokens>();
+  const deliveryLogs = new Map<string, DeliveryLog>();
+  const rates = openLeastRates();
+  const allInstallations = new Map<string, () => AsyncIterable<Installation>>();
+  const closers: (() => Promise<void>)[] = [];
+  for (const { github, credentials } of config.hosts) {
+    if (credentials === null) continue;
+    const connections = openConnections(github, config.proxies);
+    const hostTokens = openTokens(github, credentials, connections.dispatcher, now);
+    const api = openApi(github, connections, hostTokens, now, (budget, state) =>
+      rates.note(github.host, budget, state),
+    );
+    hosts.set(github.host, { api, lookUpLog: (ref) => lookUpLog(api, connections, ref, now) });
+    tokens.set(github.host, hostTokens);
+    const appRequests =
+      credentials.kind === 'app' ? openAppRequests(github, credentials, connections.dispatcher, now) : null;
+    const installations = appRequests === null ? null : () => listInstallations(appRequests);
+    reconcilable.set(github.host, { api, installations });
+    if (installations !== null) allInstallations.set(github.host, installations);
+    if (credentials.kind === 'app') {
+      const requests = openRawAppRequests(github, credentials, connections.dispatcher, now);
+      deliveryLogs.set(github.host, openDeliveryLog(github, requests));
+    }
+    closers.push(() => connections.close());
+  }
+  return {
+    hosts,
+    tokens,
+    reconcilable,
+    deliveryLogs,
+    installations: allInstallations,
+    rateLimitRemaining: (at) => rates.remaining(at),
+    async close() {
+      await Promise.all(closers.map((close) => close()));
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import { STALLS_MAX } from '../../workers/run-workers.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../logger.ts';
+import { openJobQueue, type JobQueue } from '../queue/job-queue.ts';
+import type { QueueStorage } from '../queue/queue-storage.ts';
+import { openRedisStorage } from '../queue/redis/redis-storage.ts';
+
+/** The queue as a process holds it. */
+export interface OpenQueue {
+  readonly queue: JobQueue;
+  readonly storage: QueueStorage;
+  /** Judges whether the server may lose jobs; rejects with `queue_unsafe` or, while it does not answer, `queue_unavailable`. */
+  check(): Promise<void>;
+  /** Resolves if the embedded queue's folder was lost to another process. */
+  readonly lost: Promise<void>;
+}
+
+/** Opens the queue: connects to the server without waiting for it, or takes the embedded one's folder. */
+export async function openQueue(config: Config, log: Log): Promise<OpenQueue> {
+  if (config.queue.kind === 'embedded') {
+    const { openEmbeddedStorage } = await import('../queue/embedded/embedded-storage.ts');
+    const storage = await openEmbeddedStorage(config.queue.folder, STALLS_MAX, log);
+    return { queue: openJobQueue(storage), storage, check: () => Promise.resolve(), lost: storage.lost };
+  }
+  const { options, location } = config.queue;
+  const storage = openRedisStorage({ options, location, allowUnsafe: config.allowUnsafeQueue, log });
+  const never = new Promise<void>(() => undefined);
+  return { queue: openJobQueue(storage), storage, check: () => storage.check(), lost: never };
+}

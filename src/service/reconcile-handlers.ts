@@ -1,0 +1,58 @@
+import { reconcileHosts } from '../../workers/handlers/reconcile-hosts.ts';
+import {
+  reconcileRepository,
+  type ReconcileRepositoryDeps,
+} from '../../workers/handlers/reconcile-repository.ts';
+import type { Handlers } from '../../workers/run-workers.ts';
+import { queueIdOf, type NewJob } from '../queue/catalog.ts';
+import { closeGap } from '../queue/gap-note.ts';
+import type { Notes } from '../queue/notes.ts';
+import {
+  beginPass,
+  forgetOtherHosts,
+  MISSING_NAMED_MAX,
+  noteCompared,
+  noteGaps,
+  noteMissing,
+  noteReconciled,
+} from '../reconcile/reconcile-note.ts';
+
+/** The handlers that compare GitHub with the archive, with what is noted of their findings for digests and metrics. */
+export function reconcileHandlers(
+  deps: Omit<ReconcileRepositoryDeps, 'onReconciled' | 'onMissing'>,
+  notes: Notes,
+): Pick<Handlers, 'reconcile-hosts' | 'reconcile-repository'> {
+  return {
+    'reconcile-hosts': async () => {
+      const startedAt = deps.now();
+      const pass = await beginPass(notes, startedAt);
+      const enqueue = async (job: NewJob): Promise<'queued' | 'duplicate'> => {
+        if (job.name === 'reconcile-repository') await pass.queued(job.data.host, queueIdOf(job));
+        return deps.enqueue(job);
+      };
+      await reconcileHosts({ ...deps, enqueue });
+      const hosts = new Set(deps.reconcileHosts.keys());
+      for (const host of hosts) await noteReconciled(notes, host, startedAt);
+      await forgetOtherHosts(notes, hosts);
+    },
+    'reconcile-repository': async (data, context) => {
+      const missing = { jobs: 0, named: 0 };
+      await reconcileRepository(
+        {
+          ...deps,
+          onReconciled: (counts) => void (missing.jobs = counts.missing),
+          onMissing: async (job, completedAt) => {
+            if (missing.named >= MISSING_NAMED_MAX) return;
+            missing.named += 1;
+            await noteMissing(notes, job, completedAt);
+          },
+        },
+        data,
+        context,
+      );
+      await noteGaps(notes, data, missing, deps.now());
+      await noteCompared(notes, context.id);
+      await closeGap(notes, context.id);
+    },
+  };
+}

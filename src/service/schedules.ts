@@ -1,0 +1,114 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../logger.ts';
+import type { QueueName } from '../queue/catalog.ts';
+import type { JobQueue } from '../queue/job-queue.ts';
+import { noteReceiverSettings } from '../redelivery/receiver-note.ts';
+import type { Schedule } from '../queue/schedules.ts';
+
+/** What runs by the clock, and what a receiver has to say of itself when it starts. */
+
+/** GitHub sends nothing again by itself, and a failed delivery is a log that nobody has asked for yet. */
+const REDELIVER_EVERY_MS = 10 * 60_000;
+/** GitHub's own events say it sooner; this is for those that were lost. */
+const POLL_INSTALLATIONS_EVERY_MS = 60 * 60_000;
+/** A new schedule first runs soon, and not in one moment with all others: from and to. */
+const FIRST_APP_CALLS_MS = [3_000, 10_000] as const;
+/** What the queue held goes first: then reconcile has less to find. */
+const FIRST_RECONCILE_MS = [30_000, 60_000] as const;
+/** Schedules are looked after this often: a queue server that has lost everything is given them again. */
+const LOOK_AFTER_MS = 60_000;
+/** While the queue server does not answer it is asked again at this pace. */
+const AGAIN_MS = 5_000;
+
+/** What a configuration asks of the upkeep queue. */
+function upkeepSchedules(config: Config, random: () => number): readonly Schedule[] {
+  const between = (fromMs: number, toMs: number): number => Math.round(fromMs + random() * (toMs - fromMs));
+  const hosts = config.hosts.filter(({ credentials }) => credentials !== null);
+  const apps = hosts.filter(({ credentials }) => credentials?.kind === 'app');
+  return [
+    ...apps.map(({ github: { host } }): Schedule => ({
+      job: { name: 'redeliver', data: { host } },
+      everyMs: REDELIVER_EVERY_MS,
+      firstAfterMs: between(...FIRST_APP_CALLS_MS),
+    })),
+    ...apps.map(({ github: { host } }): Schedule => ({
+      job: { name: 'poll-installations', data: { host } },
+      everyMs: POLL_INSTALLATIONS_EVERY_MS,
+      firstAfterMs: between(...FIRST_APP_CALLS_MS),
+    })),
+    ...(hosts.length === 0
+      ? []
+      : [
+          {
+            job: { name: 'reconcile-hosts' as const, data: {} },
+            everyMs: config.reconcileIntervalMs,
+            firstAfterMs: between(...FIRST_RECONCILE_MS),
+          },
+        ]),
+  ];
+}
+
+/** A digest at each interval, at whole multiples of it, so that processes that start at different moments agree. */
+function sealSchedules(config: Config, now: Date): readonly Schedule[] {
+  const everyMs = config.sealing.intervalMs;
+  const firstAfterMs = everyMs - (now.getTime() % everyMs);
+  return [{ job: { name: 'seal', data: {} }, everyMs, firstAfterMs }];
+}
+
+/** Keeps the schedules of these queues until `signal`. Any number of workers may; each schedule runs once for all of them. */
+export async function keepSchedules(
+  config: Config,
+  queues: readonly QueueName[],
+  queue: Pick<JobQueue, 'schedule'>,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const upkeep = upkeepSchedules(config, () => randomInt(2 ** 32) / 2 ** 32);
+  const keep = async (): Promise<boolean> => {
+    try {
+      if (queues.includes('upkeep')) await queue.schedule('upkeep', upkeep);
+      if (queues.includes('seal')) await queue.schedule('seal', sealSchedules(config, new Date()));
+      return true;
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the schedules could not be looked after');
+      return false;
+    }
+  };
+  while (!signal.aborted) {
+    const kept = await keep();
+    await sleep(kept ? LOOK_AFTER_MS : AGAIN_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/**
+ * Notes the settings of this receiver with the queue, as soon as it answers. Where they have changed, deliveries that failed
+ * before are asked for again at once.
+ */
+export async function announceReceiver(
+  config: Config,
+  queue: Pick<JobQueue, 'notes' | 'add'>,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const open = [...config.hosts];
+  while (!signal.aborted) {
+    const [next] = open;
+    if (next === undefined) return;
+    const { github, appId, webhookSecrets } = next;
+    try {
+      const settings = [github.name, github.host, github.product, String(appId), ...webhookSecrets];
+      const noted = await noteReceiverSettings(queue.notes, github.host, settings, new Date());
+      if (noted === 'changed') {
+        log.info({ host: github.host }, 'the receiver has new settings: what failed before is tried again');
+        await queue.add({ name: 'redeliver', data: { host: github.host } });
+      }
+      open.shift();
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the settings of the receiver could not be noted');
+      await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { listenForAdmin, listenForDeliveries, startWorkforce, type Workforce } from './compose.ts';
+import { openArchive } from './archive.ts';
+import { openQueue, type OpenQueue } from './queue.ts';
+import { openSealing, type Sealing } from './sealing/sealing.ts';
+import { announceReceiver, keepSchedules } from './schedules.ts';
+import type { Config } from '../config.ts';
+import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
+import { listenForCommands } from '../control/socket-server.ts';
+import { EverlogError, messageOf } from '../errors.ts';
+import type { Log } from '../logger.ts';
+import { createMetrics, type Metrics } from '../metrics.ts';
+import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
+import { readLastDigest } from '../queue/digest-note.ts';
+import { readReconciled } from '../reconcile/reconcile-note.ts';
+import type { HttpListener } from '../receiver/serve.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+
+/** What a process of the service does. */
+export interface Roles {
+  readonly receive: boolean;
+  readonly queues: readonly QueueName[];
+  /** Whether what runs by the clock does so. */
+  readonly schedules: boolean;
+}
+
+export const UP: Roles = { receive: true, queues: QUEUE_NAMES, schedules: true };
+export const SERVE: Roles = { receive: true, queues: [], schedules: false };
+
+/** A service that runs in this process. */
+export interface Service {
+  readonly webhooks: HttpListener | null;
+  readonly admin: HttpListener | null;
+  readonly open: OpenQueue;
+  /** Appends a digest to the ledger; null where this process has no signing key. */
+  readonly seal: Sealing['seal'] | null;
+  /** Rejects when the service cannot go on: the queue is unsafe, or its folder was lost. */
+  readonly failed: Promise<never>;
+  /** Takes no more work, lets the running work end, and closes everything; under 30 s. */
+  stop(): Promise<void>;
+}
+
+/** The contract allows 30 s in all: the rest is for closing what remains. */
+const DRAIN_MS = 25_000;
+const HTTP_DRAIN_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 3_000;
+/** While the queue server has not answered it is asked again at this pace. */
+const CHECK_AGAIN_MS = 1_000;
+
+/** Starts receiver and workers as `roles` say. */
+export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
+  for (const name of config.unknownVariables)
+    log.warn({ variable: name }, 'unknown variable: is it misspelt?');
+  if (config.proxies.httpsProxy !== null || config.proxies.httpProxy !== null) {
+    log.info(
+      {},
+      'behind a proxy the names of log hosts are checked, but not their addresses: the proxy resolves them',
+    );
+  }
+  const metrics = createMetrics();
+  const open = await openQueue(config, log);
+  const stopping = new AbortController();
+  const checked = checkQueue(open, log, stopping.signal);
+  // The first answer is waited for only as long as it takes a server that is there.
+  await Promise.race([checked, sleep(CHECK_AGAIN_MS)]);
+  const store = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
+  if (store !== null) await probeStore(store, log);
+  const sealing =
+    store === null ? null : await sealingOf(config, roles, open, store, log, metrics, stopping.signal);
+  const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
+  const workforce =
+    store === null ? null : startWorkforce(config, queues, open, store, log, metrics, sealing);
+  observe(metrics, open, workforce);
+  if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
+  const dependencies = [
+    { name: 'queue' as const, ping: () => open.queue.ping() },
+    ...(store === null ? [] : [{ name: 'archive' as const, ping: () => store.ping() }]),
+  ];
+  const socket =
+    config.queue.kind === 'embedded'
+      ? await listenForCommands(config.queue.folder, { ...open.queue, seal: sealing?.seal ?? null })
+      : null;
+  const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
+  if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
+  const admin = await listenForAdmin(config, dependencies, metrics);
+  log.info(
+    {
+      webhooks: webhooks?.url ?? null,
+      admin: admin?.url ?? null,
+      queue: open.queue.location,
+      archive: store?.location,
+    },
+    'everlog is up',
+  );
+  return {
+    webhooks,
+    admin,
+    open,
+    seal: sealing?.seal ?? null,
+    failed: Promise.race([checked, lostFolder(open)]),
+    async stop() {
+      stopping.abort();
+      await webhooks?.close(HTTP_DRAIN_MS);
+      await workforce?.workers.drain(DRAIN_MS - HTTP_DRAIN_MS);
+      const closing = Promise.allSettled([
+        admin?.close(0),
+        socket?.close(),
+        workforce?.close(),
+        sealing?.close(),
+        open.queue.close(),
+        store?.close(),
+      ]);
+      await Promise.race([closing, sleep(CLOSE_TIMEOUT_MS)]);
+      log.info({}, 'everlog has stopped');
+    },
+  };
+}
+
+/** The sealer, where this process is to seal and has a key; a key that is wrong is told now. */
+async function sealingOf(
+  config: Config,
+  roles: Roles,
+  { queue }: OpenQueue,
+  store: ObjectStore,
+  log: Log,
+  metrics: Metrics,
+  signal: AbortSignal,
+): Promise<Sealing | null> {
+  if (!roles.queues.includes('seal')) return null;
+  const sealing = openSealing(config, queue, store, log, {
+    signal,
+    onSealed: (report) => {
+      if (report.outcome === 'sealed') metrics.sealed(report);
+    },
+  });
+  if (sealing === null)
+    log.warn(
+      { variable: 'EVERLOG_SIGNING_KEY' },
+      `this process writes no ledger, as it has no signing key: ${SIGNING_KEY_CURE}`,
+    );
+  await sealing?.tryKey();
+  return sealing;
+}
+
+/** Judges the queue's safety once it answers; settles only by rejecting. */
+async function checkQueue(open: OpenQueue, log: Log, signal: AbortSignal): Promise<never> {
+  let told = false;
+  while (!signal.aborted) {
+    try {
+      await open.check();
+      return await new Promise<never>(() => undefined);
+    } catch (error) {
+      if (error instanceof EverlogError && error.remedy.kind === 'give_up') throw error;
+      if (!told) log.warn({ error: messageOf(error) }, 'the queue server does not answer: waiting for it');
+      told = true;
+    }
+    await sleep(CHECK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return new Promise<never>(() => undefined);
+}
+
+/** A store that says no is a mistake to be mended now; one that does not answer may come back. */
+async function probeStore(store: ObjectStore, log: Log): Promise<void> {
+  try {
+    const { createOnly } = await store.abilities();
+    if (createOnly === 'checked') {
+      log.warn(
+        { archive: store.location },
+        'the store ignores If-None-Match: objects are looked up before they are written, which two writers can race',
+      );
+    }
+  } catch (error) {
+    if (error instanceof EverlogError && error.remedy.kind === 'give_up') throw error;
+    log.warn(
+      { archive: store.location, error: messageOf(error) },
+      'the archive does not answer: work waits for it',
+    );
+  }
+}
+
+function observe(metrics: Metrics, open: OpenQueue, workforce: Workforce | null): void {
+  metrics.onScrape(async () => {
+    const now = new Date();
+    const { notes, pending } = open.queue;
+    const [queues, census, reconciled, pendingCommits, lastDigest] = await Promise.all([
+      open.queue.counts().catch(() => null),
+      open.queue.census().catch(() => null),
+      readReconciled(notes, now).catch(() => null),
+      pending.count().catch(() => null),
+      readLastDigest(notes).catch(() => null),
+    ]);
+    return {
+      now,
+      ...(queues === null ? {} : { queues }),
+      ...(census === null ? {} : { census }),
+      ...(reconciled === null ? {} : { reconciled }),
+      ...(pendingCommits === null ? {} : { pendingCommits }),
+      ...(lastDigest === null ? {} : { lastDigest }),
+      ...(workforce === null
+        ? {}
+        : { spoolBytes: workforce.spool.used(), rateLimitRemaining: workforce.rateLimitRemaining() }),
+      queueDurability: open.queue.durability,
+    };
+  });
+}
+
+async function lostFolder(open: OpenQueue): Promise<never> {
+  await open.lost;
+  throw new EverlogError('queue_locked', { kind: 'give_up' }, 'the lock on the embedded queue was lost');
+}

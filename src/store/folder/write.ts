@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, link, mkdir, open, opendir, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { giveUp } from '../../errors.ts';
+import { errnoOf, isMissing } from './errors.ts';
+import { checkedChunks } from '../object-body.ts';
+import type { PutBody } from '../object-store.ts';
+
+/** Where objects are written before they get their name; on the same file system, as hard links demand. */
+const TEMPORARY_FOLDER = '.tmp';
+/** A temp file not written to for so long belongs to a process that was killed: a live one writes all the time. */
+const ABANDONED_AFTER_MS = 60 * 60 * 1000;
+/** Logs hold secrets: only Everlog's own user reads them unless somebody decides otherwise. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+/** Another process may remove an empty folder between its making and the link; more often than this it is no accident. */
+const LINK_TRIES = 3;
+/** Folders remembered as being on disk; forgotten all at once past this, which costs only repeated fsyncs. */
+const DURABLE_FOLDERS_MAX = 10_000;
+
+/** Answers of `link` on file systems without hard links. */
+const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL']);
+
+/** `link(2)`: gives a file a second name, or fails with EEXIST. */
+export type HardLink = (from: string, to: string) => Promise<void>;
+
+/** Writes objects into one folder: whole, durable and never over another. */
+export class FolderWriter {
+  readonly #folder: string;
+  readonly #hardLink: HardLink;
+  readonly #durableFolders = new Set<string>();
+  #suitable: Promise<void> | null = null;
+
+  constructor(folder: string, hardLink: HardLink = link) {
+    this.#folder = folder;
+    this.#hardLink = hardLink;
+  }
+
+  /** Makes the folder and finds out once whether its file system has hard links; a failure is looked at again. */
+  async ready(): Promise<void> {
+    this.#suitable ??= this.#probe();
+    try {
+      await this.#suitable;
+    } catch (error) {
+      this.#suitable = null;
+      throw error;
+    }
+  }
+
+  /** Stores `body` under `key` unless there is a file. Throws errnos as they come, and `object_corrupt`. */
+  async write(key: string, body: PutBody): Promise<'created' | 'exists'> {
+    await this.ready();
+    const path = join(this.#folder, key);
+    if (await isStored(path)) {
+      await this.#makeDurable(dirname(path));
+      return 'exists';
+    }
+    const temporary = this.#temporaryPath();
+    try {
+      await writeWhole(temporary, key, body);
+      return await this.#name(temporary, path);
+    } finally {
+      await removeIfThere(temporary);
+    }
+  }
+
+  /**
+   * Removes the object of `key`, for good once this answers; what is no regular file is not an object, and stays. Folders
+   * stay too: another process may be about to write there.
+   */
+  async remove(key: string): Promise<'removed' | 'missing'> {
+    const path = join(this.#folder, key);
+    try {
+      if (!(await lstat(path)).isFile()) return 'missing';
+      await unlink(path);
+    } catch (error) {
+      if (isMissing(error)) return 'missing';
+      throw error;
+    }
+    await syncFolder(dirname(path));
+    return 'removed';
+  }
+
+  /** Removes what killed writers left. `nowMs` is compared with the files' times of modification. */
+  async removeAbandoned(nowMs: number): Promise<void> {
+    const folder = join(this.#folder, TEMPORARY_FOLDER);
+    try {
+      for await (const entry of await opendir(folder)) {
+        const path = join(folder, entry.name);
+        const { mtimeMs } = await lstat(path);
+        if (entry.isFile() && nowMs - mtimeMs > ABANDONED_AFTER_MS) await removeIfThere(path);
+      }
+    } catch (error) {
+      if (!isMissing(error) && !['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) throw error;
+    }
+  }
+
+  /** The other process that won may not have come to its own fsync yet, so losing makes the name durable as well. */
+  async #name(temporary: string, path: string): Promise<'created' | 'exists'> {
+    const folder = dirname(path);
+    for (let attempt = 1; ; attempt += 1) {
+      await makeFolders(folder);
+      let outcome: 'created' | 'exists' = 'created';
+      try {
+        await this.#hardLink(temporary, path);
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT' && attempt < LINK_TRIES) {
+          this.#durableFolders.clear();
+          continue;
+        }
+        if (errnoOf(error) !== 'EEXIST' || !(await isStored(path))) throw error;
+        outcome = 'exists';
+      }
+      await this.#makeDurable(folder);
+      return outcome;
+    }
+  }
+
+  /** Writes the names in `folder` to disk, and the folder's own name and its parents' the first time. */
+  async #makeDurable(folder: string): Promise<void> {
+    await syncFolder(folder);
+    let child = folder;
+    while (child !== this.#folder && !this.#durableFolders.has(child)) {
+      const parent = dirname(child);
+      await syncFolder(parent);
+      if (this.#durableFolders.size >= DURABLE_FOLDERS_MAX) this.#durableFolders.clear();
+      this.#durableFolders.add(child);
+      child = parent;
+    }
+  }
+
+  async #probe(): Promise<void> {
+    await makeDurableFolder(this.#folder);
+    await makeFolders(join(this.#folder, TEMPORARY_FOLDER));
+    const first = this.#temporaryPath();
+    const second = this.#temporaryPath();
+    try {
+      const handle = await open(first, 'wx', FILE_MODE);
+      await handle.close();
+      await this.#hardLink(first, second);
+    } catch (error) {
+      if (!NO_HARD_LINKS.has(errnoOf(error) ?? '')) throw error;
+      throw giveUp(
+        'store_unsuitable',
+        `the file system of ${this.#folder} has no hard links, without which objects could be overwritten or half written; set EVERLOG_ARCHIVE_URL to a folder on another file system (ext4, XFS, Btrfs, ZFS, NFS) or to a bucket`,
+        error,
+      );
+    } finally {
+      await removeIfThere(first);
+      await removeIfThere(second);
+    }
+  }
+
+  #temporaryPath(): string {
+    return join(this.#folder, TEMPORARY_FOLDER, randomUUID());
+  }
+}
+
+/** Whether an object has this path. A folder there is no object, and no object can be made of it. */
+async function isStored(path: string): Promise<boolean> {
+  try {
+    if ((await lstat(path)).isFile()) return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+  throw giveUp('store_refused', `${path} is in the way: an object is to be stored there, and it is no file`);
+}
+
+async function writeWhole(path: string, key: string, body: PutBody): Promise<void> {
+  const handle = await open(path, 'wx', FILE_MODE);
+  try {
+    for await (const chunk of checkedChunks(key, body)) await writeAll(handle, chunk);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.byteLength;) {
+    const { bytesWritten } = await handle.write(chunk, at);
+    if (bytesWritten === 0) throw new Error('the file system accepted no bytes');
+    at += bytesWritten;
+  }
+}
+
+/**
+ * Makes a folder and what is missing above it; answers the topmost one made. Not `mkdir` with `recursive`: on a file system
+ * mounted read-only that says ENOENT.
+ */
+async function makeFolders(folder: string): Promise<string | null> {
+  try {
+    await mkdir(folder, { mode: FOLDER_MODE });
+    return folder;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return null;
+    if (errnoOf(error) !== 'ENOENT' || folder === dirname(folder)) throw error;
+  }
+  const above = await makeFolders(dirname(folder));
+  const made = await makeFolders(folder);
+  return above ?? made;
+}
+
+async function makeDurableFolder(folder: string): Promise<void> {
+  const firstMade = await makeFolders(folder);
+  if (firstMade === null) return;
+  const above = dirname(firstMade);
+  for (let made = folder; made !== above; made = dirname(made)) await syncFolder(dirname(made));
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
