@@ -10,6 +10,7 @@ import { sweepRun } from '../../workers/handlers/sweep-run.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../redelivery/redelivery.ts';
 import { runWorkers, type Handlers, type RunningWorkers } from '../../workers/run-workers.ts';
 import { openKnownNames } from '../archive/known-names.ts';
+import { OBJECT_BYTES_MAX } from '../store/object-store.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { openSpool, type Spool } from '../spool/spool-space.ts';
 import { removeAbandonedSpoolFiles } from '../spool/spool.ts';
@@ -131,6 +132,7 @@ function handlersOf(
     spoolLimits: {
       folder: config.spoolFolder,
       logBytesMax: config.jobLogBytesMax,
+      storedBytesMax: OBJECT_BYTES_MAX,
       temporaryName: () => randomUUID(),
     },
     missRules: { waitsMs: config.missingLogRetriesMs, retentionMs: config.logRetentionMs },

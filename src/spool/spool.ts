@@ -44,6 +44,8 @@ export interface SpoolLimits {
   readonly folder: string;
   /** Larger logs are not kept (EVERLOG_JOB_LOG_MAX_BYTES). */
   readonly logBytesMax: number;
+  /** Logs whose gzip is larger are not kept: a store takes so much in one PUT. */
+  readonly storedBytesMax: number;
   /** What no other spool file of any process has in its name. */
   readonly temporaryName: () => string;
 }
@@ -52,7 +54,9 @@ export interface SpoolLimits {
 export type SpoolResult =
   | { readonly kind: 'spooled'; readonly log: SpooledLog }
   /** The log is larger than EVERLOG_JOB_LOG_MAX_BYTES. */
-  | { readonly kind: 'log_too_large' };
+  | { readonly kind: 'log_too_large' }
+  /** The log's gzip is larger than one PUT may carry. */
+  | { readonly kind: 'gzip_too_large' };
 
 /**
  * Reads a log to its end into the spool.
@@ -88,9 +92,13 @@ export async function spoolLog(
     return { kind: 'spooled', log: { body, ...tally.result(), release } };
   } catch (error) {
     await sink?.discard();
+    if (error instanceof GzipTooLarge) return { kind: 'gzip_too_large' };
     throw error;
   }
 }
+
+/** Ends the compression of a log that no store would take whole. */
+class GzipTooLarge extends Error {}
 
 /** Length, hash and lines of a log, chunk by chunk. */
 class LogTally {
@@ -196,6 +204,7 @@ class GzipSink {
     for await (const chunk of this.gzip) {
       if (!Buffer.isBuffer(chunk)) throw new Error('zlib gave text for bytes');
       this.bytes += chunk.byteLength;
+      if (this.bytes > this.limits.storedBytesMax) throw new GzipTooLarge('larger than one PUT may carry');
       this.space.grow(this.bytes);
       this.hash.update(chunk);
       this.memory.push(chunk);

@@ -120,6 +120,9 @@ export interface StoreAbilities {
   readonly versions: boolean;
 }
 
+/** What one object may have: S3 takes no more in one PUT, and an object that needs more is not stored. */
+export const OBJECT_BYTES_MAX = 5 * 1024 ** 3;
+
 /** Largest object that is read into memory whole: records are a few KB, a job with hundreds of steps stays under 1 MiB. */
 const WHOLE_OBJECT_BYTES_MAX = 16 * 1024 * 1024;
 

@@ -1,19 +1,14 @@
 import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetBucketVersioningCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
-  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   ListObjectVersionsCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
   PutObjectTaggingCommand,
-  UploadPartCommand,
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
@@ -23,10 +18,6 @@ import { describe, expect, test } from 'vitest';
 import { failure, startWithBucket } from '../support/servers/s3-fake-fixture.ts';
 
 const MIB = 1024 * 1024;
-
-function sha256(bytes: string | Buffer): string {
-  return createHash('sha256').update(bytes).digest('base64');
-}
 
 async function text(client: S3Client, object: { Bucket: string; Key: string }): Promise<string | undefined> {
   return (await client.send(new GetObjectCommand(object))).Body?.transformToString();
@@ -297,63 +288,6 @@ describe('versions and buckets', () => {
     await client.send(new HeadBucketCommand({ Bucket }));
     const none = client.send(new HeadBucketCommand({ Bucket: 'none' }));
     await expect(none).rejects.toMatchObject({ $metadata: { httpStatusCode: 404 } });
-  });
-});
-
-describe('multipart uploads', () => {
-  test('joins parts, listing the upload until it is complete', async () => {
-    const { fake, client, Bucket } = await startWithBucket({ versioning: true });
-    const object = { Bucket, Key: 'big' };
-    const Metadata = { a: 'b' };
-    const created = await client.send(
-      new CreateMultipartUploadCommand({ ...object, Metadata, ChecksumAlgorithm: 'SHA256' }),
-    );
-    const { UploadId } = created;
-    const bodies = [randomBytes(6 * MIB), randomBytes(100)];
-    const Parts = [];
-    for (const [index, Body] of bodies.entries()) {
-      const part = { ...object, UploadId, PartNumber: index + 1, Body, ChecksumAlgorithm: 'SHA256' } as const;
-      const { ETag, ChecksumSHA256 } = await client.send(new UploadPartCommand(part));
-      expect(ChecksumSHA256).toBe(sha256(Body));
-      Parts.push({ PartNumber: index + 1, ETag, ChecksumSHA256 });
-    }
-    const open = await client.send(new ListMultipartUploadsCommand({ Bucket }));
-    expect(open.Uploads).toMatchObject([{ Key: 'big', UploadId }]);
-    const complete = { ...object, UploadId, MultipartUpload: { Parts }, IfNoneMatch: '*' };
-    const done = await client.send(new CompleteMultipartUploadCommand(complete));
-    expect(done.ETag).toMatch(/^"[0-9a-f]{32}-2"$/);
-    const digests = bodies.map((body) => createHash('sha256').update(body).digest());
-    expect(done.ChecksumSHA256).toBe(`${sha256(Buffer.concat(digests))}-2`);
-    expect((await fake.read(Bucket, 'big')).equals(Buffer.concat(bodies))).toBe(true);
-    const Range = `bytes=${6 * MIB - 5}-${6 * MIB + 4}`;
-    const part = await client.send(new GetObjectCommand({ ...object, Range }));
-    expect(await part.Body?.transformToByteArray()).toHaveLength(10);
-    expect(part.Metadata).toEqual(Metadata);
-    expect((await client.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).toEqual([]);
-  });
-
-  test('refuses to complete over an object, with missing or small parts, or after an abort', async () => {
-    const { client, Bucket } = await startWithBucket();
-    const object = { Bucket, Key: 'k' };
-    const { UploadId } = await client.send(new CreateMultipartUploadCommand(object));
-    const upload = { ...object, UploadId };
-    const send = async (PartNumber: number) => {
-      const { ETag } = await client.send(new UploadPartCommand({ ...upload, PartNumber, Body: 'small' }));
-      return { PartNumber, ETag };
-    };
-    const Parts = [await send(1), await send(2)];
-    const complete = async (parts: typeof Parts, IfNoneMatch?: string) =>
-      client.send(
-        new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts }, IfNoneMatch }),
-      );
-    await expect(complete(Parts)).rejects.toMatchObject(failure('EntityTooSmall', 400));
-    await expect(complete(Parts.toReversed())).rejects.toMatchObject(failure('InvalidPartOrder', 400));
-    const strange = [{ PartNumber: 3, ETag: '"x"' }];
-    await expect(complete(strange)).rejects.toMatchObject(failure('InvalidPart', 400));
-    await client.send(new PutObjectCommand({ ...object, Body: 'here first' }));
-    await expect(complete(Parts.slice(0, 1), '*')).rejects.toMatchObject(failure('PreconditionFailed', 412));
-    await client.send(new AbortMultipartUploadCommand(upload));
-    await expect(complete(Parts)).rejects.toMatchObject(failure('NoSuchUpload', 404));
   });
 });
 

@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import {
@@ -18,11 +18,8 @@ import {
   secondsSince,
   tellFigures,
 } from '../support/harness/crash-site.ts';
-import { openEffectGate } from '../support/harness/effect-gate.ts';
-import { each, queueAtRest, s3Settings, until } from '../support/harness/everlog-under-test.ts';
-import { largeObject } from '../support/oracles/large-object.ts';
-import { spawnManaged } from '../support/processes/processes.ts';
-import { startS3Fake, type S3FakeOptions } from '../support/servers/s3-fake/s3-fake.ts';
+import { each, queueAtRest, until } from '../support/harness/everlog-under-test.ts';
+import type { S3FakeOptions } from '../support/servers/s3-fake/s3-fake.ts';
 import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 
 /** What a killed process leaves behind: it is cleaned up, or it is evidence and is taken up. */
@@ -38,10 +35,6 @@ function filesIn(folder: string): string[] {
     return [];
   }
 }
-
-const WRITER = resolve(import.meta.dirname, '../support/processes/multipart-writer-process.ts');
-/** Looking, beginning, three parts, looking again, ending, and the look for what others left. */
-const UPLOAD_EFFECTS_MAX = 9;
 
 /** What GitHub has to say of a job whose log stands in the archive without a record. */
 const FATES = ['still served', 'gone', 'expired', 'served in other bytes', 'run deleted'] as const;
@@ -86,55 +79,6 @@ describe('what a killed process leaves', SIDE_BY_SIDE, () => {
       tellFigures('leftover files', {
         'temp file removed': 1,
         'spool file removed': 1,
-        s: secondsSince(startedMs),
-      });
-    }),
-  );
-
-  test(
-    'an upload in parts that is cut off after any of its steps is done again, and leaves no parts',
-    onStage(async (stage) => {
-      const startedMs = performance.now();
-      const gate = openEffectGate();
-      const fake = await startS3Fake({ around: gate.around });
-      stage.defer(() => fake.stop());
-      const bucket = 'parts';
-      await fake.createBucket(bucket, { versioning: true });
-      const rows = Array.from({ length: UPLOAD_EFFECTS_MAX }, (_, index) => {
-        const name = `parts-${index + 1}`;
-        const key = `v1/logs/host=h/owner=o/repo=${name}/dt=2026-11-20/1-1-1.log.gz`;
-        gate.arm({ name, repositoryId: 0, installationId: 0 }, index + 1);
-        return { name, key };
-      });
-      const keys = rows.map(({ key }) => key);
-      const env = s3Settings(fake, bucket, '');
-      const write = (): ReturnType<typeof spawnManaged> =>
-        spawnManaged(process.execPath, ['--import', 'tsx', WRITER, bucket, ...keys], { env });
-      const first = write();
-      stage.defer(() => first.kill('SIGKILL'));
-      const isStored = (key: string): boolean => first.stdout().includes(JSON.stringify(key));
-      await until(
-        'every upload was cut off or has ended',
-        () => rows.every(({ name, key }) => gate.isStopped(name) || isStored(key)),
-        DONE_TIMEOUT_MS,
-        () => first.stderr(),
-      );
-      await first.kill('SIGKILL');
-      const cutOff = rows.filter(({ name }) => gate.isStopped(name)).length;
-      const left = fake.uploads(bucket).length;
-      // One row at least got through, or a step was not cut off.
-      expect(cutOff).toBeLessThan(rows.length);
-      expect(left).toBeGreaterThan(0);
-      gate.open();
-      const second = write();
-      expect({ ...(await second.exited), stderr: second.stderr() }).toMatchObject({ code: 0 });
-      expect(fake.uploads(bucket)).toEqual([]);
-      const stored = fake.objects(bucket).filter(({ key }) => key.startsWith('v1/'));
-      expect(stored.map(({ key }) => key).toSorted()).toEqual(keys.toSorted());
-      for (const key of keys) expect((await fake.read(bucket, key)).equals(largeObject(key))).toBe(true);
-      tellFigures('leftover parts', {
-        'kill points': cutOff,
-        'half uploads thrown away': left,
         s: secondsSince(startedMs),
       });
     }),

@@ -134,12 +134,17 @@ async function fetchLog(run: ArchiveRun): Promise<void> {
   }
 }
 
+const TOO_LARGE = {
+  spool_too_small: 'the log is larger than EVERLOG_SPOOL_MAX_BYTES allows',
+  log_too_large: 'the log is larger than EVERLOG_JOB_LOG_MAX_BYTES allows',
+  gzip_too_large: 'the compressed log is larger than 5 GiB, which is what a store takes in one PUT',
+} as const;
+
 async function storeLog(run: ArchiveRun, answer: LogAnswer, space: SpoolSpace): Promise<void> {
   const { deps } = run;
   const result = await spoolOrWait(run, answer, space);
-  if (result === 'spool_too_small' || result.kind === 'log_too_large') {
-    const variable = result === 'spool_too_small' ? 'EVERLOG_SPOOL_MAX_BYTES' : 'EVERLOG_JOB_LOG_MAX_BYTES';
-    const reason = `the log is larger than ${variable} allows`;
+  if (result === 'spool_too_small' || result.kind !== 'spooled') {
+    const reason = TOO_LARGE[result === 'spool_too_small' ? result : result.kind];
     const { apiStatus, httpStatus } = answer;
     await recordAbsence(run, { outcome: 'too_large', reason, apiStatus, logStatus: httpStatus, answer });
     return;

@@ -14,7 +14,10 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['expired', 'GitHub had deleted it before it could be archived'],
   ['forbidden', 'GitHub did not allow reading it; Everlog looks again until its retention has passed'],
   ['erased', 'it was removed on request; a custody object says by whom and why'],
-  ['too_large', 'it is larger than this archive takes (EVERLOG_JOB_LOG_MAX_BYTES, EVERLOG_SPOOL_MAX_BYTES)'],
+  [
+    'too_large',
+    'it is larger than this archive takes (5 GiB compressed, EVERLOG_JOB_LOG_MAX_BYTES, EVERLOG_SPOOL_MAX_BYTES)',
+  ],
 ]);
 
 /** Why a job has no log, in words and with when it was looked for. */

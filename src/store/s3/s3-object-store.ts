@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { giveUp, retryable } from '../../errors.ts';
 import { relayBody } from '../object-body.ts';
 import { checkObjectKey } from '../object-key.ts';
+import { OBJECT_BYTES_MAX } from '../object-store.ts';
 import type {
   ObjectHead,
   ObjectStore,
@@ -21,7 +22,6 @@ import { openDirectRequests } from './direct.ts';
 import { saysMissing, statusOf } from './errors.ts';
 import { listObjects, listObjectVersions } from './listing.ts';
 import { lockOf, removeVersion, setLegalHold } from './locks.ts';
-import { putInParts } from './multipart.ts';
 import { putOnce, versionIdOf } from './upload.ts';
 
 /** A store that does not even accept a connection for so long is not there. */
@@ -30,8 +30,6 @@ const CONNECT_TIMEOUT_MS = 5000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Readiness is asked for often and must answer soon. */
 const PING_DEADLINE_MS = 5000;
-/** S3's limit for one PUT. */
-const SINGLE_PUT_BYTES_MAX = 5 * 1024 ** 3;
 /** Above any concurrency set: a request that waits for a connection would count as one that cannot connect. */
 const CONNECTIONS_MAX = 512;
 
@@ -61,8 +59,6 @@ export interface S3StoreOptions {
   readonly agents?: { readonly http?: HttpAgent; readonly https?: HttpsAgent };
   /** 30 s. Larger bodies get more in all, but may not stand still for longer. */
   readonly requestTimeoutMs?: number;
-  /** 5 GiB; objects above it are sent in parts. */
-  readonly singlePutBytesMax?: number;
   readonly now?: () => Date;
   /** 0 up to 1; spreads the waits between tries. */
   readonly random?: () => number;
@@ -77,7 +73,6 @@ export interface S3StoreOptions {
  */
 export function openS3Store(options: S3StoreOptions): ObjectStore {
   const context = contextOf(options);
-  const singlePutBytesMax = options.singlePutBytesMax ?? SINGLE_PUT_BYTES_MAX;
   let known: Promise<StoreAbilities> | null = null;
   const abilities = async (): Promise<StoreAbilities> => {
     known ??= probeAbilities(context);
@@ -96,8 +91,10 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
     putIfAbsent: async (key, body, putOptions) => {
       checkObjectKey(key);
       const { createOnly } = await abilities();
+      if (body.bytes > OBJECT_BYTES_MAX) {
+        throw giveUp('store_refused', `${key} has ${body.bytes} bytes, more than one PUT may carry`);
+      }
       const isThere = async (): Promise<boolean> => (await headOnce(context, key)) !== null;
-      if (body.bytes > singlePutBytesMax) return putInParts(context, key, body, putOptions, isThere);
       const looksFirst = createOnly === 'checked' ? isThere : async (): Promise<boolean> => false;
       return putWhole(context, key, body, putOptions, looksFirst);
     },

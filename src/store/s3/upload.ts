@@ -21,7 +21,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const LOCKED_ROOTS = ['v1/', 'ledger/'];
 
 /** How long sending `bytes` may take in all. */
-export function uploadDeadlineMs(context: S3Context, bytes: number): number {
+function uploadDeadlineMs(context: S3Context, bytes: number): number {
   return context.requestTimeoutMs + Math.ceil((bytes / UPLOAD_BYTES_PER_SECOND_MIN) * 1000);
 }
 
@@ -84,8 +84,8 @@ export function versionIdOf(versionId: string | undefined): string | null {
   return versionId === undefined || versionId === '' || versionId === 'null' ? null : versionId;
 }
 
-/** Fields that a PUT and the start of a multipart upload share. */
-export function objectFields(
+/** What a PUT says of an object beside its bytes. */
+function objectFields(
   context: S3Context,
   key: string,
   options: PutOptions,
@@ -140,7 +140,7 @@ function fieldHeaders({ Metadata, ...fields }: ObjectFields): Record<string, str
 }
 
 /** As a header, because stores have classes that the SDK's types do not know. */
-export function classHeader(context: S3Context, body: PutBody, options: PutOptions): Record<string, string> {
+function classHeader(context: S3Context, body: PutBody, options: PutOptions): Record<string, string> {
   const { logStorageClass } = context.settings;
   if (logStorageClass === null || options.kind !== 'log' || body.bytes < STORAGE_CLASS_BYTES_MIN) return {};
   return { 'x-amz-storage-class': logStorageClass };
@@ -156,7 +156,7 @@ interface CommandWithStack {
 }
 
 /** Adds headers to a command before it is signed. */
-export function setHeaders(command: CommandWithStack, headers: Readonly<Record<string, string>>): void {
+function setHeaders(command: CommandWithStack, headers: Readonly<Record<string, string>>): void {
   command.middlewareStack.add(
     (next) => (args) => {
       if ('request' in args && hasHeaders(args.request)) Object.assign(args.request.headers, headers);

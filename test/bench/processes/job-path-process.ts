@@ -82,7 +82,7 @@ const deps: ArchiveJobDeps = {
   names: openKnownNames(deaf, now),
   hosts: new Map([['127.0.0.1', host]]),
   spool: openSpool(2 ** 40),
-  spoolLimits: { folder: '/tmp', logBytesMax: 2 ** 30, temporaryName: () => 'none' },
+  spoolLimits: { folder: '/tmp', logBytesMax: 2 ** 30, storedBytesMax: 2 ** 30, temporaryName: () => 'none' },
   missRules: { waitsMs: [], retentionMs: 90 * 24 * 60 * 60_000 },
   jobDetails: 'auto',
   version: 'bench',

@@ -21,7 +21,12 @@ const spool = openSpool(SPOOL_BYTES);
 async function spoolPart(start: number, bytes: number): Promise<void> {
   const space = await spool.take(RESERVED_BYTES);
   const source: AsyncIterable<Buffer> = createReadStream(file, { start, end: start + bytes - 1 });
-  const limits = { folder: tmpdir(), logBytesMax: bytes, temporaryName: () => randomUUID() };
+  const limits = {
+    folder: tmpdir(),
+    logBytesMax: bytes,
+    storedBytesMax: bytes,
+    temporaryName: () => randomUUID(),
+  };
   const result = await spoolLog(source, space, limits);
   if (result.kind !== 'spooled' || result.log.bytes !== bytes) throw new Error('a log was not spooled');
   await result.log.release();

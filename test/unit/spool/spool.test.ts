@@ -6,7 +6,12 @@ import { SpoolFull, type SpoolSpace } from '../../../src/spool/spool-space.ts';
 import { spoolLog } from '../../../src/spool/spool.ts';
 
 const CHUNK_BYTES = 256 * 1024;
-const limits = { folder: tmpdir(), logBytesMax: 2 ** 30, temporaryName: () => 'none' };
+const limits = {
+  folder: tmpdir(),
+  logBytesMax: 2 ** 30,
+  storedBytesMax: 2 ** 30,
+  temporaryName: () => 'none',
+};
 
 /** Space that is refused at once, and says when. */
 function fullSpace(): { space: SpoolSpace; refused: Promise<void> } {
@@ -23,6 +28,17 @@ function fullSpace(): { space: SpoolSpace; refused: Promise<void> } {
   };
   return { space, refused };
 }
+
+test('a log whose gzip no store would take in one PUT ends as such, and no more of it is read', async () => {
+  const endless: SpoolSpace = { grow: () => undefined, release: () => undefined };
+  let chunks = 0;
+  async function* noise(): AsyncGenerator<Buffer> {
+    for (; chunks < 1_000; chunks += 1) yield randomBytes(CHUNK_BYTES);
+  }
+  const result = await spoolLog(noise(), endless, { ...limits, storedBytesMax: 4 * CHUNK_BYTES });
+  expect(result).toEqual({ kind: 'gzip_too_large' });
+  expect(chunks).toBeLessThan(20);
+});
 
 test('a spool found full while GitHub is silent fails that log, and no more of it is read', async () => {
   const { space, refused } = fullSpace();

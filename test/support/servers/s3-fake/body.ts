@@ -8,7 +8,7 @@ const DOCUMENT_MAX_BYTES = 2 * 1024 * 1024;
 /** A chunk's size line and a trailer line are short; anything longer is not aws-chunked. */
 const LINE_MAX_BYTES = 1024;
 
-export const CHECKSUM_ALGORITHMS = ['crc32', 'sha256'] as const;
+const CHECKSUM_ALGORITHMS = ['crc32', 'sha256'] as const;
 type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
 /** Base64, by algorithm. */
 export type Checksums = Partial<Record<ChecksumAlgorithm, string>>;

@@ -15,7 +15,7 @@ export interface StoredContent {
   bytes: StoredBytes;
   /** Without quotes. */
   etag: string;
-  /** Of the whole content; undefined for a multipart object, which no one hashed as a whole. */
+  /** Of the whole content; undefined for an object that was sent in parts, which no one hashed as a whole. */
   sha256Hex: string | undefined;
   checksums: Checksums;
   /** Content-Type and the like, `x-amz-meta-*`, storage class, encryption: given back as they came. */
@@ -33,16 +33,6 @@ export interface ObjectVersion {
   legalHold: boolean;
 }
 
-export interface Upload {
-  id: string;
-  key: string;
-  startedMs: number;
-  headers: Readonly<Record<string, string>>;
-  lock: Pick<ObjectVersion, 'retention' | 'legalHold'>;
-  checksumAlgorithm: string | undefined;
-  parts: Map<number, { bytes: StoredBytes; md5Hex: string; checksums: Checksums }>;
-}
-
 export interface DefaultRetention {
   mode: LockMode;
   count: number;
@@ -56,7 +46,6 @@ export class Bucket {
   versioning: 'Off' | 'Enabled' | 'Suspended' = 'Off';
   objectLock = false;
   defaultRetention: DefaultRetention | undefined;
-  readonly uploads = new Map<string, Upload>();
   /** Newest last. */
   readonly #versions = new Map<string, ObjectVersion[]>();
   /** In the order S3 lists them; kept by insertion, so that a listing between two writes costs no sort. */

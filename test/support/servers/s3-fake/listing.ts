@@ -93,47 +93,6 @@ export function listVersions(bucket: Bucket, request: S3Request): S3Response {
   return versionsAnswer(bucket, shape, request, entries, undefined);
 }
 
-export function listUploads(bucket: Bucket, request: S3Request): S3Response {
-  const shape = requestedShape(request, 'max-uploads');
-  if (shape.delimiter !== '') throw new S3Error('NotImplemented', 'A delimiter in a listing of uploads');
-  const keyMarker = request.query.get('key-marker') ?? '';
-  const idMarker = request.query.get('upload-id-marker') ?? '';
-  const uploads = [...bucket.uploads.values()]
-    .filter((upload) => upload.key.startsWith(shape.prefix))
-    .sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.id, b.id))
-    .filter((upload) => {
-      const order = compareKeys(upload.key, keyMarker);
-      return (
-        keyMarker === '' ||
-        order > 0 ||
-        (order === 0 && idMarker !== '' && compareKeys(upload.id, idMarker) > 0)
-      );
-    });
-  const page = uploads.slice(0, shape.maxKeys);
-  const last = page.at(-1);
-  const truncated = page.length < uploads.length && last !== undefined;
-  return xmlResponse(
-    document(
-      'ListMultipartUploadsResult',
-      textElement('Bucket', bucket.name),
-      textElement('Prefix', shape.name(shape.prefix)),
-      textElement('MaxUploads', shape.maxKeys),
-      textElement('EncodingType', shape.encodingType),
-      textElement('IsTruncated', truncated),
-      textElement('NextKeyMarker', truncated ? shape.name(last.key) : undefined),
-      textElement('NextUploadIdMarker', truncated ? last.id : undefined),
-      ...page.map((upload) =>
-        element(
-          'Upload',
-          textElement('Key', shape.name(upload.key)),
-          textElement('UploadId', upload.id),
-          textElement('Initiated', new Date(upload.startedMs).toISOString()),
-        ),
-      ),
-    ),
-  );
-}
-
 /** Keys and common prefixes in order, from `position` on. Jumps over what a common prefix swallows. */
 function* walk(
   bucket: Bucket,

@@ -62,7 +62,7 @@ export async function putObject(state: ServerState, bucket: Bucket, request: S3R
 }
 
 /** A write that may be conditional: checked when it begins and again at the moment it would take effect. */
-export function claimWrite(
+function claimWrite(
   state: ServerState,
   bucket: Bucket,
   request: S3Request,
@@ -196,7 +196,7 @@ export function getLegalHold(bucket: Bucket, request: S3Request): S3Response {
 }
 
 /** The lock a new object gets: what its writer asks for, else the bucket's default. */
-export function requestedLock(
+function requestedLock(
   state: ServerState,
   bucket: Bucket,
   request: S3Request,
@@ -223,7 +223,7 @@ export function requestedLock(
 }
 
 /** The headers S3 gives back with an object later. */
-export function rememberedHeaders(request: S3Request): Record<string, string> {
+function rememberedHeaders(request: S3Request): Record<string, string> {
   const kept: Record<string, string> = { 'content-type': 'binary/octet-stream' };
   let metadataBytes = 0;
   for (const [name, value] of Object.entries(request.headers)) {
@@ -248,7 +248,7 @@ export function rememberedHeaders(request: S3Request): Record<string, string> {
 }
 
 /** What a successful write answers about the version it made. */
-export function writtenHeaders(bucket: Bucket, version: ObjectVersion): Record<string, string> {
+function writtenHeaders(bucket: Bucket, version: ObjectVersion): Record<string, string> {
   const { headers = {}, etag } = version.content ?? {};
   const encryption = Object.entries(headers).filter(([name]) => name.startsWith('x-amz-server-side-'));
   return {
@@ -259,7 +259,7 @@ export function writtenHeaders(bucket: Bucket, version: ObjectVersion): Record<s
 }
 
 /** An ETag that is no hash of the content. */
-export function newEtag(): string {
+function newEtag(): string {
   return Buffer.from(newId()).toString('hex').slice(0, 32);
 }
 

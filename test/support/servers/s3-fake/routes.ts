@@ -7,8 +7,7 @@ import {
   putObjectLock,
   putVersioning,
 } from './bucket-settings.ts';
-import { listObjects, listUploads, listVersions } from './listing.ts';
-import { abortUpload, completeUpload, createUpload, uploadPart } from './multipart.ts';
+import { listObjects, listVersions } from './listing.ts';
 import {
   deleteObject,
   getLegalHold,
@@ -23,16 +22,7 @@ import { S3Error, type S3Request, type S3Response } from './protocol.ts';
 
 const KEY_MAX_BYTES = 1024;
 /** Query parameters that name what a request is about rather than how it is answered. */
-const SUBRESOURCES = [
-  'delete',
-  'legal-hold',
-  'object-lock',
-  'retention',
-  'uploadId',
-  'uploads',
-  'versioning',
-  'versions',
-] as const;
+const SUBRESOURCES = ['delete', 'legal-hold', 'object-lock', 'retention', 'versioning', 'versions'] as const;
 const PARAMETERS = new Set([
   'continuation-token',
   'delimiter',
@@ -40,11 +30,8 @@ const PARAMETERS = new Set([
   'key-marker',
   'list-type',
   'max-keys',
-  'max-uploads',
-  'partNumber',
   'prefix',
   'start-after',
-  'upload-id-marker',
   'version-id-marker',
   'versionId',
   'x-id',
@@ -88,7 +75,6 @@ const OPERATIONS: Readonly<Record<string, BucketOperation>> = {
   'GET bucket object-lock': (_, bucket) => getObjectLock(bucket),
   'PUT bucket object-lock': putObjectLock,
   'GET bucket versions': (_, bucket, request) => listVersions(bucket, request),
-  'GET bucket uploads': (_, bucket, request) => listUploads(bucket, request),
   'POST bucket delete': deleteObjects,
   'HEAD bucket': () => ({ status: 200 }),
   'GET bucket': (_, bucket, request) => {
@@ -103,10 +89,6 @@ const OPERATIONS: Readonly<Record<string, BucketOperation>> = {
   'PUT object retention': putRetention,
   'GET object legal-hold': (_, bucket, request) => getLegalHold(bucket, request),
   'PUT object legal-hold': putLegalHold,
-  'POST object uploads': createUpload,
-  'PUT object uploadId': uploadPart,
-  'POST object uploadId': completeUpload,
-  'DELETE object uploadId': (_, bucket, request) => abortUpload(bucket, request),
 };
 
 /** Carries out one signed request. What this server does not model is refused with 501, never ignored. */

@@ -36,7 +36,7 @@ export interface InspectedVersion {
   modifiedMs: number;
   size: number;
   etag: string | undefined;
-  /** Hexadecimal; undefined for delete markers and multipart objects. */
+  /** Hexadecimal; undefined for delete markers. */
   sha256: string | undefined;
   /** Base64, those the writer sent. */
   checksums: Checksums;
@@ -56,8 +56,6 @@ export interface S3Fake extends S3Server {
   outage(on: boolean): void;
   /** Requests that came in so far, by method, failed ones too. */
   readonly requests: Readonly<Record<string, number>>;
-  /** Keys of multipart uploads that were begun and not ended. */
-  uploads(bucket: string): string[];
   /** Every version in a bucket, by key, newest first. */
   objects(bucket: string): InspectedVersion[];
   /** The bytes of the current object, or of the version named. */
@@ -66,7 +64,7 @@ export interface S3Fake extends S3Server {
 
 /**
  * Starts an S3 server over HTTP in this process: path style, conditional writes, checksums, versions, Object Lock,
- * multipart uploads and verified signatures, with faults on demand. It answers 501 to what it does not model.
+ * verified signatures, with faults on demand. It answers 501 to what it does not model.
  */
 export async function startS3Fake(options: S3FakeOptions = {}): Promise<S3Fake> {
   const fake = new FakeServer(options);
@@ -131,7 +129,6 @@ class FakeServer {
         if (on) this.#server.closeAllConnections();
       },
       requests: this.#requests,
-      uploads: (bucket) => [...this.#bucket(bucket).uploads.values()].map(({ key }) => key),
       objects: (bucket) => {
         const found = this.#bucket(bucket);
         return found.keys.flatMap((key) =>

@@ -109,23 +109,3 @@ function bytesOnDisk(path: string, size: number): StoredBytes {
     discard: async () => rm(path, { force: true }),
   };
 }
-
-/** Several bodies read as one: a completed multipart upload. */
-export function joinedBytes(parts: readonly StoredBytes[]): StoredBytes {
-  async function* pieces(start: number, end: number): AsyncGenerator<Buffer> {
-    let offset = 0;
-    for (const part of parts) {
-      const from = Math.max(start - offset, 0);
-      const to = Math.min(end - offset, part.size);
-      if (from < to) yield* part.read(from, to);
-      offset += part.size;
-    }
-  }
-  return {
-    size: parts.reduce((sum, part) => sum + part.size, 0),
-    read: (start, end) => Readable.from(pieces(start, end), { objectMode: false }),
-    discard: async () => {
-      for (const part of parts) await part.discard();
-    },
-  };
-}
