@@ -21,6 +21,8 @@ export interface ReadyLog {
   readonly sha256: string;
   readonly bytes: number;
   readonly lines: number;
+  /** Where the gzip can be entered. */
+  readonly points: NonNullable<RecordedLog['points']> | null;
 }
 
 export interface Commit {
@@ -99,7 +101,10 @@ export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLo
     if (put.outcome === 'created') return commitRecord(store, commit, recorded(key, put.versionId, log));
     const standing = await adoptableLog(store, key);
     if (standing === null) throw new Error(`the store has and has not ${key}`);
-    if (standing.sha256 === log.sha256) return commitRecord(store, commit, standing);
+    if (standing.sha256 === log.sha256) {
+      const isOurs = standing.stored_sha256 === log.body.sha256;
+      return commitRecord(store, commit, isOurs ? { ...standing, points: log.points } : standing);
+    }
     if (commit.prior === null && revision === 1) {
       // A log without a record, left by a crash, that GitHub no longer serves in these bytes: it is evidence too.
       const adopted = await commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
@@ -198,6 +203,7 @@ function recorded(key: string, versionId: string | null, log: ReadyLog): Recorde
     stored_sha256: log.body.sha256,
     stored_bytes: log.body.bytes,
     encoding: 'gzip',
+    points: log.points,
   };
 }
 
@@ -238,5 +244,6 @@ async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLo
     stored_sha256: stored.digest('hex'),
     stored_bytes: storedBytes,
     encoding: 'gzip',
+    points: null,
   };
 }

@@ -45,6 +45,12 @@ const logFields = z.object({
   stored_sha256: z.string(),
   stored_bytes: z.number(),
   encoding: z.string(),
+  /** Places where the gzip stream can be entered; records of earlier versions do not name them. */
+  points: z
+    .array(z.tuple([z.number(), z.number(), z.number(), z.number().nullable(), z.string()]).readonly())
+    .readonly()
+    .nullable()
+    .optional(),
 });
 
 const fetchFields = z.object({

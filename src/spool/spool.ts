@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { lstat, open, opendir, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createGzip, gzipSync } from 'node:zlib';
+import { constants, createGzip, gzipSync } from 'node:zlib';
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import type { PutBody } from '../store/object-store.ts';
 import { bytesBody, fileBody } from '../store/put-body.ts';
+import { EntryPoints, type EntryPoint } from './entry-points.ts';
 import type { SpoolSpace } from './spool-space.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface SpooledLog {
   readonly bytes: number;
   /** Line feeds, plus one if the last line has none. */
   readonly lines: number;
+  /** Where the gzip can be entered; null for a log of less than 1 MiB. */
+  readonly points: readonly EntryPoint[] | null;
   /** Gives memory and disk back; the body can no longer be opened. */
   release(): Promise<void>;
 }
@@ -86,10 +89,12 @@ export async function spoolLog(
         head.length = 0;
       }
     }
-    const body =
-      sink === null ? bytesBody(gzipSync(Buffer.concat(head), { level: GZIP_LEVEL })) : await sink.finish();
+    const { body, points } =
+      sink === null
+        ? { body: bytesBody(gzipSync(Buffer.concat(head), { level: GZIP_LEVEL })), points: null }
+        : await sink.finish();
     const release = async (): Promise<void> => sink?.discard();
-    return { kind: 'spooled', log: { body, ...tally.result(), release } };
+    return { kind: 'spooled', log: { body, ...tally.result(), points, release } };
   } catch (error) {
     await sink?.discard();
     if (error instanceof GzipTooLarge) return { kind: 'gzip_too_large' };
@@ -128,6 +133,7 @@ class GzipSink {
   private readonly limits: SpoolLimits;
   private readonly hash = createHash('sha256');
   private readonly gzip = createGzip({ level: GZIP_LEVEL, chunkSize: OUTPUT_BYTES });
+  private readonly points = new EntryPoints();
   /** Chunks not yet given to the compressor. */
   private block: Buffer[] = [];
   private blockBytes = 0;
@@ -145,9 +151,25 @@ class GzipSink {
   }
 
   async write(chunk: Buffer): Promise<void> {
+    let rest = chunk;
+    for (let end = this.points.endIn(rest); end !== null; end = this.points.endIn(rest)) {
+      await this.gather(rest.subarray(0, end));
+      await this.compressGathered();
+      const begins = this.points.cut();
+      this.gzip.flush(constants.Z_FULL_FLUSH, () => begins(this.bytes + this.gzip.readableLength));
+      rest = rest.subarray(end);
+    }
+    await this.gather(rest);
+  }
+
+  private async gather(chunk: Buffer): Promise<void> {
+    this.points.add(chunk);
     this.block.push(chunk);
     this.blockBytes += chunk.byteLength;
-    if (this.blockBytes < BLOCK_BYTES) return;
+    if (this.blockBytes >= BLOCK_BYTES) await this.compressGathered();
+  }
+
+  private async compressGathered(): Promise<void> {
     const drained = this.begin();
     // A compressor that is gone has failed, and what drained it says why: the rest need not be read.
     if (this.gzip.destroyed) await drained;
@@ -165,14 +187,17 @@ class GzipSink {
     }
   }
 
-  async finish(): Promise<PutBody> {
+  async finish(): Promise<{ body: PutBody; points: readonly EntryPoint[] | null }> {
     const drained = this.begin();
     this.gzip.end(this.takeBlock());
     await drained;
+    const points = this.points.finish();
     const sha256 = this.hash.digest('hex');
-    if (this.file === null) return { bytes: this.bytes, sha256, open: () => Buffer.concat(this.memory) };
+    if (this.file === null) {
+      return { body: { bytes: this.bytes, sha256, open: () => Buffer.concat(this.memory) }, points };
+    }
     await this.flush();
-    return fileBody({ fd: this.file.fd, bytes: this.bytes, sha256 });
+    return { body: fileBody({ fd: this.file.fd, bytes: this.bytes, sha256 }), points };
   }
 
   async discard(): Promise<void> {
