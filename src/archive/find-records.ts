@@ -7,6 +7,7 @@ import { readWhole } from '../store/object-store.ts';
 import type { ListedObject, ObjectStore } from '../store/object-store.ts';
 import { parseRecord } from './record.ts';
 import type { JobRecord } from './record.ts';
+import { findHosts } from './hosts.ts';
 import { findNameHistory } from './repository-names.ts';
 
 /** A record as it stands in the archive. */
@@ -96,7 +97,7 @@ export async function readRecord(
 /**
  * Finds the records that a reference points at. An address is followed through every name its repository has borne; a run's
  * address matches all its jobs (of one attempt, where it names one). A bare job id, which says nothing of where the job ran,
- * costs one pass over all record keys, and an address without a run one over its repository's.
+ * costs one pass over all record keys and may be a run's, and an address without a run one over its repository's.
  * @throws EverlogError `usage` when more than 10,000 jobs match.
  */
 export async function findRecords(
@@ -122,10 +123,17 @@ export async function findRecords(
 }
 
 async function prefixesFor(store: ObjectStore, reference: JobReference): Promise<string[]> {
-  if (reference.kind === 'id') return [RECORDS_ROOT];
-  const { host, owner, repo, runId } = reference;
-  const { names } = await findNameHistory(store, host, owner, repo);
-  return names.map((name) => recordsPrefix({ host, ...name, ...(runId === null ? {} : { runId }) }));
+  if (reference.kind === 'id') {
+    return [reference.host === null ? RECORDS_ROOT : recordsPrefix({ host: reference.host })];
+  }
+  const { owner, repo, runId } = reference;
+  const prefixes: string[] = [];
+  for (const host of reference.host === null ? await findHosts(store) : [reference.host]) {
+    const { names } = await findNameHistory(store, host, owner, repo);
+    for (const name of names)
+      prefixes.push(recordsPrefix({ host, ...name, ...(runId === null ? {} : { runId }) }));
+  }
+  return prefixes;
 }
 
 async function* entriesBelow(
@@ -138,7 +146,7 @@ async function* entriesBelow(
     for await (const entry of newestRevisions(counted(store.list(prefix), hooks.onKey))) {
       const isMeant =
         reference.kind === 'id'
-          ? entry.address.jobId === reference.jobId
+          ? entry.address.jobId === reference.id || entry.address.runId === reference.id
           : isPlaced(entry.address, reference);
       if (isMeant) yield entry;
     }

@@ -1,12 +1,14 @@
 import { isNameForKeys } from './keys.ts';
 
-/** What a person points at: a page or API address of GitHub's, or a bare job id. */
+/** What a person points at: a page or API address of GitHub's, or a bare id. */
 export type JobReference =
-  | { readonly kind: 'id'; readonly jobId: number }
+  /** A bare id does not say whether it is a job's or a run's; `host` is known of `HOST/ID`. */
+  | { readonly kind: 'id'; readonly host: string | null; readonly id: number }
   /** At least one of `runId` and `jobId` is known. */
   | {
       readonly kind: 'place';
-      readonly host: string;
+      /** Null where the address has none, as in `OWNER/REPO/actions/runs/RUN`. */
+      readonly host: string | null;
       readonly owner: string;
       readonly repo: string;
       readonly runId: number | null;
@@ -19,6 +21,22 @@ export type JobReference =
 
 export type PlaceReference = Extract<JobReference, { kind: 'place' }>;
 
+/** An address that names jobs by what they were run for. */
+export interface CodeAddress {
+  readonly kind: 'commit' | 'pull' | 'repository';
+  readonly host: string | null;
+  readonly owner: string;
+  readonly repo: string;
+  /** Lower-case hash, or how it begins; only of a commit. */
+  readonly sha: string | null;
+  /** Number of a pull request. */
+  readonly number: number | null;
+}
+
+export type ParsedAddress =
+  | { readonly ok: true; readonly address: JobReference | CodeAddress }
+  | { readonly ok: false; readonly problem: string };
+
 export type ParsedReference =
   | { readonly ok: true; readonly reference: JobReference }
   /** `problem` says what is wrong and what would do; it holds nothing of the address but what was recognised. */
@@ -28,7 +46,7 @@ export type ParsedReference =
 const REFERENCE_CHARACTERS_MAX = 2_000;
 
 const WHAT_WOULD_DO =
-  'give the address of a job or run as the browser shows it (https://github.com/OWNER/REPO/actions/runs/RUN/job/JOB), its API address, or a job id';
+  'give the address of a job or run as the browser shows it (https://github.com/OWNER/REPO/actions/runs/RUN/job/JOB), its API address, or the id of a job or run';
 
 /** Paths of pages, and of the API, below `/OWNER/REPO`; each with what its numbers are. */
 const WEB_PATHS: readonly RegExp[] = [
@@ -48,24 +66,50 @@ const API_PATHS: readonly RegExp[] = [
 /** The checks tab of a pull request names the job in its query. */
 const CHECKS_PATH = /^\/(?<owner>[^/]+)\/(?<repo>[^/]+)\/pull\/\d+\/checks$/;
 
-/** Reads what was pasted: with or without scheme, page or API address, of github.com, GHE.com or a GHES host, or a job id. */
+/** Addresses of what jobs are run for, below `/OWNER/REPO`. */
+const CODE_PATHS: readonly { readonly kind: CodeAddress['kind']; readonly path: RegExp }[] = [
+  { kind: 'commit', path: /^(?:\/repos)?\/([^/]+)\/([^/]+)\/commits?\/(?<sha>[0-9a-fA-F]{7,64})(?:\/.*)?$/ },
+  { kind: 'pull', path: /^(?:\/repos)?\/([^/]+)\/([^/]+)\/pulls?\/(?<number>\d+)(?:\/.*)?$/ },
+  { kind: 'repository', path: /^\/([^/]+)\/([^/]+?)(?:\.git)?(?:\/actions(?:\/runs|\/workflows\/[^/]+)?)?$/ },
+];
+/** Begins with owner and repository where it has no host: a host's name has a dot, an owner's never. */
+const HOSTLESS = /^[A-Za-z0-9_-]+\/[A-Za-z0-9_.-]+(?:\/(?:actions|runs|commit|pull)(?:\/|$).*)?$/;
+/** Stands for the host of an address that has none; no GitHub can have this name. */
+const NO_HOST = 'host.invalid';
+
+/**
+ * Reads what was pasted to name a job or run: with or without scheme and host, page or API address, of github.com, GHE.com or a
+ * GHES host; a bare id, or `HOST/ID`.
+ */
 export function parseJobReference(text: string): ParsedReference {
+  const parsed = parseAddress(text);
+  if (!parsed.ok) return parsed;
+  const { address } = parsed;
+  if (address.kind === 'id' || address.kind === 'place') return { ok: true, reference: address };
+  const { host, owner, repo, sha, number } = address;
+  const where = `${host === null || host === 'github.com' ? '' : `https://${host}/`}${owner}/${repo}`;
+  const filter = sha === null ? (number === null ? '' : ` --pr ${number}`) : ` --sha ${sha}`;
+  const what = { commit: 'a commit', pull: 'a pull request', repository: 'a repository' }[address.kind];
+  return problem(`this is the address of ${what}; its jobs: everlog ls --repo ${where}${filter}`);
+}
+
+/** Reads any address that a person may paste: of a job or run, and of a commit, pull request or repository. */
+export function parseAddress(text: string): ParsedAddress {
   const trimmed = text.trim().replace(/^<(.*)>$/, '$1');
-  if (/^\d+$/.test(trimmed)) {
-    const jobId = idOf(trimmed);
-    return jobId === null
-      ? problem('the job id is out of range')
-      : { ok: true, reference: { kind: 'id', jobId } };
+  const [, host, id] = /^(?:([a-z0-9.-]+)(?::\d+)?\/)?(\d+)$/i.exec(trimmed) ?? [];
+  if (id !== undefined) {
+    const number = idOf(id);
+    return number === null
+      ? problem('the id is out of range')
+      : { ok: true, address: { kind: 'id', host: host?.toLowerCase() ?? null, id: number } };
   }
-  const url = urlOf(trimmed);
-  if (url === null) return problem('this is neither an address nor a job id');
+  const url = urlOf(HOSTLESS.test(trimmed) ? `${NO_HOST}/${trimmed}` : trimmed);
+  if (url === null) return problem('this is neither an address nor an id');
 
   const path = url.pathname.replace(/^\/api\/v3(?=\/)/, '').replace(/\/+$/, '');
   const groups = groupsOf(path) ?? checksPage(path, url);
   const { owner, repo } = groups ?? {};
-  if (groups === null || owner === undefined || repo === undefined) {
-    return problem('this address names no job and no run');
-  }
+  if (groups === null || owner === undefined || repo === undefined) return codeAddressOf(path, url);
   if (!isNameForKeys(owner) || !isNameForKeys(repo)) {
     return problem('the owner or repository in this address is no name that GitHub allows');
   }
@@ -76,11 +120,32 @@ export function parseJobReference(text: string): ParsedReference {
   }
   return {
     ok: true,
-    reference: { kind: 'place', host: hostOf(url), owner, repo, runId, attempt, jobId, ...stepOf(url.hash) },
+    address: { kind: 'place', host: hostOf(url), owner, repo, runId, attempt, jobId, ...stepOf(url) },
   };
 }
 
-function problem(what: string): ParsedReference {
+function codeAddressOf(path: string, url: URL): ParsedAddress {
+  for (const { kind, path: pattern } of CODE_PATHS) {
+    const match = pattern.exec(path);
+    const [, owner = '', repo = ''] = match ?? [];
+    if (match === null || !isNameForKeys(owner) || !isNameForKeys(repo)) continue;
+    const { sha, number } = match.groups ?? {};
+    return {
+      ok: true,
+      address: {
+        kind,
+        host: hostOf(url),
+        owner,
+        repo,
+        sha: sha?.toLowerCase() ?? null,
+        number: number === undefined ? null : idOf(number),
+      },
+    };
+  }
+  return problem('this address names no job and no run');
+}
+
+function problem(what: string): { readonly ok: false; readonly problem: string } {
   return { ok: false, problem: `${what}; ${WHAT_WOULD_DO}` };
 }
 
@@ -108,16 +173,21 @@ function checksPage(path: string, url: URL): Readonly<Record<string, string | un
 }
 
 /** The archive's name of a host (CONTRACT, "Words"): the web host, also when the address is the API's. */
-function hostOf(url: URL): string {
+function hostOf(url: URL): string | null {
   const name = url.hostname.toLowerCase();
+  if (name === NO_HOST) return null;
   if (name === 'api.github.com' || name === 'www.github.com') return 'github.com';
   const [, subdomain] = /^api\.([a-z0-9-]+)\.ghe\.com$/.exec(name) ?? [];
   return subdomain === undefined ? name : `${subdomain}.ghe.com`;
 }
 
-function stepOf(hash: string): { step: number | null; line: number | null } {
-  const [, step, line] = /^#step:(\d+)(?::(\d+))?$/.exec(hash) ?? [];
-  return { step: step === undefined ? null : idOf(step), line: line === undefined ? null : idOf(line) };
+/** GitHub's fragment `#step:5:120`, or `?step=5` and `?line=120`, which servers see. */
+function stepOf(url: URL): { step: number | null; line: number | null } {
+  const [, step, line] = /^#step:(\d+)(?::(\d+))?$/.exec(url.hash) ?? [];
+  return {
+    step: idOf(step ?? url.searchParams.get('step') ?? ''),
+    line: idOf(line ?? (step === undefined ? url.searchParams.get('line') : null) ?? ''),
+  };
 }
 
 function numberIn(digits: string | undefined): number | null | 'bad' {

@@ -1,4 +1,5 @@
 import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
+import { findHosts } from './hosts.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
 import { forEachInFlight } from '../in-flight.ts';
 import { RECORDS_ROOT, recordsPrefix } from './keys.ts';
@@ -33,8 +34,6 @@ export interface ScanOptions extends ReadingHooks {
 
 /** Default of `limit`. */
 export const SCAN_LIMIT = 50;
-/** GitHub deployments in one archive: more host folders than this were not written by Everlog. */
-const HOSTS_MAX = 1_000;
 
 interface Ranked {
   readonly entry: RecordEntry;
@@ -136,27 +135,6 @@ export async function findPlaces(store: ObjectStore, filters: RecordFilters): Pr
     }
   }
   return places;
-}
-
-/** Hosts that have records, with one short listing per host. */
-async function findHosts(store: ObjectStore): Promise<string[]> {
-  const hosts: string[] = [];
-  let startAfter: string | undefined;
-  for (;;) {
-    const host = await firstHost(store, startAfter);
-    if (host === null || hosts.length >= HOSTS_MAX) return hosts;
-    hosts.push(host);
-    // `0` follows `/` in key order, so this is behind every key of the host.
-    startAfter = `${recordsPrefix({ host }).slice(0, -1)}0`;
-  }
-}
-
-async function firstHost(store: ObjectStore, startAfter: string | undefined): Promise<string | null> {
-  for await (const { key } of store.list(`${RECORDS_ROOT}host=`, startAfter)) {
-    const [, host] = /^v1\/records\/host=([^/]+)\//.exec(key) ?? [];
-    if (host !== undefined) return host;
-  }
-  return null;
 }
 
 /** Keeps the `limit` newest of what it is offered; holds at most twice as many in between. */

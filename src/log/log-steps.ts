@@ -24,6 +24,11 @@ const FAILED: ReadonlySet<string> = new Set(['failure', 'timed_out']);
 /** Conclusions of a job that has nothing to look for a failure in. */
 const NOT_FAILED: ReadonlySet<string> = new Set(['success', 'neutral', 'skipped']);
 
+/** Whether a job that ended so is one that somebody looks for: it failed, timed out or could not start. */
+export function isFailed(conclusion: string | null): boolean {
+  return FAILED.has(conclusion ?? '') || conclusion === 'startup_failure';
+}
+
 /** The steps of a job by number; what GitHub gave in another shape is left out. */
 export function stepsOf(record: JobRecord): JobStep[] {
   const given: unknown = record.job['steps'];
@@ -54,6 +59,28 @@ export function failedStepsOf(record: JobRecord): JobStep[] {
   if (failed.length > 0 || record.conclusion === null || NOT_FAILED.has(record.conclusion)) return failed;
   const cancelled = steps.filter((step) => step.conclusion === 'cancelled');
   return cancelled.length > 0 ? cancelled : steps.filter((step) => step.conclusion !== 'skipped').slice(-1);
+}
+
+/**
+ * The steps that a person means by a number or a name: those of that number; else those of that very name without regard to
+ * case, else whose name begins with it, else whose name holds it.
+ */
+export function stepsNamed(steps: readonly JobStep[], wanted: string): JobStep[] {
+  if (/^[1-9]\d{0,8}$/.test(wanted)) {
+    const numbered = steps.filter(({ number }) => number === Number(wanted));
+    if (numbered.length > 0) return numbered;
+  }
+  const name = wanted.trim().toLowerCase();
+  const matches: readonly ((stepName: string) => boolean)[] = [
+    (stepName) => stepName === name,
+    (stepName) => stepName.startsWith(name),
+    (stepName) => stepName.includes(name),
+  ];
+  for (const isMeant of matches) {
+    const meant = name === '' ? [] : steps.filter((step) => isMeant(step.name.toLowerCase()));
+    if (meant.length > 0) return meant;
+  }
+  return [];
 }
 
 /** Says to which step each line of a log belongs, asked line by line in order. */

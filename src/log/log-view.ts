@@ -18,6 +18,12 @@ export interface LogViewOptions {
   readonly onlyLines: LineRange | null;
   /** A line counted from 1 within what is selected, whose number in the whole log is wanted. */
   readonly pointedAt?: number | null;
+  /** Selected lines that are passed over before the first is shown, to show a tail. */
+  readonly skipped?: number;
+  /** Leaves GitHub's stamps out of `text`. */
+  readonly noTimestamps?: boolean;
+  /** Names the job in each line of `json`, where several follow one another. */
+  readonly jobId?: number | null;
 }
 
 export interface LineRange {
@@ -48,8 +54,8 @@ export function parseLineRange(text: string): LineRange | null {
 /** Makes the view that the options ask for. */
 export function createLogView(options: LogViewOptions): LogView {
   const filter = options.format === 'text' ? createInertFilter({ color: options.color }) : null;
-  const wantsAll = options.onlySteps === null && options.onlyLines === null;
-  if (wantsAll && options.format !== 'json') return wholeLog(filter);
+  const wantsAll = options.onlySteps === null && options.onlyLines === null && (options.skipped ?? 0) === 0;
+  if (wantsAll && options.format !== 'json' && options.noTimestamps !== true) return wholeLog(filter);
 
   const selection = new Selection(options);
   const reader = new LineReader(options.steps, selection);
@@ -120,12 +126,22 @@ class Selection implements LineListener {
     if (!this.#isWanted) return;
     this.lines += 1;
     if (this.lines === this.#options.pointedAt) this.pointedLine = line.number;
+    if (this.lines <= (this.#options.skipped ?? 0)) {
+      this.#isWanted = false;
+      return;
+    }
     if (this.#options.format === 'json') {
       this.#skip = line.prefixBytes;
-      const head = JSON.stringify({ line: line.number, step: line.step?.number ?? null, time: line.time });
+      const job = this.#options.jobId ?? null;
+      const head = JSON.stringify({
+        ...(job === null ? {} : { job_id: job }),
+        line: line.number,
+        step: line.step?.number ?? null,
+        time: line.time,
+      });
       this.#parts.push(`${head.slice(0, -1)},"text":"`);
     } else {
-      this.#skip = this.#options.format === 'text' && line.number === 1 ? line.markBytes : 0;
+      this.#skip = this.#options.format === 'text' ? this.#hiddenBytes(line) : 0;
     }
   }
 
@@ -147,6 +163,11 @@ class Selection implements LineListener {
     const parts = this.#parts;
     this.#parts = [];
     return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+  }
+
+  #hiddenBytes(line: LogLine): number {
+    if (this.#options.noTimestamps === true) return line.prefixBytes;
+    return line.number === 1 ? line.markBytes : 0;
   }
 
   #wants(line: LogLine): boolean {

@@ -104,7 +104,7 @@ async function purgeJob(
 ): Promise<PurgeResult | null> {
   const all = { ...PURGE, ...options };
   const holds = await readHolds(store);
-  const plan = await planPurge(store, { kind: 'id', jobId }, null, holds, all, NOW, quiet);
+  const plan = await planPurge(store, { kind: 'id', host: null, id: jobId }, null, holds, all, NOW, quiet);
   if (plan === null || plan.heldBy.length > 0 || !hasWork(plan)) return null;
   return purge(depsOn(store), plan, all);
 }
@@ -195,7 +195,7 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     const job = await storeJob(store, makeRecord({ job_id: 1 }), 'the token is hunter2\n');
     for (const step of ['remove', 'putIfAbsent'] as const) {
       const holds = await readHolds(store);
-      const plan = await planPurge(store, { kind: 'id', jobId: 1 }, null, holds, PURGE, NOW, quiet);
+      const plan = await planPurge(store, { kind: 'id', host: null, id: 1 }, null, holds, PURGE, NOW, quiet);
       if (plan === null) throw new Error('the job is not known');
       const dying: ObjectStore = {
         ...store,
@@ -360,7 +360,7 @@ describe.each([
     const job = await storeJob(store, makeRecord({ job_id: 1, completed_at: '2024-01-01T00:00:00Z' }), '1');
     const holds = await readHolds(store);
     const options = { ...PURGE, bypassGovernance: true };
-    const plan = await planPurge(store, { kind: 'id', jobId: 1 }, null, holds, options, NOW, quiet);
+    const plan = await planPurge(store, { kind: 'id', host: null, id: 1 }, null, holds, options, NOW, quiet);
     expect(plan?.copies).toMatchObject([{ free: [], keepsLog: true }]);
     expect(plan?.copies[0]?.locked).toMatchObject([
       { key: job.log?.key, lock: { mode: 'COMPLIANCE', legalHold: false } },

@@ -59,13 +59,17 @@ export async function planPurge(
   hooks: ReadingHooks,
 ): Promise<PurgePlan | null> {
   const { records } = await findRecords(store, reference, hooks);
-  const meant = records.filter(({ record }) => host === null || record.host === host);
+  const askedFor = reference.kind === 'id' ? reference.id : reference.jobId;
+  // A bare id may be a run's: its jobs are not what somebody meant to erase.
+  const meant = records.filter(
+    ({ record }) => (host === null || record.host === host) && record.job_id === askedFor,
+  );
   const [first, second] = meant;
   if (first === undefined) return null;
   if (second !== undefined) {
     throw giveUp(
       'usage',
-      `--job ${reference.jobId ?? ''} means several jobs; name one by its address or by HOST/ID`,
+      `--job ${askedFor ?? ''} means several jobs; name one by its address or by HOST/ID`,
     );
   }
   const copies: PurgeCopy[] = [];

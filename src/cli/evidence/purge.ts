@@ -98,14 +98,14 @@ async function runPurge(command: PurgeCommand): Promise<number> {
   });
 }
 
-/** `HOST/ID` beside what can be pasted. */
 function wantedOf(text: string): Wanted {
-  const [, host, id] = /^([a-z0-9][a-z0-9.-]{0,250}(?::\d{1,5})?)\/(\d+)$/i.exec(text.trim()) ?? [];
-  const parsed = parseJobReference(id ?? text);
+  const parsed = parseJobReference(text);
   if (!parsed.ok) throw giveUp('usage', `--job ${inertText(text)}: ${parsed.problem}`);
   const { reference } = parsed;
-  if (reference.jobId === null) throw giveUp('usage', `--job ${inertText(text)} names a run: name its jobs`);
-  return { text, reference, host: host?.toLowerCase() ?? null };
+  if (reference.kind === 'place' && reference.jobId === null) {
+    throw giveUp('usage', `--job ${inertText(text)} names a run: name its jobs`);
+  }
+  return { text, reference, host: reference.host };
 }
 
 async function mayGoOn(

@@ -6,20 +6,26 @@ import { EXIT } from '../exit.ts';
 import { formatBytes, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
 import { jobTitleOf, repositoryOf, resultOf } from '../terminal/job-table.ts';
-import { failedStepsOf, stepsOf } from '../../log/log-steps.ts';
+import { failedStepsOf, stepsNamed, stepsOf } from '../../log/log-steps.ts';
 import type { JobStep } from '../../log/log-steps.ts';
 import { createLogView } from '../../log/log-view.ts';
-import type { LineRange, LogView } from '../../log/log-view.ts';
+import type { LineRange, LogView, LogViewOptions } from '../../log/log-view.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 import { paint } from '../terminal/table.ts';
 
 /** What is to be printed of a log. */
 export interface CatRequest {
-  readonly step: number | null;
+  /** Number or name of a step. */
+  readonly step: string | null;
   /** Line within that step that the address points at. */
   readonly pointedAt: number | null;
   readonly failed: boolean;
   readonly lines: LineRange | null;
+  /** Only so many of the last lines selected. */
+  readonly tail: number | null;
+  readonly noTimestamps: boolean;
+  /** Whether other jobs' logs are printed before or after this one. */
+  readonly isOneOfSeveral: boolean;
   readonly format: 'text' | 'raw' | 'json';
 }
 
@@ -42,34 +48,76 @@ export async function printLog(
     return wanted.exit;
   }
   const isForPeople = deps.terminal.isTTY && request.format !== 'json';
-  if (isForPeople) for (const line of headerOf(deps, record, log, wanted.steps)) await session.say(line);
+  const header = headerOf(deps, record, log, wanted.steps);
+  if (request.isOneOfSeveral && request.format === 'text')
+    await session.out.write(`${headingOf(deps, record)}\n`);
+  if (isForPeople)
+    for (const line of request.isOneOfSeveral ? header.slice(1) : header) await session.say(line);
 
-  const view = createLogView({
+  const options: LogViewOptions = {
     format: request.format,
     color: deps.terminal.color,
     steps,
     onlySteps: wanted.steps === null ? null : new Set(wanted.steps.map(({ number }) => number)),
     onlyLines: request.lines,
     pointedAt: request.pointedAt,
-  });
+    noTimestamps: request.noTimestamps,
+    jobId: request.isOneOfSeveral ? record.job_id : null,
+  };
+  try {
+    const skipped = await linesBeforeTail(deps, log, request, options);
+    const view = createLogView({ ...options, skipped });
+    const shown = await show(deps, session, log, view);
+    if (shown === 'reader gone') return EXIT.ok;
+    if (shown === 'open line' && request.isOneOfSeveral && request.format === 'text')
+      await session.out.write('\n');
+    else if (shown === 'open line' && isForPeople) await session.say('');
+    if (isForPeople) await session.say(paint(`verified ✓ SHA-256 ${log.sha256}`, 'dim', deps.terminal));
+    return await sayWhatWasSelected(session, log, wanted.steps, view, request);
+  } catch (error) {
+    if (!(error instanceof EverlogError) || error.code !== 'object_corrupt') throw error;
+    await session.say(`everlog: NOT what was archived: ${inertText(error.message)}`);
+    return EXIT.findings;
+  }
+}
+
+/** Prints the view of a log. What was read of a log that turns out not to be the archived one is printed before that is told. */
+async function show(
+  deps: ReadingDeps,
+  session: ReadingSession,
+  log: RecordedLog,
+  view: LogView,
+): Promise<'whole' | 'open line' | 'reader gone'> {
   let endsOpen = false;
-  const show = async (bytes: Buffer): Promise<boolean> => {
+  const print = async (bytes: Buffer): Promise<boolean> => {
     if (bytes.length > 0) endsOpen = bytes.at(-1) !== LF;
     return session.out.write(bytes);
   };
   try {
-    for await (const chunk of readLog(deps.store, log)) if (!(await show(view.push(chunk)))) return EXIT.ok;
+    for await (const chunk of readLog(deps.store, log))
+      if (!(await print(view.push(chunk)))) return 'reader gone';
   } catch (error) {
-    if (!(error instanceof EverlogError) || error.code !== 'object_corrupt') throw error;
-    await show(view.end());
-    if (isForPeople && endsOpen) await session.say('');
-    await session.say(`everlog: NOT what was archived: ${inertText(error.message)}`);
-    return EXIT.findings;
+    await print(view.end());
+    if (endsOpen && deps.terminal.isTTY) await session.say('');
+    throw error;
   }
-  if (!(await show(view.end()))) return EXIT.ok;
-  if (isForPeople && endsOpen) await session.say('');
-  if (isForPeople) await session.say(paint(`verified ✓ SHA-256 ${log.sha256}`, 'dim', deps.terminal));
-  return sayWhatWasSelected(session, log, wanted.steps, view);
+  if (!(await print(view.end()))) return 'reader gone';
+  return endsOpen ? 'open line' : 'whole';
+}
+
+/** How many selected lines stand before the tail that is wanted. Of a whole log the record says so; else they are counted first. */
+async function linesBeforeTail(
+  deps: ReadingDeps,
+  log: RecordedLog,
+  { tail, lines }: CatRequest,
+  options: LogViewOptions,
+): Promise<number> {
+  if (tail === null) return 0;
+  if (options.onlySteps === null && lines === null) return Math.max(0, log.lines - tail);
+  const counting = createLogView({ ...options, format: 'raw' });
+  for await (const chunk of readLog(deps.store, log)) counting.push(chunk);
+  counting.end();
+  return Math.max(0, (counting.selectedLines() ?? 0) - tail);
 }
 
 /** The steps to print, null for all of the log; or why there are none. */
@@ -88,10 +136,18 @@ function wantedSteps(
     if (failed.length > 0) return { steps: failed };
     return { problem: `No step failed: the job ended with ${inertText(resultOf(record))}.`, exit: EXIT.ok };
   }
-  const named = steps.filter(({ number }) => number === request.step);
-  if (named.length > 0) return { steps: named };
-  const list = steps.map((step) => `  ${describeStep(step)}`).join('\n');
-  return { problem: `The job has no step ${request.step}. Its steps:\n${list}`, exit: EXIT.notFound };
+  const wanted = request.step ?? '';
+  const named = stepsNamed(steps, wanted);
+  const list = (some: readonly JobStep[]): string => some.map((step) => `  ${describeStep(step)}`).join('\n');
+  if (named.length === 1) return { steps: named };
+  if (named.length > 1) {
+    const problem = `Several steps are called ${inertText(wanted)}; name one by its number:\n${list(named)}`;
+    return { problem, exit: EXIT.usage };
+  }
+  return {
+    problem: `The job has no step ${inertText(wanted)}. Its steps:\n${list(steps)}`,
+    exit: EXIT.notFound,
+  };
 }
 
 function headerOf(
@@ -121,6 +177,13 @@ function headerOf(
   ];
 }
 
+/** Stands before each log where several are printed, so that a reader of the output can tell them apart. */
+function headingOf(deps: ReadingDeps, record: JobRecord): string {
+  const attempt = record.run_attempt === null ? '' : ` · attempt ${record.run_attempt}`;
+  const title = `${inertText(jobTitleOf(record))}${attempt} · job ${record.job_id}`;
+  return paint(`==> ${title} · ${inertText(resultOf(record))} <==`, 'title', deps.terminal);
+}
+
 function describeStep(step: JobStep): string {
   return `${step.number} ${inertText(step.name)} (${inertText(step.conclusion ?? 'no conclusion')})`;
 }
@@ -131,9 +194,13 @@ async function sayWhatWasSelected(
   log: RecordedLog,
   steps: readonly JobStep[] | null,
   view: LogView,
+  { pointedAt }: CatRequest,
 ): Promise<number> {
   const pointed = view.pointedLine();
   if (pointed !== null) await session.say(`The line pointed at is line ${formatCount(pointed)} of the log.`);
+  else if (pointedAt !== null && steps !== null && view.selectedLines() !== 0) {
+    await session.say(`The address points at line ${pointedAt} of the step, which has fewer.`);
+  }
   if (view.selectedLines() !== 0) return EXIT.ok;
   if (steps === null) {
     await session.say(`No such line: the log has ${formatCount(log.lines)}.`);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseJobReference } from '../../../src/archive/job-reference.ts';
+import { parseAddress, parseJobReference } from '../../../src/archive/job-reference.ts';
 
 const PLACE = {
   kind: 'place',
@@ -85,8 +85,48 @@ describe('what may be pasted', () => {
     expect(parseJobReference(text)).toEqual({ ok: true, reference: { ...PLACE, ...expected } });
   });
 
-  test('a bare job id', () => {
-    expect(parseJobReference(' 399444496 ')).toEqual({ ok: true, reference: { kind: 'id', jobId: JOB } });
+  test.each([
+    [' 399444496 ', null],
+    ['GitHub.com/399444496', 'github.com'],
+    ['ghes.example:8443/399444496', 'ghes.example'],
+  ])('the bare id %j', (text, host) => {
+    expect(parseJobReference(text)).toEqual({ ok: true, reference: { kind: 'id', host, id: JOB } });
+  });
+
+  test.each([
+    [
+      'octo-org/Octo-Repo/actions/runs/29679449/job/399444496#step:5:1',
+      { runId: RUN, jobId: JOB, step: 5, line: 1 },
+    ],
+    ['octo-org/Octo-Repo/actions/runs/29679449?step=5&line=7', { runId: RUN, step: 5, line: 7 }],
+    ['octo-org/Octo-Repo/runs/399444496', { jobId: JOB }],
+  ])('an address without a host: %s', (text, expected) => {
+    expect(parseJobReference(text)).toEqual({ ok: true, reference: { ...PLACE, host: null, ...expected } });
+  });
+});
+
+describe('what jobs are run for', () => {
+  const CODE = { host: 'github.com', owner: 'octo-org', repo: 'Octo-Repo', sha: null, number: null };
+  test.each([
+    [
+      'https://github.com/octo-org/Octo-Repo/commit/F83A3561',
+      { kind: 'commit', sha: 'f83a3561' },
+      '--sha f83a3561',
+    ],
+    ['https://github.com/octo-org/Octo-Repo/pull/7/checks', { kind: 'pull', number: 7 }, '--pr 7'],
+    ['https://github.com/octo-org/Octo-Repo', { kind: 'repository' }, 'octo-org/Octo-Repo'],
+    ['octo-org/Octo-Repo', { kind: 'repository', host: null }, 'octo-org/Octo-Repo'],
+    [
+      'https://github.com/octo-org/Octo-Repo/actions/workflows/ci.yml',
+      { kind: 'repository' },
+      'octo-org/Octo-Repo',
+    ],
+  ])('%s is read, and its jobs are listed by another command', (text, expected, told) => {
+    expect(parseAddress(text)).toEqual({ ok: true, address: { ...CODE, ...expected } });
+    const refused = parseJobReference(text);
+    expect(refused).toMatchObject({ ok: false });
+    expect(JSON.stringify(refused)).toContain(`everlog ls --repo octo-org/Octo-Repo`);
+    expect(JSON.stringify(refused)).toContain(told);
   });
 });
 

@@ -100,6 +100,16 @@ describe('a part of a log', () => {
       { lines: '3-3' },
       '2020-01-20T17:42:42.0000000Z ##[error]no',
     ],
+    ['a step by its name', JOB, { step: 'SET up' }, '2020-01-20T17:42:40.1000000Z set up\r\n'],
+    ['the last lines', JOB, { tail: '1' }, '2020-01-20T17:42:42.0000000Z ##[error]no'],
+    ['the last line of a step', JOB, { step: '2', tail: '1' }, '2020-01-20T17:42:42.0000000Z ##[error]no'],
+    [
+      'more last lines than there are',
+      JOB,
+      { step: '1', tail: '9' },
+      '2020-01-20T17:42:40.1000000Z set up\r\n',
+    ],
+    ['no stamps', JOB, { timestamps: false }, 'set up\r\nred\n##[error]no'],
     ['lines of a step', JOB, { step: '2', lines: '1-2' }, '2020-01-20T17:42:41.1000000Z red\n'],
   ])('%s', async (_name, target, options, out) => {
     expect(await cat(await archiveWithLog(), target, options)).toMatchObject({ exit: 0, out });
@@ -108,6 +118,20 @@ describe('a part of a log', () => {
   test('the line an address points at is told', async () => {
     expect((await cat(await archiveWithLog(), `${JOB}#step:2:2`)).err).toBe(
       'The line pointed at is line 3 of the log.\n',
+    );
+  });
+
+  test('a line that the address points at and the step does not have is told', async () => {
+    expect((await cat(await archiveWithLog(), `${JOB}#step:2:9`)).err).toBe(
+      'The address points at line 9 of the step, which has fewer.\n',
+    );
+  });
+
+  test('a name that several steps bear', async () => {
+    const answer = await cat(await archiveWithLog(), JOB, { step: 'r' });
+    expect(answer).toMatchObject({ exit: 2, out: '' });
+    expect(answer.err).toContain(
+      'Several steps are called r; name one by its number:\n  2 Run tests (failure)\n  3 Report',
     );
   });
 
@@ -207,6 +231,51 @@ describe('an address that several jobs match', () => {
     expect(await cat(store, `${RUN}#summary-8`)).toMatchObject({ exit: 0, out: 'other' });
   });
 
+  test('that is a run has each failed job of its newest attempt printed under a heading, with --failed', async () => {
+    const store = await makeArchive();
+    await storeJob(store, RECORD, LOG);
+    await storeJob(store, makeRecord({ job_id: 6, conclusion: 'success' }), 'good\n');
+    await storeJob(store, { ...RECORD, job_id: 7, job_name: `x${ESC}[2J`, run_attempt: 2 }, LOG);
+    await storeJob(store, { ...RECORD, job_id: 8, run_attempt: 2 }, LOG);
+    await storeRecord(
+      store,
+      makeAbsence('unavailable', { job_id: 9, run_attempt: 2, conclusion: 'failure' }),
+    );
+    for (const target of [RUN, '29679449', 'octo-org/octo-repo/actions/runs/29679449']) {
+      const answer = await cat(store, target, { failed: true, timestamps: false });
+      expect(answer.exit).toBe(3);
+      expect(answer.out).toBe(
+        [
+          '==> CI / x · attempt 2 · job 7 · failure <==\nred\n##[error]no\n',
+          '==> CI / build · attempt 2 · job 8 · failure <==\nred\n##[error]no\n',
+        ].join(''),
+      );
+      expect(answer.err).toMatch(/^CI \/ build \(job 9\): No log: /);
+    }
+    const json = await cat(store, RUN, { failed: true, json: true });
+    expect(
+      json.out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toMatchObject([
+      { job_id: 7, line: 2 },
+      { job_id: 7, line: 3 },
+      { job_id: 8, line: 2 },
+      { job_id: 8, line: 3 },
+    ]);
+  });
+
+  test('that is a run without a failed job has that told', async () => {
+    const store = await makeArchive();
+    for (const job_id of [6, 7]) await storeJob(store, makeRecord({ job_id }), 'good\n');
+    expect(await cat(store, RUN, { failed: true })).toMatchObject({
+      exit: 0,
+      out: '',
+      err: 'No job failed in attempt 1 of run 29679449: 2 jobs recorded.\n',
+    });
+  });
+
   test('and none has a log', async () => {
     const store = await makeArchive();
     for (const job_id of [7, 8]) await storeRecord(store, makeAbsence('expired', { job_id }));
@@ -232,6 +301,7 @@ describe('what is not there', () => {
   test('bad words and options are reported at once', async () => {
     const answer = await cat(await makeArchive(), 'nonsense', {
       step: 'two',
+      tail: '0',
       failed: true,
       lines: '5-2',
       raw: true,

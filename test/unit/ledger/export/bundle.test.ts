@@ -193,7 +193,7 @@ describe('an erased job', () => {
     const now = new Date('2020-01-21T00:00:00Z');
     const plan = await planPurge(
       store,
-      { kind: 'id', jobId: job },
+      { kind: 'id', host: null, id: job },
       null,
       await readHolds(store),
       options,
