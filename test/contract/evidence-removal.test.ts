@@ -103,7 +103,7 @@ async function purgeJob(
   options: Partial<PurgeOptions> = {},
 ): Promise<PurgeResult | null> {
   const all = { ...PURGE, ...options };
-  const holds = await readHolds(store);
+  const holds = await readHolds(store, quiet.onProblem);
   const plan = await planPurge(store, { kind: 'id', host: null, id: jobId }, null, holds, all, NOW, quiet);
   if (plan === null || plan.heldBy.length > 0 || !hasWork(plan)) return null;
   return purge(depsOn(store), plan, all);
@@ -120,9 +120,9 @@ async function recordAt(store: ObjectStore, key: string | undefined): Promise<Jo
 }
 
 async function custodyAt(store: ObjectStore, key: string | undefined) {
-  const custody = parseCustody((await readWhole(store, key ?? ''))?.bytes ?? new Uint8Array());
-  if (custody === null) throw new Error(`${key} is no custody object`);
-  return custody;
+  const read = parseCustody((await readWhole(store, key ?? ''))?.bytes ?? new Uint8Array(), key ?? '');
+  if (!read.ok) throw new Error(`${key} is no custody object: ${read.problem}`);
+  return read.custody;
 }
 
 function killed(): never {
@@ -194,7 +194,7 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     const store = await open();
     const job = await storeJob(store, makeRecord({ job_id: 1 }), 'the token is hunter2\n');
     for (const step of ['remove', 'putIfAbsent'] as const) {
-      const holds = await readHolds(store);
+      const holds = await readHolds(store, quiet.onProblem);
       const plan = await planPurge(store, { kind: 'id', host: null, id: 1 }, null, holds, PURGE, NOW, quiet);
       if (plan === null) throw new Error('the job is not known');
       const dying: ObjectStore = {
@@ -269,7 +269,7 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     const isHeld = async (): Promise<boolean | undefined> =>
       (await store.lockOf(job.log?.key ?? ''))?.legalHold;
     expect(await isHeld()).toBe(hasLocks ? true : undefined);
-    const held = await readHolds(store);
+    const held = await readHolds(store, quiet.onProblem);
     expect([...held.cases.keys()].toSorted()).toEqual(['A', 'B']);
     expect(held.cases.get('B')).toMatchObject({ jobs: 2, by: 'ada', authenticated: false });
     expect(await purgeJob(store, 1)).toBeNull();
@@ -280,10 +280,34 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     expect(await isHeld()).toBe(hasLocks ? true : undefined);
     expect(await releaseHold(deps, order('A'), quiet)).toMatchObject({ jobs: 1, unchanged: 0 });
     expect(await isHeld()).toBeUndefined();
-    expect([...(await readHolds(store)).cases.keys()]).toEqual(['B']);
+    expect([...(await readHolds(store, quiet.onProblem)).cases.keys()]).toEqual(['B']);
     expect(await purgeJob(store, 1)).toMatchObject({ removed: 1 });
     expect(await purgeJob(store, 2)).toBeNull();
     expect(await releaseHold(deps, order('never placed'), quiet)).toMatchObject({ jobs: 0, unchanged: 0 });
+  });
+
+  test('a custody object that cannot be read is told, releases nothing, and what it holds counts as held', async () => {
+    const store = await open();
+    const deps = depsOn(store);
+    const job = await storeJob(store, makeRecord({ job_id: 1, head_branch: 'main' }), 'one\n');
+    const other = await storeJob(store, makeRecord({ job_id: 2, head_branch: 'other' }), 'two\n');
+    await addHold(deps, order('A', { branch: 'other' }), quiet);
+    const named = (jobKey: string | undefined): object[] => [{ key: jobKey, version_id: null, sha256: null }];
+    const [held, released, garbage] = ['held', 'released', 'garbage'].map(
+      (id) => `v1/custody/dt=2026-11-21/20261121T000000000Z-${id}.json`,
+    );
+    const hold = { action: 'hold_added', case: 'torn', objects: named(job.log?.key) };
+    await put(store, held ?? '', Buffer.from(JSON.stringify(hold)));
+    const release = { action: 'hold_removed', case: 'A', objects: named(other.log?.key) };
+    await put(store, released ?? '', Buffer.from(JSON.stringify(release)));
+    await put(store, garbage ?? '', Buffer.from('\u0000'));
+    const problems: string[] = [];
+    const holds = await readHolds(store, (key) => void problems.push(key));
+    expect(problems.toSorted()).toEqual([garbage, held, released].toSorted());
+    expect([...holds.cases.keys()].toSorted()).toEqual(['A', 'torn']);
+    const casesOf = ({ host, run_id, job_id }: JobRecord): readonly string[] =>
+      holds.casesOf({ host, runId: run_id, jobId: job_id });
+    expect([casesOf(job), casesOf(other)]).toEqual([['torn'], ['A']]);
   });
 
   test('rules expire what is past them: the closest holds, other names of a repository included', async () => {
@@ -358,7 +382,7 @@ describe.each([
   test('COMPLIANCE: nothing goes, whoever asks, and it is told until when', async () => {
     const store = await inBucket(server, { lockMode: 'COMPLIANCE', retentionDays: 3000 });
     const job = await storeJob(store, makeRecord({ job_id: 1, completed_at: '2024-01-01T00:00:00Z' }), '1');
-    const holds = await readHolds(store);
+    const holds = await readHolds(store, quiet.onProblem);
     const options = { ...PURGE, bypassGovernance: true };
     const plan = await planPurge(store, { kind: 'id', host: null, id: 1 }, null, holds, options, NOW, quiet);
     expect(plan?.copies).toMatchObject([{ free: [], keepsLog: true }]);

@@ -353,12 +353,29 @@ describe('what the sealer finds', () => {
           recorded_at: new Date().toISOString(),
         })}\n`,
       );
+    const custody = (changes: object): Buffer =>
+      Buffer.from(
+        `${JSON.stringify({
+          schema: 'everlog.custody/v1',
+          id: '20261120T000000Z-ab',
+          action: 'purge',
+          at: '2026-11-20T00:00:00Z',
+          who: { name: 'ada', known_by: 'os_user', authenticated: false },
+          reason: 'a token in it',
+          case: null,
+          scope: {},
+          objects: [],
+          result: {},
+          archiver: { name: 'everlog', version: '0' },
+          ...changes,
+        })}\n`,
+      );
     const objects: [string, Buffer][] = [
       [`${at}/1.json`, run(5, ['expired'])],
       [`${at}/1.r10.json`, run(7, ['expired', 'expired'])],
       [`${at}/1.r2.json`, run(6, ['expired'])],
       [`${at}/2.json`, run(3, ['not_produced', '<script>'])],
-      ['v1/custody/dt=2026-11-20/20261120T000000Z-ab.json', Buffer.from('{"at":"2026-11-20T00:00:00Z"}\n')],
+      ['v1/custody/dt=2026-11-20/20261120T000000Z-ab.json', custody({})],
     ];
     for (const [key, bytes] of objects) {
       await store.putIfAbsent(key, bytesBody(bytes), { contentType: 'application/json', kind: 'other' });
@@ -366,6 +383,25 @@ describe('what the sealer finds', () => {
     }
     expect(await sealed(deps)).toMatchObject({ entries: 5, findingCount: 0 });
     const { digests } = await demandAllSealed(folderFiles(folder));
+    const vague = 'v1/custody/dt=2026-11-20/20261120T000000Z-cd.json';
+    const unsaid: object[] = [
+      { who: undefined },
+      { who: { name: 'ada', known_by: '', authenticated: false } },
+      { reason: ' ' },
+      { scope: undefined },
+      { archiver: undefined },
+      { action: 'expiry', reason: null },
+      {},
+    ];
+    for (const [index, changes] of unsaid.entries()) {
+      const key = vague.replace('cd', `c${index}`);
+      const id = index === unsaid.length - 1 ? 'another' : `20261120T000000Z-c${index}`;
+      const bytes = bytesBody(custody({ id, ...changes }));
+      await store.putIfAbsent(key, bytes, { contentType: 'application/json', kind: 'other' });
+      await queue.pending.add([key]);
+    }
+    const report = await sealed(deps);
+    expect(report).toMatchObject({ entries: 0, findingCount: unsaid.length });
     expect(digests[0]?.completeness).toMatchObject({
       expected: 10,
       archived: 6,

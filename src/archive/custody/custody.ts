@@ -1,6 +1,6 @@
-import { parseCustody, type Custody, type StoredCustody } from './custody-format.ts';
+import { parseCustody, type Custody, type ParsedCustody } from './custody-format.ts';
 import { CUSTODY_ROOT, custodyKey, parseKey } from '../keys.ts';
-import { readWhole, type ObjectStore } from '../../store/object-store.ts';
+import { readWhole, type ListedObject, type ObjectStore } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 
 /** Writes and reads the objects that say who did what to the evidence. They are committed like records, and sealed. */
@@ -50,29 +50,34 @@ export async function commitCustody(
   return { key, custody };
 }
 
-/** Every custody object, oldest first; null for one that cannot be read as such. */
+/** Larger objects are none: one names at most a few thousand objects. */
+const CUSTODY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Every custody object, oldest first, also those that cannot be read as such. */
 export async function* readCustodies(
   store: ObjectStore,
-): AsyncGenerator<{ readonly key: string; readonly custody: StoredCustody | null }> {
-  let keys: string[] = [];
-  for await (const { key } of store.list(CUSTODY_ROOT)) {
-    if (parseKey(key)?.type !== 'custody') continue;
-    keys.push(key);
-    if (keys.length < READ_IN_FLIGHT_MAX) continue;
-    yield* await readAll(store, keys);
-    keys = [];
+): AsyncGenerator<{ readonly key: string; readonly read: ParsedCustody }> {
+  let batch: ListedObject[] = [];
+  for await (const listed of store.list(CUSTODY_ROOT)) {
+    if (parseKey(listed.key)?.type !== 'custody') continue;
+    batch.push(listed);
+    if (batch.length < READ_IN_FLIGHT_MAX) continue;
+    yield* await readAll(store, batch);
+    batch = [];
   }
-  yield* await readAll(store, keys);
+  yield* await readAll(store, batch);
 }
 
 async function readAll(
   store: ObjectStore,
-  keys: readonly string[],
-): Promise<{ key: string; custody: StoredCustody | null }[]> {
+  objects: readonly ListedObject[],
+): Promise<{ key: string; read: ParsedCustody }[]> {
+  const none = (problem: string): ParsedCustody => ({ ok: false, problem, hold: null });
   return Promise.all(
-    keys.map(async (key) => {
+    objects.map(async ({ key, bytes }) => {
+      if (bytes > CUSTODY_BYTES_MAX) return { key, read: none(`it has ${bytes} bytes`) };
       const found = await readWhole(store, key);
-      return { key, custody: found === null ? null : parseCustody(found.bytes) };
+      return { key, read: found === null ? none('it is gone') : parseCustody(found.bytes, key) };
     }),
   );
 }

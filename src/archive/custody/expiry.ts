@@ -65,7 +65,7 @@ export async function expire(
 ): Promise<ExpiryReport> {
   const [ruleFor, holds] = await Promise.all([
     prepareRules(deps.store, options.rules),
-    readHolds(deps.store),
+    readHolds(deps.store, hooks.onProblem),
   ]);
   const expiry = new Expiry(deps, options, ruleFor, holds, onProgress);
   await forEachInFlight(matchingJobs(deps.store, options.filters, hooks), JOBS_IN_FLIGHT_MAX, (stored) =>

@@ -47,7 +47,7 @@ const HOLDS_IN_FLIGHT_MAX = 16;
 
 /** Holds every matching job. The claim is written first: a crash leaves a hold that is claimed and can be completed by the same command. */
 export async function addHold(deps: HoldDeps, order: HoldOrder, hooks: ReadingHooks): Promise<HoldReport> {
-  const holds = await readHolds(deps.store);
+  const holds = await readHolds(deps.store, hooks.onProblem);
   const change = new HoldChange(laterThan(deps, holds.changedAt(order.case)), order, 'hold_added');
   for await (const stored of matchingJobs(deps.store, order.filters, hooks)) {
     const versions = await heldVersions(deps.store, stored);
@@ -65,7 +65,7 @@ export async function releaseHold(
   order: HoldOrder,
   hooks: ReadingHooks,
 ): Promise<HoldReport> {
-  const holds = await readHolds(deps.store);
+  const holds = await readHolds(deps.store, hooks.onProblem);
   const change = new HoldChange(laterThan(deps, holds.changedAt(order.case)), order, 'hold_removed');
   const isMeant = await filterOf(deps.store, order.filters);
   for await (const { address, named } of jobsOfCase(deps.store, order.case, holds)) {
@@ -176,8 +176,9 @@ async function* jobsOfCase(
   holds: Holds,
 ): AsyncGenerator<{ address: JobAddress; named: CustodyObject[] }> {
   const seen = new Set<string>();
-  for await (const { custody } of readCustodies(store)) {
-    if (custody?.case !== name || custody.action !== 'hold_added') continue;
+  for await (const { read } of readCustodies(store)) {
+    if (!read.ok || read.custody.case !== name || read.custody.action !== 'hold_added') continue;
+    const { custody } = read;
     const jobs = new Map<string, { address: JobAddress; named: CustodyObject[] }>();
     for (const object of custody.objects) {
       const parsed = parseKey(object.key);

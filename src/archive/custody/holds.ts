@@ -30,9 +30,10 @@ export interface HeldCase {
   /** Who placed the hold first, and how that is known. */
   readonly by: string;
   readonly authenticated: boolean;
-  readonly since: string;
-  /** When the case was last added to or released from. */
-  readonly changedAt: string;
+  /** Null where the object that says so cannot be read whole. */
+  readonly since: string | null;
+  /** When the case was last added to or released from; null as `since`. */
+  readonly changedAt: string | null;
   readonly reason: string | null;
 }
 
@@ -40,20 +41,26 @@ export interface HeldCase {
 const HELD_JOBS_MAX = 1_000_000;
 
 /**
- * Reads every hold of the archive.
- * @throws EverlogError `object_corrupt` when a custody object cannot be read: it may be a hold.
+ * Reads every hold of the archive. A custody object that cannot be read is given to `onProblem` and releases nothing; what one
+ * says that it holds counts as held.
  */
-export async function readHolds(store: ObjectStore): Promise<Holds> {
+export async function readHolds(
+  store: ObjectStore,
+  onProblem: (key: string, problem: string) => void,
+): Promise<Holds> {
   const held = new Map<string, Set<string>>();
   const cases = new Map<string, Omit<HeldCase, 'jobs'>>();
-  for await (const { key, custody } of readCustodies(store)) {
-    if (custody === null) {
-      throw giveUp('object_corrupt', `${key} cannot be read as a custody object; it may be a legal hold`);
+  for await (const { key, read } of readCustodies(store)) {
+    const custody = read.ok ? read.custody : read.hold;
+    if (!read.ok) {
+      const kept = read.hold === null ? '' : '; what it says that it holds counts as held';
+      onProblem(key, `no custody object (${read.problem})${kept}`);
     }
-    const name = custody.case;
-    if (name === null || !['hold_added', 'hold_removed'].includes(custody.action)) continue;
-    noteCase(cases, name, custody);
-    for (const job of jobsOf(custody)) {
+    const name = custody?.case ?? null;
+    if (custody === null || name === null) continue;
+    if (custody.action !== 'hold_added' && custody.action !== 'hold_removed') continue;
+    noteCase(cases, name, read.ok ? read.custody : null);
+    for (const job of jobsOf(custody.objects)) {
       if (custody.action === 'hold_added') hold(held, job, name);
       else release(held, job, name);
     }
@@ -61,10 +68,20 @@ export async function readHolds(store: ObjectStore): Promise<Holds> {
   return holdsOf(held, cases);
 }
 
-function noteCase(cases: Map<string, Omit<HeldCase, 'jobs'>>, name: string, custody: StoredCustody): void {
-  const { at, who, reason } = custody;
+/** Notes who changed a case; null where the object that did does not say so. */
+function noteCase(
+  cases: Map<string, Omit<HeldCase, 'jobs'>>,
+  name: string,
+  custody: StoredCustody | null,
+): void {
   const known = cases.get(name);
-  if (known !== undefined) cases.set(name, { ...known, changedAt: at });
+  if (custody === null) {
+    const unknown = { by: 'unknown', authenticated: false, since: null, changedAt: null, reason: null };
+    cases.set(name, known ?? unknown);
+    return;
+  }
+  const { at, who, reason } = custody;
+  if (known !== undefined) cases.set(name, { ...known, since: known.since ?? at, changedAt: at });
   else if (custody.action === 'hold_added') {
     const { name: by, authenticated } = who;
     cases.set(name, { by, authenticated, since: at, changedAt: at, reason });
@@ -102,17 +119,17 @@ function holdsOf(
   return {
     cases,
     changedAt: (name) => {
-      const changedAt = known.get(name)?.changedAt;
-      return changedAt === undefined ? null : new Date(changedAt);
+      const changedAt = known.get(name)?.changedAt ?? null;
+      return changedAt === null ? null : new Date(changedAt);
     },
     casesOf: (job) => [...(held.get(nameOf(job)) ?? [])],
     holdsRun: (host, runId) => runs.has(`${host}/${runId}`),
   };
 }
 
-function jobsOf(custody: StoredCustody): ReadonlySet<string> {
+function jobsOf(objects: readonly { readonly key: string }[]): ReadonlySet<string> {
   const jobs = new Set<string>();
-  for (const { key } of custody.objects) {
+  for (const { key } of objects) {
     const parsed = parseKey(key);
     if (parsed?.type === 'record' || parsed?.type === 'log') jobs.add(nameOf(parsed.address));
   }

@@ -104,14 +104,14 @@ function textOf(verb: 'add' | 'rm', report: HoldReport): string {
 
 async function list(json: boolean): Promise<number> {
   return withCustodyWork(async ({ archive, session }) => {
-    const { cases } = await readHolds(archive);
+    const { cases } = await readHolds(archive, session.noteProblem);
     if (json) {
       for (const [name, held] of cases) {
         await session.out.write(`${JSON.stringify(lineOf(name, held))}\n`);
       }
     } else if (cases.size === 0) await session.say('no case holds anything');
     else await session.out.write(tableOf(cases));
-    return EXIT.ok;
+    return (await session.tellProblems()) > 0 ? EXIT.findings : EXIT.ok;
   });
 }
 

@@ -69,8 +69,8 @@ async function runPurge(command: PurgeCommand): Promise<number> {
     bypassGovernance: command.bypassGovernance === true,
   };
   return withCustodyWork(async (work) => {
-    const holds = await readHolds(work.archive);
     const { session, archive } = work;
+    const holds = await readHolds(archive, session.noteProblem);
     let keys = 0;
     const hooks = {
       onProblem: session.noteProblem,

@@ -51,7 +51,8 @@ export async function findErasures(
     async (it) => {
       if (parseKey(it.key)?.type !== 'custody' || found.length >= ERASURES_MAX) return;
       const read = await readWhole(store, it.key);
-      const custody = read === null ? null : parseCustody(read.bytes);
+      const parsed = read === null ? null : parseCustody(read.bytes, it.key);
+      const custody = parsed?.ok === true ? parsed.custody : null;
       const word = custody === null ? undefined : WORDS[custody.action];
       if (custody === null || word === undefined) return;
       const keys = custody.objects.map(({ key }) => key);

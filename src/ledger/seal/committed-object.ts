@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { parseCustody } from '../../archive/custody/custody-format.ts';
 import { parseKey, type JobAddress, type ParsedKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { EntryLog, LedgerEntry } from '../formats/formats.ts';
@@ -8,7 +9,7 @@ import type { Finding } from '../seal-report.ts';
 
 /** What the store says of a committed object, and what of it concerns the digest. */
 export interface CommittedObject {
-  /** Null when the object is gone. */
+  /** Null when the object is gone, or is a custody object that does not say everything it has to. */
   readonly entry: LedgerEntry | null;
   /** The earliest moment that it can have been committed at; a number of milliseconds since 1970. */
   readonly committedMs: number;
@@ -60,8 +61,6 @@ const sealedRecordSchema = z.looseObject({
 
 type SealedRecord = z.infer<typeof sealedRecordSchema>;
 
-const custodyTimeSchema = z.looseObject({ at: z.iso.datetime() });
-
 /** What a key is of; null for a key that gets no entry. */
 export function committedKey(key: string): CommittedKey | null {
   const parsed = parseKey(key);
@@ -87,8 +86,10 @@ export async function readCommitted(
   const entry: LedgerEntry = { type, key, version_id: head.versionId, bytes, sha256 };
   const differences = head.sha256 === null || head.sha256 === sha256 ? [] : [otherThanItsHash(key)];
   const about = await contents(store, key, parsed, found);
+  // What does not say who removed what by whose leave must not become evidence of it.
+  const isEvidence = type !== 'custody' || about.at !== null;
   return {
-    entry: about.log === null ? entry : { ...entry, log: about.log },
+    entry: !isEvidence ? null : about.log === null ? entry : { ...entry, log: about.log },
     committedMs: Math.min(head.lastModified.getTime(), momentMs(about.at) ?? Infinity),
     run: about.run,
     findings: [...differences, ...about.findings],
@@ -124,8 +125,10 @@ async function contents(
     return { ...nothing, at: record.data.recorded_at, log, findings };
   }
   if (parsed.type === 'custody') {
-    const custody = custodyTimeSchema.safeParse(json);
-    return custody.success ? { ...nothing, at: custody.data.at } : unreadable('it is no custody object');
+    const custody = parseCustody(content, key);
+    return custody.ok
+      ? { ...nothing, at: custody.custody.at }
+      : unreadable(`it is no custody object: ${custody.problem}`);
   }
   const run = runCountsSchema.safeParse(json);
   if (!run.success) return unreadable('it is no object of a run');

@@ -120,6 +120,30 @@ describe('objects that were removed', () => {
   });
 });
 
+describe('a custody object that was sealed without saying everything', () => {
+  const nobody = { name: '', known_by: 'os_user', authenticated: false };
+  test.each<[string, string, object]>([
+    ['who', 'purge', { who: undefined }],
+    ['the name', 'purge', { who: nobody }],
+    ['how the name is known', 'purge', { who: { name: 'ada', authenticated: false } }],
+    ['why', 'purge', { reason: null }],
+    ['of what', 'purge', { scope: undefined }],
+    ['by which program', 'purge', { archiver: undefined }],
+    ['by which rule', 'expiry', { reason: null, scope: {} }],
+    ['its own id', 'purge', { id: 'another' }],
+    ['when', 'expiry', { at: 'yesterday' }],
+    ['its own day', 'purge', { at: '2020-01-01T00:00:00Z' }],
+  ])('(%s) is modified and removes nothing', async (_what, action, changes) => {
+    const { folder, maker } = begin();
+    const job = await maker.addJob();
+    const object = { key: job.logKey, version_id: null, sha256: sha256(fileAt(folder, job.logKey).bytes) };
+    const custody = await maker.addCustody(action, [object], { ...changes });
+    await maker.seal();
+    rmSync(join(folder, job.logKey));
+    expect(findingsOf(await verifyFolder(folder))).toEqual([`MISSING ${job.logKey}`, `MODIFIED ${custody}`]);
+  });
+});
+
 describe('what was sealed wrongly, by whoever has the key', () => {
   test('a run that names a job without a record, or without its log, is incomplete', async () => {
     const { folder, maker } = begin();

@@ -211,23 +211,28 @@ export class LedgerMaker {
     return key;
   }
 
-  /** Writes down that objects were removed, or anything else. */
-  async addCustody(action: string, objects: readonly Readonly<Record<string, unknown>>[]): Promise<string> {
+  /** Writes down that objects were removed, or anything else. `changes` are laid over the object. */
+  async addCustody(
+    action: string,
+    objects: readonly Readonly<Record<string, unknown>>[],
+    changes: Readonly<Record<string, unknown>> = {},
+  ): Promise<string> {
     this.#nextId += 1;
     const id = `20261120T000000Z-${this.#nextId.toString(16)}`;
-    const key = `v1/custody/dt=2026-11-20/${id}.json`;
+    const key = `v1/custody/dt=${iso(this.nowMs).slice(0, 10)}/${id}.json`;
     await this.#commit('custody', key, {
       schema: 'everlog.custody/v1',
       id,
       action,
       at: iso(this.nowMs),
       who: { name: 'auditor', known_by: 'os_user', authenticated: false },
-      reason: null,
+      reason: 'a token in it',
       case: null,
       scope: {},
       objects,
       result: {},
       archiver: { name: 'everlog', version: '0' },
+      ...changes,
     });
     return key;
   }

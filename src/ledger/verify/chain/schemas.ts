@@ -156,13 +156,32 @@ const runSchema = z.object({
 /** What the verifier needs of a run attempt's object. */
 export type RunFacts = z.infer<typeof runSchema>;
 
-const custodySchema = z.object({
-  schema: z.literal('everlog.custody/v1'),
-  id: z.string(),
-  action: z.string(),
-  at: moment,
-  objects: z.array(z.object({ key: z.string(), version_id: z.string().nullable(), sha256: hash.nullable() })),
-});
+const said = z.string().min(1);
+
+/** All of it is required: a removal that nobody is named for, with no reason or scope, explains nothing. */
+const custodySchema = z
+  .object({
+    schema: z.literal('everlog.custody/v1'),
+    id: said,
+    action: said,
+    at: moment,
+    who: z.object({ name: said, known_by: said, authenticated: z.boolean() }),
+    reason: z.string().nullable(),
+    case: z.string().nullable(),
+    scope: z.record(z.string(), z.string()),
+    objects: z.array(z.object({ key: said, version_id: z.string().nullable(), sha256: hash.nullable() })),
+    result: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+    archiver: z.object({ name: said, version: said }),
+  })
+  .refine(({ action, reason }) => action !== 'purge' || isSaid(reason), 'a purge without a reason')
+  .refine(
+    ({ action, reason, scope }) => action !== 'expiry' || isSaid(reason) || Object.keys(scope).length > 0,
+    'an expiry without a rule or a reason',
+  );
+
+function isSaid(text: string | null): boolean {
+  return text !== null && text.trim() !== '';
+}
 
 /** What the verifier needs of a custody object. */
 export type CustodyFacts = z.infer<typeof custodySchema>;

@@ -203,7 +203,17 @@ async function readFacts(scope: Scope, entry: LedgerEntry, bytes: Buffer): Promi
     return parsed.ok ? { run: parsed.value } : unfit(parsed);
   }
   const parsed = parseCustodyFacts(bytes);
-  return parsed.ok ? { custody: parsed.value } : unfit(parsed);
+  if (!parsed.ok) return unfit(parsed);
+  return isThatCustody(entry.key, parsed.value)
+    ? { custody: parsed.value }
+    : unfit({ ok: false, problem: 'its id or its day is another than its key says' });
+}
+
+/** Whether a custody object is the one that its key names. */
+export function isThatCustody(key: string, { id, at }: CustodyFacts): boolean {
+  const parsed = parseKey(key);
+  if (parsed?.type !== 'custody') return false;
+  return parsed.id === id && parsed.dt === new Date(at).toISOString().slice(0, 10);
 }
 
 /** Whether the version is locked for as long as its digest promises; reported if not. */

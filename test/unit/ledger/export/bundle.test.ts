@@ -195,7 +195,7 @@ describe('an erased job', () => {
       store,
       { kind: 'id', host: null, id: job },
       null,
-      await readHolds(store),
+      await readHolds(store, hooks.onProblem),
       options,
       now,
       hooks,
