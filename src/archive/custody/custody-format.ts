@@ -48,7 +48,7 @@ const custodySchema = z
     schema: z.literal('everlog.custody/v1'),
     id: text,
     action: text,
-    at: z.iso.datetime({ offset: true }),
+    at: z.iso.datetime(),
     who: z.looseObject({ name: text, known_by: text, authenticated: z.boolean() }),
     reason: z.string().nullable(),
     case: z.string().nullable(),
@@ -104,8 +104,7 @@ export function parseCustody(bytes: Uint8Array, key: string): ParsedCustody {
   const place = parseKey(key);
   if (parsed.success && place?.type === 'custody') {
     const { id, at } = parsed.data;
-    if (id === place.id && new Date(at).toISOString().slice(0, 10) === place.dt)
-      return { ok: true, custody: parsed.data };
+    if (id === place.id && at.slice(0, 10) === place.dt) return { ok: true, custody: parsed.data };
   }
   const hold = claimedHoldSchema.safeParse(value);
   const [issue] = parsed.error?.issues ?? [];

@@ -1,5 +1,5 @@
 /**
- * `verify.sh` of a bundle: checks it with stock tools alone, so that nobody has to believe Everlog. At most 80 lines, so that an
+ * `verify.sh` of a bundle: checks it with stock tools alone, so that nobody has to believe Everlog. At most 100 lines, so that an
  * auditor reads it before running it. It speaks the words of `everlog verify` and shares nothing else with it.
  */
 export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
@@ -8,7 +8,7 @@ export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
 set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C CDPATH=; umask 077
 for tool in openssl jq gzip sha256sum base64 sed awk; do command -v "$tool" >/dev/null || { echo "verify.sh needs $tool"; exit 1; }; done
 cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap '[ $? != 1 ] || echo "verify.sh broke off"; rm -rf "$tmp"' EXIT
-exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum=''; for list in links named rows; do : >"$tmp/$list"; done
+exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum=''; for list in links named rows removed; do : >"$tmp/$list"; done
 pin=$(printf %s "$*" | tr A-F a-f | tr -d ' :'); [ -z "$pin" ] || [[ $pin =~ $hex ]] || { echo 'give the key as 64 hex digits'; exit 1; }
 found() { findings=$((findings + 1)); printf '%s %s: %s\n' "$1" "$2" "$3" | tr -c '[:print:]\n' '?'; }
 sha() { sha256sum | cut -c 1-64; }; escaped() { sha256sum | sed 's/ .*//; s/../\\x&/g'; } # the second as printf takes it
@@ -68,18 +68,33 @@ for folder in ledger/digests/*/; do seq=$(basename "$folder") digest=$folder'dig
       printf '%s\n' "$fields" >>"$tmp/rows" || found MODIFIED "$lines" "digest $seq does not hold what is given as its line $index"
   done 3<"$lines" 4<"$tmp/paths" 5<"$tmp/fields"; set +f; done
 awk -F '\t' '{ print $3 "  " $2; if ($4 != "-") print $5 "  " $4 }' "$tmp/rows" | sort -u >"$tmp/sums"
-while IFS=$tab read -r type key sum _; do [ "$type" = custody ] && [ -f "$key" ] && [ "$(sha <"$key")" = "$sum" ] && # who removed what
-  jq -r 'select(.action == "purge" or .action == "expiry") | .objects[] | "\(.sha256)  \(.key)"' "$key"; done <"$tmp/rows" | sort -u >"$tmp/removed"
-while read -r sum key; do [ -e "$key" ] || echo "$sum  $key"; done <"$tmp/sums" | comm -12 - "$tmp/removed" | tee "$tmp/gone" |
-  sed 's/^.\{66\}\(.*\)/ERASED \1: a sealed custody object says who removed it and why/' | tr -c '[:print:]\n' '?'
+custody='def said: type == "string" and length > 0; def because: type == "string" and test("\\S"); length == 1 and (.[0] |
+  .schema == "everlog.custody/v1" and (.id | said) and (.action | said) and (.at | type == "string" and test("^\\d{4}-\\d\\d-\\d\\dT[0-9:.]+Z$"))
+  and $key == "v1/custody/dt=\(.at[:10])/\(.id).json" and ([.who.name, .who.known_by, .archiver.name, .archiver.version] | all(.[]; said))
+  and (.who.authenticated | type == "boolean") and ([has("reason", "case")] | all) and ([.reason, .case] | all(.[]; . == null or type == "string"))
+  and (.scope | type == "object" and all(.[]; type == "string")) and (.result | type == "object" and all(.[]; type != "object" and type != "array"))
+  and (.objects | type == "array" and all(.[]; (.key | said) and has("version_id") and (.sha256 | . == null or test($hex))))
+  and (.action != "purge" or (.reason | because)) and (.action != "expiry" or (.reason | because) or (.scope | length > 0)))'
+while IFS=$tab read -r type key sum _; do [ "$type" = custody ] && [ -f "$key" ] && [ "$(sha <"$key")" = "$sum" ] || continue # who removed what
+  jq -es --arg key "$key" --arg hex "$hex" "$custody" "$key" >"$tmp/said" || { found MODIFIED "$key" 'it does not say by whom, why, what of or by which program'; continue; }
+  jq -r '{purge: "ERASED", expiry: "EXPIRED"}[.action] as $word | select($word) | .objects[] | "\(.sha256)  \(.key)\t\($word)"' "$key" >>"$tmp/removed"; done <"$tmp/rows"
+while read -r sum key; do [ -e "$key" ] || echo "$sum  $key"; done <"$tmp/sums" >"$tmp/absent" # the first custody object that names it counts
+awk -F '\t' 'NR == FNR { absent[$1]; next } ($1 in absent) && !($1 in told) { told[$1]; print }' "$tmp/absent" "$tmp/removed" | sort >"$tmp/told"
+cut -f 1 "$tmp/told" >"$tmp/gone"; awk -F '\t' '{ print $2 " " substr($1, 67) ": a sealed custody object says who removed it and why" }' "$tmp/told" | tr -c '[:print:]\n' '?'
 while read -r sum key; do if [ ! -e "$key" ]; then found MISSING "$key" 'it was sealed, and is gone'; elif [ "$(sha <"$key")" != "$sum" ]; then found MODIFIED "$key" 'it is not what was sealed'; fi; done < <(comm -23 "$tmp/sums" "$tmp/gone")
-while IFS=$tab read -r type key _ log sum bytes; do [ "$type" = record ] && [ -f "$key" ] || continue
-  IFS=$tab read -r said whole size < <(jq -r '.log // {} | ["\(.key // "-") \(.stored_sha256 // "-") \(.stored_bytes // "-")", .sha256, (.bytes // 0 | floor)] | @tsv' "$key")
+record='length == 1 and (.[0] | .schema == "everlog.job/v1" and $key == "v1/records/host=\(.host)/owner=\(.owner | ascii_downcase)/repo=\(.repo | ascii_downcase)/" +
+  "\(.run_id)/\(.run_attempt // 1)/\(.job_id)\(if .revision == 1 then "" else ".r\(.revision)" end).json" and (.log == null or .log.encoding == "gzip"))'
+run='length == 1 and (.[0] | .schema == "everlog.run/v1" and ([.expected, .archived, .absent] | all(.[]; type == "array")) and (.complete | type == "boolean"))'
+while IFS=$tab read -r type key _ log sum bytes; do [ -f "$key" ] || continue
+  if [ "$type" = run ]; then jq -es "$run" "$key" >"$tmp/said" || found MODIFIED "$key" 'it is no object of a run'; fi; [ "$type" = record ] || continue
+  jq -es --arg key "$key" "$record" "$key" >"$tmp/said" || found MODIFIED "$key" 'it is no record, or one of another job or revision than its key'
+  IFS=$tab read -r said whole size lines < <(jq -r '.log // {} | ["\(.key // "-") \(.stored_sha256 // "-") \(.stored_bytes // "-")", .sha256, (.bytes // 0 | floor), .lines] | @tsv' "$key")
   [ "$said" = "$log $sum $bytes" ] || found MODIFIED "$key" 'it tells of another log than the ledger'
-  [ ! -f "$log" ] || [ "$(gzip -dc <"$log" | head -c "$((size + 1))" | sha) $(gzip -dc <"$log" | head -c "$((size + 1))" | wc -c)" = "$whole $size" ] ||
+  [ -f "$log" ] || continue; gzip -dc <"$log" | head -c "$((size + 1))" >"$tmp/log"
+  [ "$(sha <"$tmp/log") $(wc -c <"$tmp/log") $(($(wc -l <"$tmp/log") + ($(tail -c 1 "$tmp/log" | wc -c) - $(tail -c 1 "$tmp/log" | wc -l))))" = "$whole $size $lines" ] ||
     found MODIFIED "$log" 'it does not unpack to what its record says'; done <"$tmp/rows"
 for file in v1/**/*; do if [ -L "$file" ]; then echo "$file (a link)"; elif [ ! -d "$file" ]; then printf '%s\n' "$file"; fi; done | sort -u >"$tmp/files"
 while IFS= read -r file; do found UNSEALED "$file" 'nothing here vouches for it'; done < <(awk -F '\t' '{ print $2; print $4 }' "$tmp/named" | sort -u | comm -23 "$tmp/files" -)
 [ -n "$last" ] || found MISSING ledger/digests 'there is no digest'; [ "$findings" = 0 ] || { echo "$findings findings"; exit 4; }
-echo "sound: $(wc -l <"$tmp/rows") entries, $(wc -l <"$tmp/sums") objects, $(wc -l <"$tmp/gone") of them removed with evidence; newest digest here: $last"
+echo "sound: $(wc -l <"$tmp/rows") entries, $(wc -l <"$tmp/sums") objects, $(awk -F '\t' '$2 == "ERASED"' "$tmp/told" | wc -l) ERASED, $(awk -F '\t' '$2 == "EXPIRED"' "$tmp/told" | wc -l) EXPIRED; newest digest here: $last"
 `;

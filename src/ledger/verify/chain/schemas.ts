@@ -164,7 +164,8 @@ const custodySchema = z
     schema: z.literal('everlog.custody/v1'),
     id: said,
     action: said,
-    at: moment,
+    // In UTC, as its key names the day.
+    at: z.iso.datetime(),
     who: z.object({ name: said, known_by: said, authenticated: z.boolean() }),
     reason: z.string().nullable(),
     case: z.string().nullable(),

@@ -213,7 +213,7 @@ async function readFacts(scope: Scope, entry: LedgerEntry, bytes: Buffer): Promi
 export function isThatCustody(key: string, { id, at }: CustodyFacts): boolean {
   const parsed = parseKey(key);
   if (parsed?.type !== 'custody') return false;
-  return parsed.id === id && parsed.dt === new Date(at).toISOString().slice(0, 10);
+  return parsed.id === id && parsed.dt === at.slice(0, 10);
 }
 
 /** Whether the version is locked for as long as its digest promises; reported if not. */
