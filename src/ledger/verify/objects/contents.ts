@@ -210,7 +210,7 @@ async function readFacts(scope: Scope, entry: LedgerEntry, bytes: Buffer): Promi
 }
 
 /** Whether a custody object is the one that its key names. */
-export function isThatCustody(key: string, { id, at }: CustodyFacts): boolean {
+function isThatCustody(key: string, { id, at }: CustodyFacts): boolean {
   const parsed = parseKey(key);
   if (parsed?.type !== 'custody') return false;
   return parsed.id === id && parsed.dt === at.slice(0, 10);
