@@ -293,14 +293,13 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     const other = await storeJob(store, makeRecord({ job_id: 2, head_branch: 'other' }), 'two\n');
     await addHold(deps, order('A', { branch: 'other' }), quiet);
     const named = (jobKey: string | undefined): object[] => [{ key: jobKey, version_id: null, sha256: null }];
-    const [held, released, garbage] = ['held', 'released', 'garbage'].map(
-      (id) => `v1/custody/dt=2026-11-21/20261121T000000000Z-${id}.json`,
-    );
+    const keyOf = (id: string): string => `v1/custody/dt=2026-11-21/20261121T000000000Z-${id}.json`;
+    const [held, released, garbage] = [keyOf('held'), keyOf('released'), keyOf('garbage')];
     const hold = { action: 'hold_added', case: 'torn', objects: named(job.log?.key) };
-    await put(store, held ?? '', Buffer.from(JSON.stringify(hold)));
+    await put(store, held, Buffer.from(JSON.stringify(hold)));
     const release = { action: 'hold_removed', case: 'A', objects: named(other.log?.key) };
-    await put(store, released ?? '', Buffer.from(JSON.stringify(release)));
-    await put(store, garbage ?? '', Buffer.from('\u0000'));
+    await put(store, released, Buffer.from(JSON.stringify(release)));
+    await put(store, garbage, Buffer.from('\u0000'));
     const problems: string[] = [];
     const holds = await readHolds(store, (key) => void problems.push(key));
     expect(problems.toSorted()).toEqual([garbage, held, released].toSorted());
