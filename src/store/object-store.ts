@@ -23,6 +23,12 @@ export interface ObjectStore {
   /** Opens an object for reading; null when there is none. The caller MUST consume or destroy `body`. */
   read(key: string, versionId?: string): Promise<{ head: ObjectHead; body: Readable } | null>;
 
+  /**
+   * Reads a part of an object into memory, at most 64 MiB: cut off at its end, and empty behind it. Null when there is no
+   * object, or none any more that `pin` names, so that parts read one after the other are of one object.
+   */
+  readRange(key: string, range: ByteRange, pin?: ObjectPin): Promise<RangeRead | null>;
+
   /** Objects whose key starts with `prefix`, in ascending order of the key's UTF-8 bytes, after `startAfter`. */
   list(prefix: string, startAfter?: string): AsyncIterable<ListedObject>;
 
@@ -60,6 +66,25 @@ export interface ObjectStore {
   ping(): Promise<void>;
 
   close(): Promise<void>;
+}
+
+/** Bytes `from` up to but not including `to`; or the last ones, all where there are fewer. */
+export type ByteRange = { readonly from: number; readonly to: number } | { readonly last: number };
+
+/** The very object that an earlier read answered with. */
+export interface ObjectPin {
+  /** Null where the store keeps no versions. */
+  readonly versionId: string | null;
+  readonly etag: string | null;
+}
+
+export interface RangeRead {
+  readonly bytes: Buffer;
+  /** Where `bytes` begin in the object. */
+  readonly from: number;
+  /** Bytes of the whole object. */
+  readonly total: number;
+  readonly pin: ObjectPin;
 }
 
 /** The bytes of an object, of known length and hash, which can be opened again for another try. */
@@ -123,6 +148,9 @@ export interface StoreAbilities {
 /** What one object may have: S3 takes no more in one PUT, and an object that needs more is not stored. */
 export const OBJECT_BYTES_MAX = 5 * 1024 ** 3;
 
+/** Largest part that is read into memory: what a reader merges into one request stays far below. */
+export const RANGE_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Largest object that is read into memory whole: records are a few KB, a job with hundreds of steps stays under 1 MiB. */
 const WHOLE_OBJECT_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -146,4 +174,20 @@ export async function readWhole(
     chunks.push(Buffer.from(chunk));
   }
   return { head: found.head, bytes: Buffer.concat(chunks) };
+}
+
+/** Where a range begins and ends in an object of `total` bytes. @throws Error for a range that is none or over 64 MiB */
+export function boundsOf(range: ByteRange, total: number): { readonly from: number; readonly to: number } {
+  checkRange(range);
+  if ('last' in range) return { from: Math.max(0, total - range.last), to: total };
+  return { from: Math.min(range.from, total), to: Math.min(range.to, total) };
+}
+
+/** Refuses what no caller may ask for: a broken invariant. */
+export function checkRange(range: ByteRange): void {
+  const [from, to] = 'last' in range ? [0, range.last] : [range.from, range.to];
+  if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < 0 || to <= from) {
+    throw new Error(`not a range of bytes: ${from} to ${to}`);
+  }
+  if (to - from > RANGE_BYTES_MAX) throw new Error(`a range over ${RANGE_BYTES_MAX} bytes`);
 }

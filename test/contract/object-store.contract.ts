@@ -1,6 +1,12 @@
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ListedObject, ObjectStore, PutBody, StoreAbilities } from '../../src/store/object-store.ts';
+import type {
+  ByteRange,
+  ListedObject,
+  ObjectStore,
+  PutBody,
+  StoreAbilities,
+} from '../../src/store/object-store.ts';
 import {
   byBytes,
   failingStream,
@@ -97,6 +103,44 @@ export function objectStoreContract(
       const read = await store.read('v1/a/b.json');
       expect(read?.head).toMatchObject({ key: 'v1/a/b.json', bytes: 7, versionId: created.versionId });
       expect(await textOf(read)).toBe('{"a":1}');
+    });
+
+    test('reads parts of an object', async () => {
+      await put(store, 'parts', '0123456789');
+      const part = async (range: ByteRange) => {
+        const read = await store.readRange('parts', range);
+        return read && { text: read.bytes.toString(), from: read.from, total: read.total };
+      };
+      expect(await part({ from: 0, to: 3 })).toEqual({ text: '012', from: 0, total: 10 });
+      expect(await part({ from: 4, to: 5 })).toEqual({ text: '4', from: 4, total: 10 });
+      expect(await part({ from: 8, to: 99 })).toEqual({ text: '89', from: 8, total: 10 });
+      expect(await part({ last: 4 })).toEqual({ text: '6789', from: 6, total: 10 });
+      expect(await part({ last: 99 })).toEqual({ text: '0123456789', from: 0, total: 10 });
+      expect(await part({ from: 10, to: 12 })).toEqual({ text: '', from: 10, total: 10 });
+      expect(await store.readRange('no parts', { from: 0, to: 1 })).toBeNull();
+      await put(store, 'empty', '');
+      expect(await store.readRange('empty', { last: 8 })).toMatchObject({ from: 0, total: 0 });
+      for (const range of [{ from: 3, to: 3 }, { from: -1, to: 3 }, { last: 0 }, { from: 0, to: 2 ** 30 }]) {
+        await expect(store.readRange('parts', range)).rejects.toThrow(/range/);
+      }
+    });
+
+    test('reads parts of the very object that was read before, or nothing', async () => {
+      await put(store, 'pinned', 'one object');
+      const first = await store.readRange('pinned', { last: 6 });
+      if (first === null) throw new Error('nothing was stored');
+      const again = await store.readRange('pinned', { from: 0, to: 3 }, first.pin);
+      expect(again?.bytes.toString()).toBe('one');
+      expect(again?.pin).toEqual(first.pin);
+      expect(await store.readRange('pinned', { from: 50, to: 51 }, first.pin)).toMatchObject({ total: 10 });
+      const byEtag = { versionId: null, etag: first.pin.etag };
+      expect((await store.readRange('pinned', { from: 0, to: 3 }, byEtag))?.bytes.toString()).toBe('one');
+      await store.remove('pinned', first.pin.versionId, { bypassGovernance: false });
+      expect(await store.readRange('pinned', { from: 0, to: 3 }, first.pin)).toBeNull();
+      await put(store, 'pinned', 'quite another one');
+      expect(await store.readRange('pinned', { from: 0, to: 3 }, first.pin)).toBeNull();
+      expect(await store.readRange('pinned', { from: 0, to: 3 }, byEtag)).toBeNull();
+      expect(await store.readRange('pinned', { from: 90, to: 91 }, byEtag)).toBeNull();
     });
 
     test('answers null for what is not there', async () => {

@@ -10,7 +10,15 @@ import { FolderWriter } from './write.ts';
 import type { HardLink } from './write.ts';
 import { relayBody } from '../object-body.ts';
 import { checkObjectKey } from '../object-key.ts';
-import type { ListedObject, ObjectHead, ObjectStore } from '../object-store.ts';
+import { boundsOf, checkRange } from '../object-store.ts';
+import type {
+  ByteRange,
+  ListedObject,
+  ObjectHead,
+  ObjectPin,
+  ObjectStore,
+  RangeRead,
+} from '../object-store.ts';
 
 /** What Linux file systems allow one name to measure. */
 const NAME_BYTES_MAX = 255;
@@ -81,6 +89,11 @@ function folderStore(
       const stream = handle.createReadStream();
       return { head, body: relayBody(stream, (error) => folderError(error, folder)) };
     },
+    readRange: async (key, range, pin) => {
+      checkFolderKey(key);
+      checkRange(range);
+      return guarded(() => rangeOf(folder, key, range, pin));
+    },
     list,
     listVersions: async function* listVersions(prefix) {
       for await (const object of list(prefix)) {
@@ -135,12 +148,32 @@ async function openObject(
   return null;
 }
 
-/** Reads and closes a file; objects never change, so that its length is the one it had when it was opened. */
-async function wholeFile(handle: FileHandle, length: number): Promise<Buffer> {
+/** Objects never change: one of another size or time has come in the place of one that was removed. */
+async function rangeOf(
+  folder: string,
+  key: string,
+  range: ByteRange,
+  pin: ObjectPin | undefined,
+): Promise<RangeRead | null> {
+  const opened = await openObject(folder, key);
+  if (opened === null) return null;
+  const { head, handle } = opened;
+  const etag = `${head.bytes}-${head.lastModified.getTime()}`;
+  if (pin !== undefined && (pin.versionId !== null || (pin.etag !== null && pin.etag !== etag))) {
+    await handle.close();
+    return null;
+  }
+  const { from, to } = boundsOf(range, head.bytes);
+  const bytes = await wholeFile(handle, to - from, from);
+  return { bytes, from, total: head.bytes, pin: { versionId: null, etag } };
+}
+
+/** Reads `length` bytes of a file and closes it; objects never change, so that its length is the one it had when it was opened. */
+async function wholeFile(handle: FileHandle, length: number, from = 0): Promise<Buffer> {
   try {
     const bytes = Buffer.allocUnsafeSlow(length);
     for (let at = 0; at < length;) {
-      const { bytesRead } = await handle.read(bytes, at, length - at, at);
+      const { bytesRead } = await handle.read(bytes, at, length - at, from + at);
       if (bytesRead === 0) throw new Error('the file was cut short while it was read');
       at += bytesRead;
     }

@@ -21,6 +21,7 @@ import type { S3Context, S3Settings } from './context.ts';
 import { openDirectRequests } from './direct.ts';
 import { saysMissing, statusOf } from './errors.ts';
 import { listObjects, listObjectVersions } from './listing.ts';
+import { readRange } from './ranges.ts';
 import { lockOf, removeVersion, setLegalHold } from './locks.ts';
 import { putOnce, versionIdOf } from './upload.ts';
 
@@ -106,6 +107,10 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
     read: async (key, versionId) => {
       checkObjectKey(key);
       return readObject(context, key, versionId);
+    },
+    readRange: async (key, range, pin) => {
+      checkObjectKey(key);
+      return readRange(context, key, range, pin);
     },
     list: (prefix, startAfter = '') => listObjects(context, prefix, startAfter),
     listVersions: (prefix) => listObjectVersions(context, prefix),

@@ -1,0 +1,100 @@
+import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { Readable } from 'node:stream';
+import { retryable } from '../../errors.ts';
+import { checkRange, RANGE_BYTES_MAX } from '../object-store.ts';
+import type { ByteRange, ObjectPin, RangeRead } from '../object-store.ts';
+import { headObject } from './abilities.ts';
+import { call } from './context.ts';
+import type { S3Context } from './context.ts';
+import { saysMissing, statusOf } from './errors.ts';
+import { versionIdOf } from './upload.ts';
+
+const NOT_THE_PINNED_ONE = 412;
+const RANGE_NOT_SATISFIABLE = 416;
+
+/** Reads a part of an object with one request; a store that answers with the whole object is at fault. */
+export async function readRange(
+  context: S3Context,
+  key: string,
+  range: ByteRange,
+  pin: ObjectPin | undefined,
+): Promise<RangeRead | null> {
+  checkRange(range);
+  const versionId = pin?.versionId ?? null;
+  return call(context, key, async (abortSignal) => {
+    try {
+      return await getRange(context, key, range, pin, abortSignal);
+    } catch (error) {
+      const status = statusOf(error);
+      if (saysMissing(error) || status === NOT_THE_PINNED_ONE) return null;
+      // What stores answer to an id that cannot be one of theirs, as in an archive that was moved.
+      if (versionId !== null && status === 400) return null;
+      if (status === RANGE_NOT_SATISFIABLE) return behindTheEnd(context, key, pin);
+      throw error;
+    }
+  });
+}
+
+async function getRange(
+  context: S3Context,
+  key: string,
+  range: ByteRange,
+  pin: ObjectPin | undefined,
+  abortSignal: AbortSignal,
+): Promise<RangeRead> {
+  const found = await context.client.send(
+    new GetObjectCommand({
+      Bucket: context.bucket,
+      Key: context.prefix + key,
+      Range: 'last' in range ? `bytes=-${range.last}` : `bytes=${range.from}-${range.to - 1}`,
+      ...(pin?.versionId == null ? {} : { VersionId: pin.versionId }),
+      ...(pin?.etag == null ? {} : { IfMatch: pin.etag }),
+    }),
+    { abortSignal },
+  );
+  const [, first, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(found.ContentRange ?? '') ?? [];
+  if (first === undefined || total === undefined || !(found.Body instanceof Readable)) {
+    if (found.Body instanceof Readable) found.Body.destroy();
+    throw retryable(
+      'store_unavailable',
+      `${context.location} answered a range of ${key} with something else`,
+    );
+  }
+  const bytes = await bytesOf(found.Body, key);
+  if (bytes.byteLength !== found.ContentLength) {
+    throw retryable('store_unavailable', `a range of ${key} was cut short`);
+  }
+  const etag = found.ETag ?? null;
+  return {
+    bytes,
+    from: Number(first),
+    total: Number(total),
+    pin: { versionId: versionIdOf(found.VersionId), etag },
+  };
+}
+
+/** An empty object has no range at all, and a range may begin behind an object's end. */
+async function behindTheEnd(
+  context: S3Context,
+  key: string,
+  pin: ObjectPin | undefined,
+): Promise<RangeRead | null> {
+  const head = await headObject(context, key, pin?.versionId ?? undefined);
+  const etag = head?.ETag ?? null;
+  if (head?.ContentLength === undefined || (pin?.etag != null && pin.etag !== etag)) return null;
+  const total = head.ContentLength;
+  const found = { versionId: versionIdOf(head.VersionId), etag };
+  return { bytes: Buffer.alloc(0), from: total, total, pin: found };
+}
+
+async function bytesOf(body: Readable, key: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    if (!Buffer.isBuffer(chunk)) throw new Error(`a range of ${key} was not read as bytes`);
+    bytes += chunk.byteLength;
+    if (bytes > RANGE_BYTES_MAX) throw new Error(`a range of ${key} is longer than asked for`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
