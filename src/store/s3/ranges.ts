@@ -47,8 +47,7 @@ async function getRange(
       Bucket: context.bucket,
       Key: context.prefix + key,
       Range: 'last' in range ? `bytes=-${range.last}` : `bytes=${range.from}-${range.to - 1}`,
-      ...(pin?.versionId == null ? {} : { VersionId: pin.versionId }),
-      ...(pin?.etag == null ? {} : { IfMatch: pin.etag }),
+      ...pinned(pin),
     }),
     { abortSignal },
   );
@@ -73,6 +72,14 @@ async function getRange(
   };
 }
 
+function pinned(pin: ObjectPin | undefined): { VersionId?: string; IfMatch?: string } {
+  const { versionId = null, etag = null } = pin ?? {};
+  return {
+    ...(versionId === null ? {} : { VersionId: versionId }),
+    ...(etag === null ? {} : { IfMatch: etag }),
+  };
+}
+
 /** An empty object has no range at all, and a range may begin behind an object's end. */
 async function behindTheEnd(
   context: S3Context,
@@ -81,7 +88,8 @@ async function behindTheEnd(
 ): Promise<RangeRead | null> {
   const head = await headObject(context, key, pin?.versionId ?? undefined);
   const etag = head?.ETag ?? null;
-  if (head?.ContentLength === undefined || (pin?.etag != null && pin.etag !== etag)) return null;
+  if (head?.ContentLength === undefined || (pin !== undefined && pin.etag !== null && pin.etag !== etag))
+    return null;
   const total = head.ContentLength;
   const found = { versionId: versionIdOf(head.VersionId), etag };
   return { bytes: Buffer.alloc(0), from: total, total, pin: found };
