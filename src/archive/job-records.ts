@@ -1,5 +1,5 @@
 import { giveUp } from '../errors.ts';
-import { newestRevisions, readRecord, type RecordEntry, type StoredRecord } from './find-records.ts';
+import { newestRevisions, readRecord, type RecordEntry, type StoredRecord } from './find/find-records.ts';
 import { recordsPrefix, type JobAddress } from './keys.ts';
 import type { KnownNames, NamedRepository } from './known-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';

@@ -24,11 +24,6 @@ const FAILED: ReadonlySet<string> = new Set(['failure', 'timed_out']);
 /** Conclusions of a job that has nothing to look for a failure in. */
 const NOT_FAILED: ReadonlySet<string> = new Set(['success', 'neutral', 'skipped']);
 
-/** Whether a job that ended so is one that somebody looks for: it failed, timed out or could not start. */
-export function isFailed(conclusion: string | null): boolean {
-  return FAILED.has(conclusion ?? '') || conclusion === 'startup_failure';
-}
-
 /** The steps of a job by number; what GitHub gave in another shape is left out. */
 export function stepsOf(record: JobRecord): JobStep[] {
   const given: unknown = record.job['steps'];

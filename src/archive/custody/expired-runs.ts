@@ -4,7 +4,8 @@ import type { Place } from './expiry-rules.ts';
 import { parseKey, RECORDS_ROOT, RUNS_ROOT, runKey, type RunAddress } from '../keys.ts';
 import { readWhole, type ListedObject, type ObjectStore } from '../../store/object-store.ts';
 import type { Removable } from './removal.ts';
-import { findPlaces, type RecordFilters } from '../scan-records.ts';
+import type { RecordFilters } from '../find/record-filters.ts';
+import { findPlaces } from '../find/scan-records.ts';
 
 /** Objects of run attempts that are past their rule. */
 

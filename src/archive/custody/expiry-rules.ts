@@ -1,6 +1,6 @@
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../record.ts';
-import { findPlaces } from '../scan-records.ts';
+import { findPlaces } from '../find/scan-records.ts';
 
 /** How long jobs of a place are kept. A rule without a place is for all others. */
 export interface ExpiryRule {

@@ -1,11 +1,11 @@
 import { CUSTODY_OBJECTS_MAX } from './custody.ts';
 import { prepareRules, type ExpiryRule, type RuleFor } from './expiry-rules.ts';
 import { expiredRuns } from './expired-runs.ts';
-import type { ReadingHooks, StoredRecord } from '../find-records.ts';
+import type { ReadingHooks, StoredRecord } from '../find/find-records.ts';
 import { readHolds, type Holds } from './holds.ts';
 import { forEachInFlight } from '../../in-flight.ts';
 import { versionsOfJob } from './job-versions.ts';
-import { matchingJobs } from '../matching-jobs.ts';
+import { matchingJobs } from '../find/matching-jobs.ts';
 import { momentOf } from '../record.ts';
 import {
   claimRemoval,
@@ -15,7 +15,7 @@ import {
   type Removable,
   type RemovalDeps,
 } from './removal.ts';
-import type { RecordFilters } from '../scan-records.ts';
+import type { RecordFilters } from '../find/record-filters.ts';
 
 /** Removes what is past the rule for its host, owner and repository, with evidence of it. */
 

@@ -1,14 +1,15 @@
 import { commitCustody, CUSTODY_OBJECTS_MAX, readCustodies } from './custody.ts';
 import type { CustodyDeps } from './custody.ts';
 import type { Custody, CustodyObject } from './custody-format.ts';
-import { newestRevisions, readRecord, type ReadingHooks, type StoredRecord } from '../find-records.ts';
+import { newestRevisions, readRecord, type ReadingHooks, type StoredRecord } from '../find/find-records.ts';
 import { readHolds, type Holds } from './holds.ts';
 import { forEachInFlight } from '../../in-flight.ts';
 import { custodyObjectOf, versionsOfJob } from './job-versions.ts';
 import { parseKey, recordKey, type JobAddress } from '../keys.ts';
-import { matchingJobs } from '../matching-jobs.ts';
+import { matchingJobs } from '../find/matching-jobs.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import { findPlaces, passesFilters, type RecordFilters } from '../scan-records.ts';
+import { openRecordFilter, type RecordFilters } from '../find/record-filters.ts';
+import { findPlaces } from '../find/scan-records.ts';
 
 /** Puts jobs under a legal hold by case and releases them: custody objects everywhere, the store's own legal holds where it has them. */
 
@@ -70,7 +71,7 @@ export async function releaseHold(
   const isMeant = await filterOf(deps.store, order.filters);
   for await (const { address, named } of jobsOfCase(deps.store, order.case, holds)) {
     const stored = await newestRecord(deps.store, address, hooks);
-    if (!isMeant(stored)) continue;
+    if (!(await isMeant(stored))) continue;
     const versions = stored === null ? named : await heldVersions(deps.store, stored);
     const isHeldElsewhere = holds.casesOf(address).some((name) => name !== order.case);
     if (isHeldElsewhere) change.unchanged += 1;
@@ -214,12 +215,13 @@ async function newestRecord(
 async function filterOf(
   store: ObjectStore,
   filters: RecordFilters,
-): Promise<(stored: StoredRecord | null) => boolean> {
-  if (Object.keys(filters).length === 0) return () => true;
+): Promise<(stored: StoredRecord | null) => Promise<boolean>> {
+  if (Object.keys(filters).length === 0) return async () => true;
+  const passes = openRecordFilter(store, filters);
   const places = await findPlaces(store, filters);
-  return (stored) =>
+  return async (stored) =>
     stored !== null &&
-    passesFilters(stored.record, filters) &&
+    (await passes(stored.record)) &&
     places.some(({ prefix, holds }) => stored.key.startsWith(prefix) && holds(stored.record));
 }
 

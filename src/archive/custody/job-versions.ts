@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import type { CustodyObject } from './custody-format.ts';
 import { momentOf, parseRecord } from '../record.ts';
-import type { StoredRecord } from '../find-records.ts';
+import type { StoredRecord } from '../find/find-records.ts';
 import { logKey, parseKey, recordKey, type JobAddress } from '../keys.ts';
 import {
   readWhole,

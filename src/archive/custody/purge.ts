@@ -1,9 +1,9 @@
 import { giveUp } from '../../errors.ts';
 import { commitErasure, type RecordDraft } from '../commit.ts';
-import { findRecords, newestRevisions, readRecord } from '../find-records.ts';
-import type { ReadingHooks, StoredRecord } from '../find-records.ts';
+import { findRecords, newestRevisions, readRecord } from '../find/find-records.ts';
+import type { ReadingHooks, StoredRecord } from '../find/find-records.ts';
 import type { Holds } from './holds.ts';
-import type { JobReference } from '../job-reference.ts';
+import type { JobReference } from '../find/job-reference.ts';
 import { versionsOfJob, type JobVersion } from './job-versions.ts';
 import { recordsPrefix } from '../keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';

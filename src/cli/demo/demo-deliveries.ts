@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { newestRevisions, readRecord } from '../../archive/find-records.ts';
+import { newestRevisions, readRecord } from '../../archive/find/find-records.ts';
 import { RECORDS_ROOT } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../../archive/record.ts';

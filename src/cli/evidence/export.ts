@@ -11,7 +11,7 @@ import { parseCommitList, type CommitList } from '../../ledger/export/commit-lis
 import { scopeOf } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { runExport, type ExportDeps } from './export-run.ts';
-import { addFilterOptions, parseFilters, type FilterOptions } from '../read/record-filters.ts';
+import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 
 /** `everlog export`: an evidence bundle of chosen jobs. */

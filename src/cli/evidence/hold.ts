@@ -6,7 +6,7 @@ import { scopeOf, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { addFilterOptions, parseFilters, type FilterOptions } from '../read/record-filters.ts';
+import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable } from '../terminal/table.ts';
 

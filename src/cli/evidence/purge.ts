@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { parseJobReference, type JobReference } from '../../archive/job-reference.ts';
+import { parseJobReference, type JobReference } from '../../archive/find/job-reference.ts';
 import { readHolds } from '../../archive/custody/holds.ts';
 import { hasWork, planPurge, purge, type PurgeOptions, type PurgePlan } from '../../archive/custody/purge.ts';
 import type { PurgeResult } from '../../archive/custody/purge.ts';

@@ -1,16 +1,17 @@
 import type { JobRecord } from '../../archive/record.ts';
-import { findRecords } from '../../archive/find-records.ts';
-import type { FoundRecords, StoredRecord } from '../../archive/find-records.ts';
-import { parseJobReference } from '../../archive/job-reference.ts';
-import type { JobReference } from '../../archive/job-reference.ts';
+import { findRecords } from '../../archive/find/find-records.ts';
+import type { FoundRecords, StoredRecord } from '../../archive/find/find-records.ts';
+import { parseJobReference } from '../../archive/find/job-reference.ts';
+import type { JobReference } from '../../archive/find/job-reference.ts';
 import { describeAbsence } from './absence.ts';
 import { printLog } from './cat-log.ts';
 import type { CatRequest } from './cat-log.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { formatJobTable, jobRow, jobTitleOf } from '../terminal/job-table.ts';
-import { isFailed, stepsOf } from '../../log/log-steps.ts';
+import { formatJobTable, jobTitleOf } from '../terminal/job-table.ts';
+import { isFailed } from '../../archive/find/conclusion.ts';
+import { stepsOf } from '../../log/log-steps.ts';
 import { parseLineRange } from '../../log/log-view.ts';
 import { withReadingSession } from './reading-session.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
@@ -171,15 +172,15 @@ async function offerChoice(
   records: readonly StoredRecord[],
 ): Promise<number> {
   const hasLogs = records.some(({ record }) => record.log !== null);
-  const rows = records.slice(0, CHOICES_MAX).map(({ record }) => jobRow(record));
+  const shown = records.slice(0, CHOICES_MAX).map(({ record }) => record);
   await session.say(
     hasLogs
       ? `${formatCount(records.length)} jobs match; choose one with: everlog cat JOB_ID${failedHint(records)}`
       : `${formatCount(records.length)} jobs match, and none has a log:`,
   );
-  await session.say(formatJobTable(rows, deps.terminal, deps.now()).trimEnd());
-  if (records.length > rows.length)
-    await session.say(`… and ${formatCount(records.length - rows.length)} more`);
+  await session.say(formatJobTable(shown, deps.terminal, deps.now()).trimEnd());
+  if (records.length > shown.length)
+    await session.say(`… and ${formatCount(records.length - shown.length)} more`);
   return hasLogs ? EXIT.usage : EXIT.notFound;
 }
 

@@ -5,17 +5,23 @@ import { giveUp } from '../../errors.ts';
 import { runCat, type CatOptions } from './cat.ts';
 import { runLs, type LsOptions } from './ls.ts';
 import type { ReadingDeps } from './reading-session.ts';
-import { addFilterOptions } from './record-filters.ts';
+import { addFilterOptions } from './filter-options.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 
 /** `everlog ls` and `cat`: commands that need only the archive. */
 export function registerReading(program: Command, done: (exit: number) => void): void {
-  addFilterOptions(program.command('ls').description('recorded jobs, newest first'))
+  addFilterOptions(
+    program
+      .command('ls')
+      .description('recorded jobs, newest first')
+      .argument('[url]', 'a GitHub address, pasted: of a job, run, commit, pull request or repository'),
+  )
+    .option('-L, --limit <n>', 'how many', '50')
+    .option('--json [fields]', 'NDJSON of records as they are stored, or of these members of them')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
-    .option('--limit <n>', 'how many', '50')
-    .option('--json', 'NDJSON of records as they are stored')
-    .action(async (options: LsOptions & ArchiveOption) => {
-      done(await withArchive(options.archive, (deps) => runLs(deps, options)));
+    .action(async (url: string | undefined, options: LsOptions & ArchiveOption) => {
+      const asked = addressBehindJson(url, options.json);
+      done(await withArchive(options.archive, (deps) => runLs(deps, { ...options, ...asked }, asked.url)));
     });
   program
     .command('cat')
@@ -32,6 +38,15 @@ export function registerReading(program: Command, done: (exit: number) => void):
     .action(async (target: string, options: CatOptions & ArchiveOption) => {
       done(await withArchive(options.archive, (deps) => runCat(deps, target, options)));
     });
+}
+
+/** `ls --json URL`: what follows the option is an address, and no list of members. */
+function addressBehindJson(
+  url: string | undefined,
+  json: LsOptions['json'],
+): { readonly url: string | undefined; readonly json: LsOptions['json'] } {
+  const isAddress = url === undefined && typeof json === 'string' && /[/:]|^\d+$/.test(json);
+  return isAddress ? { url: json, json: true } : { url, json };
 }
 
 interface ArchiveOption {

@@ -5,20 +5,41 @@ import { parseDuration } from '../../units.ts';
 const DAY_MS = 86_400_000;
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
+/** Spans that only a person means: a config's durations are shorter. */
+const LONG_AGO_MS: Readonly<Record<string, number>> = { w: 7 * DAY_MS, y: 365 * DAY_MS };
+/** What `parseMoment` takes, for the message that refuses something else. */
+export const MOMENTS =
+  '2026-11-20, "2026-11-20 14:00" (UTC), yesterday, an RFC 3339 time, or a duration ago like 7d, 2w or 1y';
 /**
- * A moment given as a day (`2026-11-20`), in RFC 3339, or as a duration ago (`7d`); null for anything else, also for a day
- * that no calendar has. A day alone means its first moment, or its last where it ends a range.
+ * A moment given as a day (`2026-11-20`, `today`, `yesterday`), a day and a time of it in UTC (`2026-11-20 14:00`), in RFC 3339,
+ * or as a duration ago (`7d`, `2w`, `1y`); null for anything else, also for a day that no calendar has. A day alone means its first moment, or its last where it ends a range.
  */
-export function parseMoment(text: string, now: Date, edge: 'start' | 'end'): Date | null {
-  const agoMs = parseDuration(text);
+export function parseMoment(given: string, now: Date, edge: 'start' | 'end'): Date | null {
+  const text = given.trim();
+  const agoMs = parseDuration(text) ?? longAgoMs(text);
   if (agoMs !== null) return validDate(now.getTime() - agoMs);
+  if (text === 'today' || text === 'yesterday') {
+    const day = new Date(now.getTime() - (text === 'today' ? 0 : DAY_MS)).toISOString().slice(0, 10);
+    return parseMoment(day, now, edge);
+  }
   if (/^\d{4}-\d{2}-\d{2}$/.test(text)) {
     const start = validDate(Date.parse(`${text}T00:00:00Z`));
     if (start?.toISOString().slice(0, 10) !== text) return null;
     return edge === 'start' ? start : new Date(start.getTime() + DAY_MS - 1);
   }
+  const [, day, minute] = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2})$/.exec(text) ?? [];
+  if (day !== undefined) {
+    const start = validDate(Date.parse(`${day}T${minute}:00Z`));
+    return start?.toISOString().slice(0, 10) === day ? start : null;
+  }
   const isRfc3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/.test(text);
   return isRfc3339 ? validDate(Date.parse(text.toUpperCase())) : null;
+}
+
+function longAgoMs(text: string): number | null {
+  const [, count, unit = ''] = /^(\d{1,3})(w|y)$/.exec(text) ?? [];
+  const unitMs = LONG_AGO_MS[unit];
+  return count === undefined || unitMs === undefined ? null : Number(count) * unitMs;
 }
 
 /** `2026-09-20 02:19`, or a dash for a time that is not known. */

@@ -11,8 +11,8 @@ export interface Column {
   /** Of the columns that have it, the highest number gives way first: it is left out, or takes its `shortWidth`. */
   readonly dropOrder?: number;
   readonly shortWidth?: number;
-  /** How a cell's text is fitted into fewer characters; by default its end is cut. */
-  readonly fit?: (text: string, width: number) => string;
+  /** How a cell's text is fitted into fewer characters, beside those of the other rows; by default its end is cut. */
+  readonly fit?: (text: string, width: number, all: readonly string[]) => string;
 }
 
 /** A cell: text from anywhere, made harmless here; `tone` colours it where colours are wanted. */
@@ -60,6 +60,7 @@ export function formatTable(
     return [titles, ...lines].map((line) => `${line.join('\t')}\n`).join('');
   }
   const widths = fitWidths(columns, cells, terminal.columns);
+  const texts = columns.map((_, index) => cells.map((row) => row[index]?.text ?? ''));
   const shown = columns.map((_, index) => index).filter((index) => widths[index] !== undefined);
   const table = new Table({
     chars: NO_BORDERS,
@@ -72,12 +73,36 @@ export function formatTable(
     shown.map((index) => {
       const { text, tone } = row[index] ?? { text: '' };
       const width = widths[index] ?? 0;
-      const fitted = text.length > width ? (columns[index]?.fit?.(text, width) ?? text) : text;
+      const fitted =
+        text.length > width ? (columns[index]?.fit?.(text, width, texts[index] ?? []) ?? text) : text;
       return tone === undefined ? fitted : paint(fitted, tone, terminal);
     });
   table.push(shown.map((index) => paint(columns[index]?.title ?? '', 'title', terminal)));
   for (const row of cells) table.push(pick(row));
   return `${table.toString().replaceAll(/ +$/gm, '')}\n`;
+}
+
+/** Shortens a text where rows are the same, so that they can still be told apart: `…shard 2 of 4`, `release/…/x64`. */
+export function keepDifference(text: string, width: number, all: readonly string[]): string {
+  if (text.length <= width) return text;
+  if (width < 3) return text.slice(0, width);
+  const shared = sharedStart(all);
+  const rest = text.length - shared;
+  // All that differs fits behind the ellipsis, or nothing is shared: the start says more than the end then.
+  if (shared > 0 && rest <= width - 1) return `…${text.slice(text.length - width + 1)}`;
+  const from = Math.max(0, Math.min(shared, text.length - width));
+  const start = from > 0 ? '…' : '';
+  const room = width - start.length - 1;
+  const head = Math.ceil(room / 2);
+  return `${start}${text.slice(from, from + head)}…${text.slice(text.length - (room - head))}`;
+}
+
+function sharedStart(texts: readonly string[]): number {
+  const [first = '', ...others] = new Set(texts);
+  if (others.length === 0) return 0;
+  let length = 0;
+  while (length < first.length && others.every((text) => text[length] === first[length])) length += 1;
+  return length;
 }
 
 /** Widths of the columns that are shown; undefined for those left out. */

@@ -9,7 +9,7 @@ import { runComparison, type ComparisonPlan, type ComparisonProgress } from './c
 import { EXIT } from '../exit.ts';
 import { formatMoment } from '../terminal/format.ts';
 import { openWorkingQueue, type CommandQueue } from '../queue-work.ts';
-import { parseFilters } from '../read/record-filters.ts';
+import { parseFilters } from '../read/filter-options.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { openProgress } from '../terminal/terminal.ts';
 

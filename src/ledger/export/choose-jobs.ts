@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto';
 import { giveUp } from '../../errors.ts';
-import { readRecord, RECORDS_IN_FLIGHT_MAX } from '../../archive/find-records.ts';
-import type { StoredRecord } from '../../archive/find-records.ts';
+import { readRecord, RECORDS_IN_FLIGHT_MAX } from '../../archive/find/find-records.ts';
+import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { forEachInFlight } from '../../in-flight.ts';
 import { isSameJob, parseKey } from '../../archive/keys.ts';
 import type { JobAddress } from '../../archive/keys.ts';
 import { compareKeys } from '../../store/object-key.ts';
 import type { ListedObject, ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../../archive/record.ts';
-import { findPlaces, passesFilters } from '../../archive/scan-records.ts';
-import type { RecordFilters } from '../../archive/scan-records.ts';
+import { openRecordFilter, type RecordFilters } from '../../archive/find/record-filters.ts';
+import { findPlaces } from '../../archive/find/scan-records.ts';
 import type { CommitList } from './commit-list.ts';
 
 /** One revision of a chosen job's record, and what an index says of it. */
@@ -70,10 +70,11 @@ export async function chooseJobs(
   hooks: ChoosingHooks,
 ): Promise<readonly ChosenRecord[]> {
   const chosen: ChosenRecord[] = [];
+  const passes = openRecordFilter(store, filters);
   for (const place of await findPlaces(store, filters)) {
     await forEachInFlight(jobsOf(store.list(place.prefix)), RECORDS_IN_FLIGHT_MAX, async (job) => {
       const newest = await readRevision(store, job, job.newest, hooks);
-      if (newest === null || !place.holds(newest.record) || !passesFilters(newest.record, filters)) return;
+      if (newest === null || !place.holds(newest.record) || !(await passes(newest.record))) return;
       const commit = newest.record.head_sha ?? '';
       const askedFor = commits === null ? null : commits.asks(commit);
       if (commits !== null && askedFor === null) return;

@@ -7,7 +7,7 @@ import {
 } from '../../archive/keys.ts';
 import { readWhole } from '../../store/object-store.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import type { RecordFilters } from '../../archive/scan-records.ts';
+import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { BundleFolder } from './bundle/bundle-folder.ts';
 import { chooseJobs } from './choose-jobs.ts';
 import { collectEvidence } from './collect-evidence.ts';

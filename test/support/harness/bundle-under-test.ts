@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
-import type { RecordFilters } from '../../../src/archive/scan-records.ts';
+import type { RecordFilters } from '../../../src/archive/find/record-filters.ts';
 import { BundleFolder } from '../../../src/ledger/export/bundle/bundle-folder.ts';
 import type { CommitList } from '../../../src/ledger/export/commit-list.ts';
 import { exportBundle, type ExportReport } from '../../../src/ledger/export/export-bundle.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { findRecords, newestRevisions } from '../../../src/archive/find-records.ts';
-import type { FoundRecords } from '../../../src/archive/find-records.ts';
-import { parseJobReference } from '../../../src/archive/job-reference.ts';
+import { findRecords, newestRevisions } from '../../../src/archive/find/find-records.ts';
+import type { FoundRecords } from '../../../src/archive/find/find-records.ts';
+import { parseJobReference } from '../../../src/archive/find/job-reference.ts';
 import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
 import {
   makeAbsence,

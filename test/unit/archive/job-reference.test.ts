@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseAddress, parseJobReference } from '../../../src/archive/job-reference.ts';
+import { parseAddress, parseJobReference } from '../../../src/archive/find/job-reference.ts';
 
 const PLACE = {
   kind: 'place',

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { JobRecord } from '../../../src/archive/record.ts';
-import { scanRecords } from '../../../src/archive/scan-records.ts';
-import type { RecordFilters } from '../../../src/archive/scan-records.ts';
+import { scanRecords } from '../../../src/archive/find/scan-records.ts';
+import type { RecordFilters } from '../../../src/archive/find/record-filters.ts';
 import {
   makeAbsence,
   collect,

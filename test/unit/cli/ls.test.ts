@@ -27,7 +27,10 @@ test('filters that nothing passes are said to be so', async () => {
   await storeRecord(store, makeRecord());
   const deps = readingDeps(store);
   expect(await runLs(deps, { branch: 'none' })).toBe(0);
-  expect([deps.stdout.text(), deps.stderr.text()]).toEqual(['', 'No recorded job matches; 1 looked at.\n']);
+  expect([deps.stdout.text(), deps.stderr.text()]).toEqual([
+    '',
+    'No recorded job matches; 1 looked at.\nNo job has the branch none. There is: main (1)\n',
+  ]);
 });
 
 test('jobs stand in a table, newest first', async () => {
@@ -41,9 +44,9 @@ test('jobs stand in a table, newest first', async () => {
   expect(await runLs(deps, {})).toBe(0);
   expect(deps.stdout.text()).toBe(
     [
-      'COMPLETED         RESULT        REPOSITORY          WORKFLOW / JOB  BRANCH  ATTEMPT  SIZE     JOB ID',
-      '2020-01-21 00:00  not_produced  octo-org/Octo-Repo  CI / build      main          1     –          7',
-      '2020-01-20 17:44  success       octo-org/Octo-Repo  CI / build      main          1   4 B  399444496',
+      'COMPLETED (UTC)   RESULT        REPOSITORY          WORKFLOW / JOB  BRANCH  SHA      ATTEMPT  SIZE       RUN     JOB ID',
+      '2020-01-21 00:00  not_produced  octo-org/Octo-Repo  CI / build      main    f83a356        1     –  29679449          7',
+      '2020-01-20 17:44  success       octo-org/Octo-Repo  CI / build      main    f83a356        1   4 B  29679449  399444496',
       '',
     ].join('\n'),
   );
@@ -94,7 +97,7 @@ test('a limit is kept and mentioned', async () => {
 
 test('every bad option is reported at once', async () => {
   const deps = readingDeps(await makeArchive());
-  const bad = { owner: 'a/b', repo: 'r', sha: 'xyz', since: 'yesterday', until: '2026-02-30', limit: '0' };
+  const bad = { owner: 'a/b', repo: 'r', sha: 'xyz', since: 'tomorrow', until: '2026-02-30', limit: '0' };
   expect(await runLs(deps, bad)).toBe(2);
   for (const option of Object.keys(bad)) expect(deps.stderr.text()).toContain(`--${option} `);
 });
@@ -140,4 +143,86 @@ test('waiting shows progress on a terminal, and takes it away again', async () =
   const inPipe = { ...readingDeps(store), ...slow };
   await runLs(inPipe, {});
   expect(inPipe.stderr.text()).toBe('');
+});
+
+describe('what people have instead of filters', () => {
+  async function archiveOfRuns() {
+    const store = await makeArchive();
+    await storeRecord(store, makeRecord({ job_id: 1, job_name: 'build (20)', conclusion: 'failure' }));
+    await storeRecord(store, makeRecord({ job_id: 2, job_name: 'build-docs', run_attempt: 2 }));
+    await storeRecord(store, makeRecord({ job_id: 3, run_id: 7, workflow_name: 'Deploy', sender: 'Mona' }));
+    const run = {
+      schema: 'everlog.run/v1',
+      outcome: 'accounted',
+      revision: 1,
+      supersedes: null,
+      ...{ host: 'github.com', owner: 'octo-org', repo: 'octo-repo', repository_id: 1_296_269 },
+      ...{ run_id: 7, run_attempt: 1, expected: [3], archived: [3], absent: [], complete: true },
+      run: {
+        event: 'push',
+        path: '.github/workflows/deploy.yml',
+        actor: { login: 'hubot' },
+        pull_requests: [{ number: 12 }, { number: 'x' }],
+      },
+    };
+    const key = 'v1/runs/host=github.com/owner=octo-org/repo=octo-repo/7/1.json';
+    await put(store, key, Buffer.from(JSON.stringify(run)));
+    return store;
+  }
+
+  test.each<[string, Parameters<typeof runLs>[1], string | undefined, number[]]>([
+    ['a run', { run: '7' }, undefined, [3]],
+    ['a job by its name', { job: 'build', run: '29679449' }, undefined, [1]],
+    ['an attempt', { attempt: '2' }, undefined, [2]],
+    ['what failed', { failed: true }, undefined, [1]],
+    ['an event', { event: 'push' }, undefined, [3]],
+    ['a person', { actor: 'mona' }, undefined, [3]],
+    ['who started the run', { actor: 'HUBOT' }, undefined, [3]],
+    ['a pull request', { pr: '12' }, undefined, [3]],
+    ['a workflow by its file', { workflow: 'deploy.yml' }, undefined, [3]],
+    ['the address of a run', {}, 'https://github.com/octo-org/Octo-Repo/actions/runs/7', [3]],
+    ['the address of an attempt', {}, 'octo-org/Octo-Repo/actions/runs/29679449/attempts/2', [2]],
+    ['the address of a job', {}, 'https://github.com/octo-org/Octo-Repo/actions/runs/29679449/job/2', [2]],
+    ['the address of a pull request', {}, 'https://github.com/octo-org/Octo-Repo/pull/12', [3]],
+    ['the address of a commit', { job: 'build-docs' }, 'github.com/octo-org/Octo-Repo/commit/f83a356', [2]],
+    ['the address of a repository', { owner: 'octo-org' }, 'octo-org/octo-repo', [3, 2, 1]],
+    ['a bare id', {}, '7', [3]],
+    ['a branch as git names it', { branch: 'refs/heads/main', failed: true }, undefined, [1]],
+  ])('%s', async (_name, options, address, jobs) => {
+    const deps = readingDeps(await archiveOfRuns());
+    expect(await runLs(deps, { ...options, json: 'job_id' }, address)).toBe(0);
+    expect(
+      deps.stdout
+        .text()
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line).job_id),
+    ).toEqual(jobs);
+  });
+
+  test.each<[Parameters<typeof runLs>[1], string]>([
+    [
+      { conclusion: 'fail' },
+      'No job has the conclusion fail. Did you mean failure? There are: success (2), failure (1)',
+    ],
+    [{ workflow: 'ci' }, 'No job has the workflow ci. Did you mean CI? There are: CI (2), Deploy (1)'],
+    [{ branch: 'mian' }, 'No job has the branch mian. Did you mean main? There is: main (3)'],
+    [
+      { repo: 'octo-org/octo-rep' },
+      'No job of octo-org/octo-rep is recorded. Did you mean octo-org/octo-repo?',
+    ],
+    [{ owner: 'octo' }, 'No job of octo is recorded. Did you mean octo-org? There is: octo-org'],
+  ])('%j is told with what exists', async (options, words) => {
+    const deps = readingDeps(await archiveOfRuns());
+    expect(await runLs(deps, options)).toBe(0);
+    expect(deps.stdout.text()).toBe('');
+    expect(deps.stderr.text()).toContain(words);
+  });
+
+  test('members are chosen, also those within others', async () => {
+    const deps = readingDeps(await archiveOfRuns());
+    await runLs(deps, { run: '7', json: 'job_id,fetch.source,none' });
+    expect(deps.stdout.text()).toBe('{"job_id":3,"fetch.source":"webhook","none":null}\n');
+    expect(await runLs(deps, { json: 'Job Id' })).toBe(2);
+  });
 });

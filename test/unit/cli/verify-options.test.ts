@@ -38,7 +38,7 @@ test.each<[VerifyCommandOptions, string]>([
   [{ sample: '0' }, '--sample takes a number from 1 to 100,000'],
   [{ sample: '1e3' }, '--sample takes a number from 1 to 100,000'],
   [{ key: 'abc' }, '--key takes the SHA-256 of a key in 64 hex digits'],
-  [{ from: 'yesterday' }, '--from takes 2026-11-20'],
+  [{ from: 'tomorrow' }, '--from takes 2026-11-20'],
   [{ to: '2026-02-30' }, '--to takes 2026-11-20'],
   [{ from: '1h', to: '2h' }, '--from is later than --to'],
   [{ bundle: '.', archive: '.' }, '--bundle and --archive exclude each other'],

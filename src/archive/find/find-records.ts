@@ -1,14 +1,14 @@
-import { EverlogError, giveUp } from '../errors.ts';
-import { forEachInFlight } from '../in-flight.ts';
+import { EverlogError, giveUp } from '../../errors.ts';
+import { forEachInFlight } from '../../in-flight.ts';
 import type { JobReference, PlaceReference } from './job-reference.ts';
-import { isSameJob, parseKey, RECORDS_ROOT, recordsPrefix } from './keys.ts';
-import type { JobAddress } from './keys.ts';
-import { readWhole } from '../store/object-store.ts';
-import type { ListedObject, ObjectStore } from '../store/object-store.ts';
-import { parseRecord } from './record.ts';
-import type { JobRecord } from './record.ts';
+import { isSameJob, parseKey, RECORDS_ROOT, recordsPrefix } from '../keys.ts';
+import type { JobAddress } from '../keys.ts';
+import { readWhole } from '../../store/object-store.ts';
+import type { ListedObject, ObjectStore } from '../../store/object-store.ts';
+import { parseRecord } from '../record.ts';
+import type { JobRecord } from '../record.ts';
 import { findHosts } from './hosts.ts';
-import { findNameHistory } from './repository-names.ts';
+import { findNameHistory } from '../repository-names.ts';
 
 /** A record as it stands in the archive. */
 export interface StoredRecord {

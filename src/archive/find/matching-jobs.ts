@@ -1,7 +1,9 @@
 import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
-import type { ObjectStore } from '../store/object-store.ts';
-import { findPlaces, passesFilters, type Place, type RecordFilters } from './scan-records.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import type { JobRecord } from '../record.ts';
+import { openRecordFilter, type RecordFilters } from './record-filters.ts';
+import { findPlaces, type Place } from './scan-records.ts';
 
 /**
  * The newest record of every job that passes the filters, in the order of its keys, with flat memory. A record that cannot be
@@ -13,22 +15,23 @@ export async function* matchingJobs(
   filters: RecordFilters,
   hooks: ReadingHooks,
 ): AsyncGenerator<StoredRecord> {
+  const passes = openRecordFilter(store, filters);
   for (const place of await findPlaces(store, filters)) {
     let entries: RecordEntry[] = [];
     for await (const entry of newestRevisions(counted(store.list(place.prefix), hooks.onKey))) {
       entries.push(entry);
       if (entries.length < RECORDS_IN_FLIGHT_MAX) continue;
-      yield* await readMatching(store, place, filters, entries, hooks);
+      yield* await readMatching(store, place, passes, entries, hooks);
       entries = [];
     }
-    yield* await readMatching(store, place, filters, entries, hooks);
+    yield* await readMatching(store, place, passes, entries, hooks);
   }
 }
 
 async function readMatching(
   store: ObjectStore,
   place: Place,
-  filters: RecordFilters,
+  passes: (record: JobRecord) => Promise<boolean>,
   entries: readonly RecordEntry[],
   hooks: ReadingHooks,
 ): Promise<StoredRecord[]> {
@@ -38,7 +41,7 @@ async function readMatching(
   const matching: StoredRecord[] = [];
   for (const { entry, read } of reads) {
     if (!read.ok) hooks.onProblem(entry.key, read.problem);
-    else if (place.holds(read.stored.record) && passesFilters(read.stored.record, filters)) {
+    else if (place.holds(read.stored.record) && (await passes(read.stored.record))) {
       matching.push(read.stored);
     }
   }

@@ -1,5 +1,5 @@
-import { RECORDS_ROOT, recordsPrefix } from './keys.ts';
-import type { ObjectStore } from '../store/object-store.ts';
+import { RECORDS_ROOT, recordsPrefix } from '../keys.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 
 /** GitHub deployments in one archive: more host folders than this were not written by Everlog. */
 const HOSTS_MAX = 1_000;

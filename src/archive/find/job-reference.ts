@@ -1,4 +1,4 @@
-import { isNameForKeys } from './keys.ts';
+import { isNameForKeys } from '../keys.ts';
 
 /** What a person points at: a page or API address of GitHub's, or a bare id. */
 export type JobReference =

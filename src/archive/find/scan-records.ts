@@ -1,35 +1,18 @@
 import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
 import { findHosts } from './hosts.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
-import { forEachInFlight } from '../in-flight.ts';
-import { RECORDS_ROOT, recordsPrefix } from './keys.ts';
-import type { ObjectStore } from '../store/object-store.ts';
-import { momentOf } from './record.ts';
-import type { JobRecord } from './record.ts';
-import { findNameHistory } from './repository-names.ts';
-
-/** Which records are wanted; every filter given must hold. Names of owners and repositories are compared without case. */
-export interface RecordFilters {
-  readonly owner?: string;
-  /** With the names the repository has borne: records filed under an earlier or later name are of the same repository. */
-  readonly repo?: { readonly owner: string; readonly repo: string };
-  readonly branch?: string;
-  /** Start of a commit's hash, lower-case hex. */
-  readonly shaPrefix?: string;
-  readonly workflow?: string;
-  readonly conclusion?: string;
-  readonly outcome?: string;
-  /** First moment wanted, by `momentOf`. */
-  readonly since?: Date;
-  /** Last moment wanted, included. */
-  readonly until?: Date;
-}
+import { forEachInFlight } from '../../in-flight.ts';
+import { RECORDS_ROOT, recordsPrefix } from '../keys.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { momentMsOf, openRecordFilter, type RecordFilters } from './record-filters.ts';
+import type { JobRecord } from '../record.ts';
+import { findNameHistory } from '../repository-names.ts';
 
 export interface ScanOptions extends ReadingHooks {
   /** Records wanted at most, the newest of those that match. */
   readonly limit: number;
-  /** Called for every record read. */
-  readonly onRecord?: () => void;
+  /** Called for every record that was looked at. */
+  readonly onRecord?: (record: JobRecord) => void;
 }
 
 /** Default of `limit`. */
@@ -52,15 +35,16 @@ export async function* scanRecords(
 ): AsyncGenerator<StoredRecord> {
   const places = await findPlaces(store, filters);
   const newest = createNewest(options.limit);
+  const passes = openRecordFilter(store, filters);
   for (const place of places) {
     const entries = newestRevisions(counted(store.list(place.prefix), options.onKey));
     await forEachInFlight(entries, RECORDS_IN_FLIGHT_MAX, async (entry) => {
       const read = await readRecord(store, entry);
-      options.onRecord?.();
       if (!read.ok) return options.onProblem(entry.key, read.problem);
       const { record } = read.stored;
-      if (place.holds(record) && passesFilters(record, filters))
-        newest.offer({ entry, momentMs: momentMsOf(record) });
+      if (!place.holds(record)) return;
+      options.onRecord?.(record);
+      if (await passes(record)) newest.offer({ entry, momentMs: momentMsOf(record) });
     });
   }
   const ranked = newest.inOrder();
@@ -76,30 +60,6 @@ export async function* scanRecords(
   }
 }
 
-/** The moment a record is sorted and filtered by, in milliseconds since 1970. */
-function momentMsOf(record: JobRecord): number {
-  for (const text of [momentOf(record), record.recorded_at]) {
-    const ms = Date.parse(text);
-    if (!Number.isNaN(ms)) return ms;
-  }
-  return 0;
-}
-
-/** Whether a record passes the filters, those of owner and repository left out: they chose the prefix. */
-export function passesFilters(record: JobRecord, filters: RecordFilters): boolean {
-  const { branch, shaPrefix, workflow, conclusion, outcome, since, until } = filters;
-  const momentMs = momentMsOf(record);
-  return (
-    (branch === undefined || record.head_branch === branch) &&
-    (shaPrefix === undefined || (record.head_sha?.toLowerCase().startsWith(shaPrefix) ?? false)) &&
-    (workflow === undefined || record.workflow_name === workflow) &&
-    (conclusion === undefined || record.conclusion === conclusion) &&
-    (outcome === undefined || record.outcome === outcome) &&
-    (since === undefined || momentMs >= since.getTime()) &&
-    (until === undefined || momentMs <= until.getTime())
-  );
-}
-
 /** A part of the archive to look through, and which of its records count. */
 export interface Place {
   readonly prefix: string;
@@ -109,10 +69,13 @@ export interface Place {
 /** The places that the filters of owner and repository leave; a job stands in one of them. */
 export async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<Place[]> {
   const owner = filters.owner?.toLowerCase();
-  if (owner === undefined && filters.repo === undefined) return [{ prefix: RECORDS_ROOT, holds: () => true }];
-
+  if (owner === undefined && filters.repo === undefined) {
+    const prefix = filters.host === undefined ? RECORDS_ROOT : recordsPrefix({ host: filters.host });
+    return [{ prefix, holds: () => true }];
+  }
+  const run = filters.runId === undefined ? {} : { runId: filters.runId };
   const places: Place[] = [];
-  for (const host of await findHosts(store)) {
+  for (const host of filters.host === undefined ? await findHosts(store) : [filters.host]) {
     if (filters.repo === undefined) {
       places.push({
         prefix: recordsPrefix({ host, ...(owner === undefined ? {} : { owner }) }),
@@ -131,7 +94,7 @@ export async function findPlaces(store: ObjectStore, filters: RecordFilters): Pr
       // Another repository may bear an old name by now; only the name asked for is taken at its word.
       const holds = (record: Pick<JobRecord, 'repository_id'>): boolean =>
         index === 0 || (record.repository_id !== null && repositoryIds.has(record.repository_id));
-      places.push({ prefix: recordsPrefix({ host, ...name }), holds });
+      places.push({ prefix: recordsPrefix({ host, ...name, ...run }), holds });
     }
   }
   return places;
