@@ -21,6 +21,7 @@ const REGISTERING: readonly {
     commands: ['up', 'serve', 'work'],
     load: async () => (await import('./run-service.ts')).registerService,
   },
+  { commands: ['grep'], load: async () => (await import('./search/grep.ts')).registerGrep },
   { commands: ['ls', 'cat'], load: async () => (await import('./read/reading.ts')).registerReading },
   {
     commands: ['reconcile', 'backfill'],

@@ -164,6 +164,16 @@ class EscapeRemover implements InertFilter {
 /** Largest name that is shown whole; longer ones are cut. GitHub allows names of jobs and branches of a few hundred characters. */
 const NAME_CHARACTERS_MAX = 1_000;
 
+/** A line that somebody else wrote, fit to stand in one line on a terminal with its spaces and tabs; colours are removed. */
+export function inertLine(text: string): string {
+  const filter = createInertFilter({ color: false });
+  const bytes = Buffer.concat([filter.push(Buffer.from(text)), filter.end()]);
+  return bytes
+    .toString('utf8')
+    .replaceAll(/\p{Cf}/gu, '')
+    .replaceAll(/[\r\n\u2028\u2029]/gu, ' ');
+}
+
 /** A name that somebody else chose, fit to stand in one line on a terminal: nothing in it moves, colours, hides or turns around. */
 export function inertText(text: string): string {
   const filter = createInertFilter({ color: false });

@@ -34,6 +34,8 @@ export interface ReadingHooks {
   readonly onProblem: (key: string, problem: string) => void;
   /** Called for every key looked at. */
   readonly onKey?: () => void;
+  /** Called for every record read where filters are applied. */
+  readonly onRecord?: (record: JobRecord) => void;
 }
 
 export interface FoundRecords {

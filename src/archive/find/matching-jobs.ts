@@ -40,10 +40,14 @@ async function readMatching(
   );
   const matching: StoredRecord[] = [];
   for (const { entry, read } of reads) {
-    if (!read.ok) hooks.onProblem(entry.key, read.problem);
-    else if (place.holds(read.stored.record) && (await passes(read.stored.record))) {
-      matching.push(read.stored);
+    if (!read.ok) {
+      hooks.onProblem(entry.key, read.problem);
+      continue;
     }
+    const { record } = read.stored;
+    if (!place.holds(record)) continue;
+    hooks.onRecord?.(record);
+    if (await passes(record)) matching.push(read.stored);
   }
   return matching;
 }

@@ -65,7 +65,7 @@ export class RunFactsReader {
 }
 
 /** Reads GitHub's run; a member that is not of its type says nothing. */
-export function factsOf(run: unknown): RunFacts | null {
+function factsOf(run: unknown): RunFacts | null {
   if (typeof run !== 'object' || run === null) return null;
   const actor = memberOf(memberOf(run, 'triggering_actor') ?? memberOf(run, 'actor'), 'login');
   const pulls = memberOf(run, 'pull_requests');

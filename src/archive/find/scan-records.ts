@@ -11,8 +11,6 @@ import { findNameHistory } from '../repository-names.ts';
 export interface ScanOptions extends ReadingHooks {
   /** Records wanted at most, the newest of those that match. */
   readonly limit: number;
-  /** Called for every record that was looked at. */
-  readonly onRecord?: (record: JobRecord) => void;
 }
 
 /** Default of `limit`. */

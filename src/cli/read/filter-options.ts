@@ -47,7 +47,7 @@ export function addFilterOptions(command: Command): Command {
     .option('--conclusion <conclusion>', 'success, failure, cancelled, skipped …')
     .option('--failed', 'only those that failed, timed out or could not start')
     .option('--outcome <outcome>', 'archived, not_produced, unavailable …')
-    .option('--since <date>', `${MOMENTS}`)
+    .option('--since <date>', MOMENTS)
     .option('--until <date>', 'likewise; a day is included');
 }
 

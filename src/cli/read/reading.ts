@@ -1,12 +1,8 @@
 import type { Command } from 'commander';
-import { openArchive } from '../../service/archive.ts';
-import { loadConfig, parseArchiveUrl, type ArchiveUrl } from '../../config.ts';
-import { giveUp } from '../../errors.ts';
 import { runCat, type CatOptions } from './cat.ts';
 import { runLs, type LsOptions } from './ls.ts';
-import type { ReadingDeps } from './reading-session.ts';
 import { addFilterOptions } from './filter-options.ts';
-import { standardTerminal } from '../terminal/standard-terminal.ts';
+import { withArchive, type ArchiveOption } from './with-archive.ts';
 
 /** `everlog ls` and `cat`: commands that need only the archive. */
 export function registerReading(program: Command, done: (exit: number) => void): void {
@@ -47,28 +43,4 @@ function addressBehindJson(
 ): { readonly url: string | undefined; readonly json: LsOptions['json'] } {
   const isAddress = url === undefined && typeof json === 'string' && /[/:]|^\d+$/.test(json);
   return isAddress ? { url: json, json: true } : { url, json };
-}
-
-interface ArchiveOption {
-  readonly archive?: string;
-}
-
-async function withArchive(
-  archive: string | undefined,
-  run: (deps: ReadingDeps) => Promise<number>,
-): Promise<number> {
-  const config = loadConfig({});
-  const store = await openArchive(config, archive === undefined ? config.archive : archiveOf(archive));
-  try {
-    const { stdout, stderr } = process;
-    return await run({ store, stdout, stderr, now: () => new Date(), terminal: standardTerminal() });
-  } finally {
-    await store.close();
-  }
-}
-
-function archiveOf(text: string): ArchiveUrl {
-  const parsed = parseArchiveUrl(text);
-  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
-  return parsed;
 }
