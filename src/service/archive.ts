@@ -1,4 +1,5 @@
 import { openFolderStore } from '../store/folder/folder-object-store.ts';
+import { listPassedOver } from '../store/folder/listing.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import type { ArchiveUrl, Config } from '../config.ts';
 
@@ -23,4 +24,9 @@ export async function openArchive(
     ...(kmsKeyId === null ? {} : { kmsKeyId }),
     ...(logStorageClass === null ? {} : { logStorageClass }),
   });
+}
+
+/** Paths below `v1/` in the folder of a bundle that are no objects, and that no digest can cover therefore. */
+export function listBundleStrays(folder: string): AsyncIterable<string> {
+  return listPassedOver(folder, 'v1/');
 }

@@ -29,6 +29,7 @@ export async function sealAndVerify(
   const summary = await verifyLedger({
     store,
     isBundle: false,
+    strays: null,
     level: 'bytes',
     sample: null,
     range: { fromMs: null, toMs: null },

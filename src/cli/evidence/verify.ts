@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { ObjectStore } from '../../store/object-store.ts';
-import { openArchive } from '../../service/archive.ts';
+import { listBundleStrays, openArchive } from '../../service/archive.ts';
 import { loadConfig, type ArchiveUrl, type Config } from '../../config.ts';
 import { parseArchiveUrl } from '../../config/archive-url.ts';
 import { giveUp } from '../../errors.ts';
@@ -55,6 +55,7 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
       const summary = await verified(session, terminal, {
         store,
         anchor,
+        strays: options.bundle === undefined ? null : listBundleStrays(options.bundle),
         terms,
         json: options.json === true,
       });
@@ -72,12 +73,13 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
 interface Work {
   readonly store: ObjectStore;
   readonly anchor: AnchorSource | null;
+  readonly strays: AsyncIterable<string> | null;
   readonly terms: VerifyTerms;
   readonly json: boolean;
 }
 
 async function verified(session: ReadingSession, terminal: Terminal, work: Work): Promise<Summary> {
-  const { store, anchor, terms, json } = work;
+  const { store, anchor, strays, terms, json } = work;
   // Nothing is left to be undone: temporary files have no names.
   const interrupt = (): void => {
     session.progress.clear();
@@ -89,6 +91,7 @@ async function verified(session: ReadingSession, terminal: Terminal, work: Work)
       ...terms,
       store,
       anchor,
+      strays,
       temporaryFolder: tmpdir(),
       now: () => new Date(),
       random: Math.random,

@@ -20,12 +20,15 @@ const entryFact = z.object({
   hasLog: z.boolean(),
   /** Whether the digest's window is of the range asked for. */
   inRange: z.boolean(),
+  /** When it says that it was written, of a record or run that was read; milliseconds since 1970. */
+  saidMs: z.number().nullable(),
 });
 
 const versionFact = z.object({
   kind: z.literal('version'),
   key: z.string(),
   version: z.string().nullable(),
+  /** By the store. It may accuse, and proves nothing. */
   modifiedMs: z.number(),
   isDeleteMarker: z.boolean(),
 });

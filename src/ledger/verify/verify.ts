@@ -10,7 +10,6 @@ import {
   type AnchorSource,
 } from './chain/anchor.ts';
 import { Chain } from './chain/chain.ts';
-import type { ComparisonTerms } from './objects/comparison.ts';
 import { KeyRing, loadKeys } from './chain/key-ring.ts';
 import { listLedger, originalOf } from './chain/ledger-listing.ts';
 import { readBytes } from './objects/object-bytes.ts';
@@ -20,6 +19,7 @@ import { isFinding, type Report, type Result } from './results.ts';
 import { parseDigest } from './chain/schemas.ts';
 import { Meter, type Level, type Range, type Scope } from './scope.ts';
 import { summarize, type Summary } from './summary.ts';
+import type { GraceTerms } from './objects/uncovered.ts';
 import { judgeTail, remarksOn, walkLedger, type Walked } from './objects/walk.ts';
 
 /**
@@ -31,6 +31,8 @@ export interface VerifyOptions {
   readonly store: ObjectStore;
   /** Whether the store is an exported bundle rather than an archive. */
   readonly isBundle: boolean;
+  /** Of a bundle: paths below `v1/` of what is no object there, such as links and hidden files. */
+  readonly strays: AsyncIterable<string> | null;
   readonly level: Level;
   /** So many random entries at level `bytes`, and the others at `level`, which is `ledger` or `heads` then. */
   readonly sample: number | null;
@@ -53,7 +55,7 @@ export interface VerifyOptions {
 const FIRST_TRIES = 10;
 const DIGEST_BYTES_MAX = 4_096;
 const PROGRESS_MS = 100;
-/** What is younger than so many intervals may be waiting for its digest. */
+/** What was written in so many intervals may be waiting for its digest. */
 const GRACE_INTERVALS = 2;
 
 /**
@@ -89,8 +91,10 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
     const tail = await judgeTail(scope, chain, walked);
     const ending = [tail, judgeOutside(anchored, chain), remarksOn(scope, walked)];
     for (const result of ending.flat()) await report(result);
-    const windowEndMs = Date.parse(walked.lastDigest?.window_end ?? '') || 0;
-    await objects.compare(termsOf(scope, walked), windowEndMs);
+    await objects.compare(graceOf(walked));
+    for await (const key of options.strays ?? []) {
+      await report({ result: 'UNSEALED', key, detail: 'it is no plain file, and no digest can cover it' });
+    }
     for (const result of leftOut(scope)) await report(result);
     const anchoredSequence = anchored === null ? null : anchoredTo(anchored);
     return summarize(scope, ring, chain, walked, anchoredSequence, counts, findings);
@@ -152,9 +156,11 @@ function judgeOutside(anchored: Anchored | null, chain: Chain): Result[] {
   return [unanchored(chain.last?.sequence ?? 0, 'there is no anchor')];
 }
 
-function termsOf(scope: Scope, { lastDigest }: Walked): ComparisonTerms {
-  const graceMs = scope.isBundle ? 0 : GRACE_INTERVALS * (lastDigest?.interval_seconds ?? 0) * 1_000;
-  return { nowMs: scope.nowMs, graceMs, ...scope.range };
+function graceOf({ lastDigest }: Walked): GraceTerms {
+  return {
+    graceMs: GRACE_INTERVALS * (lastDigest?.interval_seconds ?? 0) * 1_000,
+    windowEndMs: Date.parse(lastDigest?.window_end ?? '') || 0,
+  };
 }
 
 /** What the level, the sample and the range left out. */

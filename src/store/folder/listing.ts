@@ -68,6 +68,19 @@ async function entriesOf(
   return entries.sort((a, b) => compareKeys(a.key, b.key));
 }
 
+/**
+ * Paths below `prefix`, which ends with `/`, of what `listFolder` passes over: hidden names, symbolic links and special files.
+ * In no order; does not look into hidden folders, nor follow links.
+ */
+export async function* listPassedOver(root: string, prefix: string, depth = 0): AsyncGenerator<string> {
+  if (depth > DEPTH_MAX) return;
+  for (const found of await namesIn(join(root, prefix))) {
+    const path = prefix + found.name;
+    if (isNoPlainName(found.name) || !(found.isDirectory() || found.isFile())) yield path;
+    else if (found.isDirectory()) yield* listPassedOver(root, `${path}/`, depth + 1);
+  }
+}
+
 async function namesIn(folder: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true });

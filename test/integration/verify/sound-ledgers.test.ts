@@ -315,17 +315,6 @@ test('a range looks at what was sealed in it, and along the whole chain', async 
   expect(verified.summary.results['NOT_CHECKED']).toBe(2);
 });
 
-test('a log that no record names is told after a day', async () => {
-  const { folder, maker } = begin(1);
-  await maker.seal();
-  const key = 'v1/logs/host=github.com/owner=octo-org/repo=octo-repo/dt=2026-11-20/1-1-1.log.gz';
-  folderPut(folder)(key, gzipSync('left by a crash'));
-  expect((await verifyFolder(folder)).lines).not.toContain(`NOT_CHECKED ${key}`);
-  const since = new Date(Date.now() - 25 * HOUR_MS);
-  utimesSync(join(folder, key), since, since);
-  expect((await verifyFolder(folder)).lines).toContain(`NOT_CHECKED ${key}`);
-});
-
 describe('a bundle', () => {
   /** The entries of one digest as an export gives them. */
   function select(folder: string, maker: LedgerMaker, sequence: number, indexes: readonly number[]): void {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
+import { listPassedOver } from '../../../src/store/folder/listing.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { RecordFilters } from '../../../src/archive/find/record-filters.ts';
 import { BundleFolder } from '../../../src/ledger/export/bundle/bundle-folder.ts';
@@ -87,6 +88,7 @@ export async function runVerify(
     const summary = await verifyLedger({
       store,
       isBundle: true,
+      strays: listPassedOver(bundle, 'v1/'),
       level: 'bytes',
       sample: null,
       range: { fromMs: null, toMs: null },

@@ -25,6 +25,7 @@ export async function verifyStore(
   const summary = await verifyLedger({
     store,
     isBundle: false,
+    strays: null,
     level: 'bytes',
     sample: null,
     range: { fromMs: null, toMs: null },

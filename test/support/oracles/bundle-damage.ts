@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -81,6 +82,39 @@ export const DAMAGES: readonly Damage[] = [
     apply: (bundle) => {
       mkdirSync(join(bundle, 'v1/notes'), { recursive: true });
       writeFileSync(join(bundle, 'v1/notes/read me.txt'), 'believe this');
+    },
+  },
+  {
+    name: 'a log added that no record names',
+    apply: (bundle, chance) => {
+      const log = pick(bundle, LOG, chance);
+      cpSync(join(bundle, log), join(bundle, dirname(log), '1-1-123456789.log.gz'));
+    },
+  },
+  ...[
+    'v1/names/host=github.com/id=1/octo-org~octo-repo.json',
+    'v1/names/notes.txt',
+    'v1/.hidden',
+    'v1/logs/.kept/notes.txt',
+  ].map((file): Damage => ({
+    name: `${file} added`,
+    apply: (bundle) => {
+      mkdirSync(dirname(join(bundle, file)), { recursive: true });
+      writeFileSync(join(bundle, file), '{}');
+      utimesSync(join(bundle, file), new Date('2040-01-01'), new Date('2040-01-01'));
+    },
+  })),
+  {
+    name: 'a link added beside the records',
+    apply: (bundle, chance) => symlinkSync('/', join(bundle, dirname(pick(bundle, RECORD, chance)), 'more')),
+  },
+  {
+    name: 'a revision added and dated in the future',
+    apply: (bundle, chance) => {
+      const record = pick(bundle, RECORD, chance);
+      const revision = join(bundle, record.replace('.json', '.r2.json'));
+      writeFileSync(revision, read(bundle, record).replace('"revision":1', '"revision":2'));
+      utimesSync(revision, new Date('2040-01-01'), new Date('2040-01-01'));
     },
   },
   { name: 'two records swapped', apply: swap(RECORD) },

@@ -207,6 +207,7 @@ export class LedgerMaker {
       archived,
       absent: absent.map((id) => ({ job_id: id, outcome: 'not_produced' })),
       complete: true,
+      recorded_at: iso(Date.now()),
     });
     return key;
   }
@@ -424,7 +425,7 @@ function recordFields(jobId: number, runId: number): Record<string, unknown> {
     job_id: jobId,
     job_name: 'build',
     absence: null,
-    recorded_at: '2026-11-20T10:00:01Z',
+    recorded_at: iso(Date.now()),
   };
 }
 

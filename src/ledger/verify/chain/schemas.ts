@@ -122,6 +122,7 @@ const recordSchema = z.object({
   run_id: z.int(),
   run_attempt: z.int().nullable(),
   job_id: z.int(),
+  recorded_at: z.string().optional(),
   log: z
     .object({
       key: z.string(),
@@ -151,6 +152,7 @@ const runSchema = z.object({
   archived: z.array(z.int()),
   absent: z.array(z.object({ job_id: z.int(), outcome: z.string() })),
   complete: z.boolean(),
+  recorded_at: z.string().optional(),
 });
 
 /** What the verifier needs of a run attempt's object. */

@@ -1,18 +1,12 @@
 import { parseKey } from '../../../archive/keys.ts';
 import type { EntryFact, ExpectationFact, Fact, RemovalFact, VersionFact } from '../facts.ts';
 import type { Result } from '../results.ts';
-
-/** What the clock and the range let one conclude from a listing. */
-export interface ComparisonTerms {
-  readonly nowMs: number;
-  /** An object younger than this may not be sealed yet; 0 in a bundle. */
-  readonly graceMs: number;
-  readonly fromMs: number | null;
-  readonly toMs: number | null;
-}
+import type { Uncovered } from './uncovered.ts';
 
 export interface Compared {
   readonly results: readonly Result[];
+  /** What stands there and is in no digest. */
+  readonly uncovered: readonly Uncovered[];
   /** Sealed objects with which nothing is wrong. */
   readonly valid: number;
 }
@@ -23,12 +17,10 @@ interface KeyFacts {
   readonly removals: RemovalFact[];
 }
 
-/** A log without a record is what a crash leaves; within this the next try of its job adopts it. */
-const STRAY_LOG_MS = 86_400_000;
-
 /** Compares what the ledger says of one group with what is listed of it. */
-export function compareGroup(facts: readonly Fact[], terms: ComparisonTerms): Compared {
+export function compareGroup(facts: readonly Fact[]): Compared {
   const results: Result[] = [];
+  const uncovered: Uncovered[] = [];
   let valid = 0;
   const byKey = new Map<string, KeyFacts>();
   const expectations: ExpectationFact[] = [];
@@ -38,15 +30,17 @@ export function compareGroup(facts: readonly Fact[], terms: ComparisonTerms): Co
   }
   for (const [key, about] of byKey) {
     results.push(...overlays(key, about));
-    if (about.entries.length === 0) results.push(...unsealed(key, about, terms));
-    else {
+    if (about.entries.length === 0) {
+      const object = uncoveredOf(key, about, byKey);
+      if (object !== null) uncovered.push(object);
+    } else {
       const own = judgeSealed(key, about);
       results.push(...own);
       if (isValid(about, own)) valid += 1;
     }
   }
   results.push(...unmet(expectations, byKey));
-  return { results, valid };
+  return { results, uncovered, valid };
 }
 
 function addTo(byKey: Map<string, KeyFacts>, fact: EntryFact | VersionFact | RemovalFact): void {
@@ -83,28 +77,35 @@ function sealedTwice(entries: readonly EntryFact[]): string | null {
   return `the ledger has ${entries.length} entries of it, in digest ${digests}${agree ? '' : ', that contradict each other'}`;
 }
 
-function unsealed(key: string, { versions }: KeyFacts, terms: ComparisonTerms): Result[] {
+function uncoveredOf(
+  key: string,
+  { versions }: KeyFacts,
+  byKey: ReadonlyMap<string, KeyFacts>,
+): Uncovered | null {
   const [oldest] = versions
     .filter(({ isDeleteMarker }) => !isDeleteMarker)
     .sort((a, b) => a.modifiedMs - b.modifiedMs);
-  if (oldest === undefined) return [];
-  const { modifiedMs } = oldest;
-  if (terms.fromMs !== null && modifiedMs < terms.fromMs) return [];
-  if (terms.toMs !== null && modifiedMs > terms.toMs) return [];
-  const ageMs = terms.nowMs - modifiedMs;
-  const parsed = parseKey(key);
-  if (parsed?.type === 'log') {
-    if (terms.graceMs > 0 && ageMs <= STRAY_LOG_MS) return [];
-    const detail = 'no record names this log: a crash left it, and it is no evidence until a record does';
-    return [{ result: 'NOT_CHECKED', key, detail }];
+  if (oldest === undefined) return null;
+  const { version: versionId, modifiedMs } = oldest;
+  return {
+    key,
+    versionId: versions.length === 1 ? null : versionId,
+    modifiedMs,
+    laterThanMs: before(key, byKey),
+  };
+}
+
+/** When the newest sealed revision before this one of a record or run says that it was written. */
+function before(key: string, byKey: ReadonlyMap<string, KeyFacts>): number | null {
+  const own = parseKey(key);
+  if (own?.type !== 'record' && own?.type !== 'run') return null;
+  let latest: number | null = null;
+  for (const [other, { entries }] of byKey) {
+    const parsed = parseKey(other);
+    if (parsed?.type !== own.type || parsed.revision >= own.revision) continue;
+    for (const { saidMs } of entries) if (saidMs !== null) latest = Math.max(latest ?? saidMs, saidMs);
   }
-  if (ageMs <= terms.graceMs) return [];
-  const since = new Date(modifiedMs).toISOString();
-  const detail =
-    parsed === null
-      ? `Everlog writes no such object; it stands there since ${since}`
-      : `it stands there since ${since} and is in no digest`;
-  return [{ result: 'UNSEALED', key, detail }];
+  return latest;
 }
 
 function judgeSealed(key: string, about: KeyFacts): Result[] {

@@ -2,6 +2,7 @@ import type { ObjectStore } from '../../../store/object-store.ts';
 import { parseKey } from '../../../archive/keys.ts';
 import { EverlogError } from '../../../errors.ts';
 import type { DigestStorage, LedgerEntry } from '../../formats/formats.ts';
+import { isThatCustody, recordDisagreement } from './agreement.ts';
 import { checkLog } from './log-contents.ts';
 import { hashObject, readBytes, sha256Of, type ObjectPlace } from './object-bytes.ts';
 import { retentionProblem } from './retention.ts';
@@ -38,6 +39,8 @@ export interface CheckedEntry {
   /** The run's or custody object's contents where they were read and are those that were sealed. */
   readonly run: RunFacts | null;
   readonly custody: CustodyFacts | null;
+  /** When a record or run says that it was written, where it was read; milliseconds since 1970. */
+  readonly saidMs: number | null;
 }
 
 /** What an object must be. */
@@ -53,7 +56,7 @@ const WHOLE_BYTES_MAX = 16 * 1024 * 1024;
 /** Compares what the store has with an entry. `ledger` looks at nothing and takes all for sound. */
 export async function checkEntry(scope: Scope, sealed: SealedEntry, level: Level): Promise<CheckedEntry> {
   const { entry } = sealed;
-  const nothing = { run: null, custody: null };
+  const nothing = { run: null, custody: null, saidMs: null };
   // Custody objects are few, and without their words an erased object cannot be told from a stolen one.
   const own = entry.type === 'custody' && level === 'heads' ? 'bytes' : level;
   if (own === 'ledger') return { state: 'sound', log: entry.log === undefined ? null : 'sound', ...nothing };
@@ -71,10 +74,16 @@ export async function checkEntry(scope: Scope, sealed: SealedEntry, level: Level
   }
   const record = bytes === null ? null : await readRecord(scope, entry, bytes);
   const ownState = bytes !== null && record === null ? 'flawed' : state;
-  if (entry.log === undefined) return { state: ownState, log: null, ...nothing };
+  const said = { ...nothing, saidMs: momentMs(record?.recorded_at) };
+  if (entry.log === undefined) return { state: ownState, log: null, ...said };
   const log = await checkLog(scope, expectedOf(sealed, entry.log), record?.log ?? null);
   const kept = log === 'sound' ? await isKept(scope, sealed, entry.log.key, entry.log.version_id) : true;
-  return { state: ownState, log: kept ? log : 'flawed', ...nothing };
+  return { state: ownState, log: kept ? log : 'flawed', ...said };
+}
+
+function momentMs(text: string | undefined): number | null {
+  const ms = Date.parse(text ?? '');
+  return Number.isNaN(ms) ? null : ms;
 }
 
 /** The version that an entry means. */
@@ -169,16 +178,8 @@ async function readRecord(scope: Scope, entry: LedgerEntry, bytes: Buffer): Prom
 function disagreement(entry: LedgerEntry, record: RecordFacts): string | null {
   const parsed = parseKey(entry.key);
   if (parsed?.type !== 'record') return 'its key is not one of a record';
-  const { host, owner, repo, runId, runAttempt, jobId } = parsed.address;
-  const isThatJob =
-    record.host === host &&
-    record.owner.toLowerCase() === owner &&
-    record.repo.toLowerCase() === repo &&
-    record.run_id === runId &&
-    (record.run_attempt ?? 1) === runAttempt &&
-    record.job_id === jobId;
-  if (!isThatJob) return 'it is about another job than its key';
-  if (record.revision !== parsed.revision) return `it says revision ${record.revision}`;
+  const other = recordDisagreement(parsed, record);
+  if (other !== null) return other;
   const { log } = record;
   if (log === null) return entry.log === undefined ? null : 'the ledger has a log for it and it names none';
   if (entry.log === undefined) return null;
@@ -200,20 +201,14 @@ async function readFacts(scope: Scope, entry: LedgerEntry, bytes: Buffer): Promi
   };
   if (entry.type === 'run') {
     const parsed = parseRunFacts(bytes);
-    return parsed.ok ? { run: parsed.value } : unfit(parsed);
+    if (!parsed.ok) return unfit(parsed);
+    return { run: parsed.value, saidMs: momentMs(parsed.value.recorded_at) };
   }
   const parsed = parseCustodyFacts(bytes);
   if (!parsed.ok) return unfit(parsed);
   return isThatCustody(entry.key, parsed.value)
     ? { custody: parsed.value }
     : unfit({ ok: false, problem: 'its id or its day is another than its key says' });
-}
-
-/** Whether a custody object is the one that its key names. */
-function isThatCustody(key: string, { id, at }: CustodyFacts): boolean {
-  const parsed = parseKey(key);
-  if (parsed?.type !== 'custody') return false;
-  return parsed.id === id && parsed.dt === at.slice(0, 10);
 }
 
 /** Whether the version is locked for as long as its digest promises; reported if not. */

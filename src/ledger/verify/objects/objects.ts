@@ -3,18 +3,20 @@ import type { ObjectStore } from '../../../store/object-store.ts';
 import type { EntryLog, LedgerEntry } from '../../formats/formats.ts';
 import { openBoundedWork, type BoundedWork } from '../bounded-work.ts';
 import { openBuckets, type Buckets } from './buckets.ts';
-import { compareGroup, type ComparisonTerms } from './comparison.ts';
+import { compareGroup } from './comparison.ts';
 import { checkEntry, placeOf, type CheckedEntry, type SealedEntry } from './contents.ts';
 import { groupOf, jobGroup, parseFact, type EntryFact, type Fact, type RemovalFact } from '../facts.ts';
 import { readBytes } from './object-bytes.ts';
 import { Reservoir } from '../reservoir.ts';
 import { parseCustodyFacts, type CustodyFacts, type RunFacts } from '../chain/schemas.ts';
 import { EVIDENCE_ROOT, type Level, type Scope } from '../scope.ts';
+import { judgeUncovered, type GraceTerms, type Uncovered } from './uncovered.ts';
 
 /** Objects looked at at once: hides a store's latency, and holds at most 16 small objects in memory. */
 const AT_ONCE = 16;
-/** Which repository bore which name: not sealed, and rebuilt from records. */
-const NAMES_ROOT = 'v1/names/';
+/** Which repository bore which name: not sealed, and rebuilt from records. Nothing else belongs there, and none into a bundle. */
+const NAME =
+  /^v1\/names\/host=[^/]+\/(owner=[^/]+\/repo=[^/]+\/[1-9]\d{0,15}|id=[1-9]\d{0,15}\/[^/~]+~[^/~]+)\.json$/;
 /** Clocks of writers and of the store may differ by much; reading a few custody objects twice costs little. */
 const RECENT_MS = 86_400_000;
 const CUSTODY_BYTES_MAX = 16 * 1024 * 1024;
@@ -28,6 +30,9 @@ export class Objects {
   readonly #work: BoundedWork = openBoundedWork(AT_ONCE);
   readonly #facts: Buckets<Fact>;
   readonly #sample: Reservoir<SealedEntry> | null;
+  /** Objects that may be waiting for their digest, and the first of them. */
+  #waiting = 0;
+  #waitingKey: string | null = null;
 
   constructor(scope: Scope, temporaryFolder: string, random: () => number) {
     this.#scope = scope;
@@ -56,26 +61,43 @@ export class Objects {
 
   /**
    * Looks at the sample and at the listing, and reports what comes of comparing them with the ledger. Custody objects that
-   * were written after `lastWindowEndMs`, or up to a day before, may not be sealed yet: what they claim is named, not believed.
+   * were written after the last window, or up to a day before, may not be sealed yet: what they claim is named, not believed.
    */
-  async compare(terms: ComparisonTerms, lastWindowEndMs: number): Promise<void> {
+  async compare(terms: GraceTerms): Promise<void> {
     await this.#work.drain();
     for (const sealed of this.#sample?.kept ?? []) {
       await this.#work.add(() => this.#lookAtSampled(sealed));
     }
     await this.#work.drain();
-    if (this.#comparesAll) await this.#list(lastWindowEndMs - RECENT_MS);
+    if (this.#comparesAll) await this.#list(terms.windowEndMs - RECENT_MS);
     for await (const groups of this.#facts.groups()) {
       for (const facts of groups.values()) {
-        const { results, valid } = compareGroup(facts, terms);
+        const { results, uncovered, valid } = compareGroup(facts);
         this.#scope.meter.valid += valid;
         for (const result of results) await this.#scope.report(result);
+        if (uncovered.length > 0) await this.#work.add(() => this.#judge(uncovered, terms));
       }
     }
+    await this.#work.drain();
+    await this.#reportWaiting();
   }
 
   async close(): Promise<void> {
     await this.#facts.close();
+  }
+
+  async #judge(uncovered: readonly Uncovered[], terms: GraceTerms): Promise<void> {
+    const { results, waiting } = await judgeUncovered(this.#scope, uncovered, terms);
+    for (const result of results) await this.#scope.report(result);
+    this.#waitingKey ??= waiting[0] ?? null;
+    this.#waiting += waiting.length;
+  }
+
+  async #reportWaiting(): Promise<void> {
+    if (this.#waitingKey === null) return;
+    const what = this.#waiting === 1 ? 'it waits' : `it and ${this.#waiting - 1} others wait`;
+    const detail = `${what} for the next digest: no digest vouches for what was written in the last two windows`;
+    await this.#scope.report({ result: 'NOT_CHECKED', key: this.#waitingKey, detail });
   }
 
   #levelOf(type: LedgerEntry['type']): Level {
@@ -98,9 +120,11 @@ export class Objects {
   async #addEntry(sealed: SealedEntry, checked: CheckedEntry, inRange: boolean): Promise<void> {
     const { entry } = sealed;
     const { log } = entry;
-    await this.#add(entryFact(sealed, entry, { state: checked.state, inRange, hasLog: log !== undefined }));
+    const { state, saidMs } = checked;
+    await this.#add(entryFact(sealed, entry, { state, inRange, hasLog: log !== undefined, saidMs }));
     if (log !== undefined && checked.log !== null) {
-      await this.#add(entryFact(sealed, log, { state: checked.log, inRange, hasLog: false, isLog: true }));
+      const facts = { state: checked.log, inRange, hasLog: false, isLog: true, saidMs: null };
+      await this.#add(entryFact(sealed, log, facts));
     }
     // Whether its jobs are recorded is only known where everything is looked at.
     if (checked.run !== null && inRange && this.#comparesAll && !this.#scope.isBundle) {
@@ -133,7 +157,7 @@ export class Objects {
   async #list(recentMs: number): Promise<void> {
     for await (const listed of this.#scope.store.listVersions(EVIDENCE_ROOT)) {
       this.#scope.meter.listed += 1;
-      if (listed.key.startsWith(NAMES_ROOT)) continue;
+      if (!this.#scope.isBundle && NAME.test(listed.key)) continue;
       await this.#addVersion(listed);
       const { key, isDeleteMarker, lastModified } = listed;
       if (!key.startsWith(CUSTODY_ROOT) || isDeleteMarker || lastModified.getTime() < recentMs) continue;
@@ -164,7 +188,7 @@ type Listed = ReturnType<ObjectStore['listVersions']> extends AsyncIterable<infe
 function entryFact(
   sealed: SealedEntry,
   it: LedgerEntry | EntryLog,
-  facts: Pick<EntryFact, 'state' | 'inRange' | 'hasLog'> & { readonly isLog?: boolean },
+  facts: Pick<EntryFact, 'state' | 'inRange' | 'hasLog' | 'saidMs'> & { readonly isLog?: boolean },
 ): EntryFact {
   const { key, versionId } = placeOf(sealed, it);
   const { sequence } = sealed;

@@ -95,10 +95,11 @@ interface JudgedDigest {
 
 async function readContents(scope: Scope, judged: JudgedDigest, objects: Objects): Promise<void> {
   const { facts, digest, believed, pinned } = judged;
-  const { fromMs } = scope.range;
   const endMs = Date.parse(digest.window_end);
-  // What was written in the range may be sealed, and its removal told of, at any time after.
-  if (fromMs !== null && endMs < fromMs) return;
+  // What was written in the range may be sealed, and its removal told of, at any time after; what was sealed before has to be
+  // known where everything that stands there is compared with the ledger.
+  const isBefore = scope.range.fromMs !== null && endMs < scope.range.fromMs;
+  if (isBefore && scope.level === 'ledger') return;
   const inRange = overlaps(scope.range, Date.parse(digest.window_start), endMs);
   const { sequence } = facts;
   const onEntry = async (entry: LedgerEntry): Promise<void> => {
