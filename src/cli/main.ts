@@ -21,6 +21,11 @@ const REGISTERING: readonly {
     commands: ['up', 'serve', 'work'],
     load: async () => (await import('./run-service.ts')).registerService,
   },
+  {
+    commands: ['failures'],
+    load: async () => (await import('./search/failures.ts')).registerFailures,
+  },
+  { commands: ['stats'], load: async () => (await import('./search/stats.ts')).registerStats },
   { commands: ['grep'], load: async () => (await import('./search/grep.ts')).registerGrep },
   { commands: ['ls', 'cat'], load: async () => (await import('./read/reading.ts')).registerReading },
   {

@@ -84,7 +84,7 @@ export function filtersOf(options: FilterOptions, address: string | undefined, n
 }
 
 /** A `--limit`; null for what is no number of jobs. */
-function parseLimit(text: string | undefined, usual: number): number | null {
+export function parseLimit(text: string | undefined, usual: number): number | null {
   if (text === undefined) return usual;
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   return limit >= 1 && limit <= LIMIT_MAX ? limit : null;
