@@ -34,7 +34,7 @@ const MARK_BYTES = 3;
 export class LineReader {
   readonly #listener: LineListener;
   readonly #locator;
-  #lines = 0;
+  #lines: number;
   /** The start of a line, until there is enough of it to announce the line. */
   #head: Buffer[] = [];
   #headBytes = 0;
@@ -42,7 +42,9 @@ export class LineReader {
   #second = '';
   #secondMs = 0;
 
-  constructor(steps: readonly JobStep[], listener: LineListener) {
+  /** @param firstLine number of the first line that will come, in the whole log */
+  constructor(steps: readonly JobStep[], listener: LineListener, firstLine = 1) {
+    this.#lines = firstLine - 1;
     this.#listener = listener;
     this.#locator = createStepLocator(steps);
   }

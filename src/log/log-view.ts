@@ -22,6 +22,8 @@ export interface LogViewOptions {
   readonly skipped?: number;
   /** Leaves GitHub's stamps out of `text`. */
   readonly noTimestamps?: boolean;
+  /** Number of the first line that will come, where the log is not read from its beginning. */
+  readonly firstLine?: number;
   /** Names the job in each line of `json`, where several follow one another. */
   readonly jobId?: number | null;
 }
@@ -58,7 +60,7 @@ export function createLogView(options: LogViewOptions): LogView {
   if (wantsAll && options.format !== 'json' && options.noTimestamps !== true) return wholeLog(filter);
 
   const selection = new Selection(options);
-  const reader = new LineReader(options.steps, selection);
+  const reader = new LineReader(options.steps, selection, options.firstLine);
   const shown = (): Buffer => {
     const bytes = selection.take();
     return filter === null ? bytes : filter.push(bytes);

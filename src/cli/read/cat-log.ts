@@ -1,3 +1,4 @@
+import { partOf, readLogPart, type LogPart } from '../../log/log-parts.ts';
 import { readLog } from '../../log/log-reader.ts';
 import type { JobRecord, RecordedLog } from '../../archive/record.ts';
 import { momentOf } from '../../archive/record.ts';
@@ -65,14 +66,19 @@ export async function printLog(
     jobId: request.isOneOfSeveral ? record.job_id : null,
   };
   try {
-    const skipped = await linesBeforeTail(deps, log, request, options);
-    const view = createLogView({ ...options, skipped });
-    const shown = await show(deps, session, log, view);
+    const lines = request.lines ?? tailLines(log, request, wanted.steps);
+    const part = partOf(log, { lines, steps: wanted.steps });
+    const read = (): AsyncGenerator<Buffer> =>
+      part === null ? readLog(deps.store, log) : readLogPart(deps.store, log, part);
+    const selected = { ...options, onlyLines: lines, firstLine: part?.firstLine ?? 1 };
+    const skipped = await linesBeforeTail(read, request, selected);
+    const view = createLogView({ ...selected, skipped });
+    const shown = await show(deps, session, read(), view);
     if (shown === 'reader gone') return EXIT.ok;
     if (shown === 'open line' && request.isOneOfSeveral && request.format === 'text')
       await session.out.write('\n');
     else if (shown === 'open line' && isForPeople) await session.say('');
-    if (isForPeople) await session.say(paint(`verified ✓ SHA-256 ${log.sha256}`, 'dim', deps.terminal));
+    if (isForPeople) await session.say(paint(verdictOf(log, part), 'dim', deps.terminal));
     return await sayWhatWasSelected(session, log, wanted.steps, view, request);
   } catch (error) {
     if (!(error instanceof EverlogError) || error.code !== 'object_corrupt') throw error;
@@ -85,7 +91,7 @@ export async function printLog(
 async function show(
   deps: ReadingDeps,
   session: ReadingSession,
-  log: RecordedLog,
+  chunks: AsyncIterable<Buffer>,
   view: LogView,
 ): Promise<'whole' | 'open line' | 'reader gone'> {
   let endsOpen = false;
@@ -94,8 +100,7 @@ async function show(
     return session.out.write(bytes);
   };
   try {
-    for await (const chunk of readLog(deps.store, log))
-      if (!(await print(view.push(chunk)))) return 'reader gone';
+    for await (const chunk of chunks) if (!(await print(view.push(chunk)))) return 'reader gone';
   } catch (error) {
     await print(view.end());
     if (endsOpen && deps.terminal.isTTY) await session.say('');
@@ -105,17 +110,32 @@ async function show(
   return endsOpen ? 'open line' : 'whole';
 }
 
-/** How many selected lines stand before the tail that is wanted. Of a whole log the record says so; else they are counted first. */
-async function linesBeforeTail(
-  deps: ReadingDeps,
+/** What was checked: of a part each block, of the whole log all of it. */
+function verdictOf(log: RecordedLog, part: LogPart | null): string {
+  if (part === null) return `verified ✓ SHA-256 ${log.sha256}`;
+  const blocks = log.points?.length ?? 0;
+  return `verified ✓ SHA-256 of the ${part.to - part.from} blocks read, of ${blocks}`;
+}
+
+/** The last lines of a whole log, whose number the record says; null where something else chooses the lines. */
+function tailLines(
   log: RecordedLog,
+  { tail }: CatRequest,
+  steps: readonly JobStep[] | null,
+): LineRange | null {
+  if (tail === null || steps !== null || log.lines === 0) return null;
+  return { from: Math.max(1, log.lines - tail + 1), to: Infinity };
+}
+
+/** How many selected lines stand before the tail that is wanted, where they have to be counted. */
+async function linesBeforeTail(
+  read: () => AsyncIterable<Buffer>,
   { tail, lines }: CatRequest,
   options: LogViewOptions,
 ): Promise<number> {
-  if (tail === null) return 0;
-  if (options.onlySteps === null && lines === null) return Math.max(0, log.lines - tail);
+  if (tail === null || (options.onlySteps === null && lines === null)) return 0;
   const counting = createLogView({ ...options, format: 'raw' });
-  for await (const chunk of readLog(deps.store, log)) counting.push(chunk);
+  for await (const chunk of read()) counting.push(chunk);
   counting.end();
   return Math.max(0, (counting.selectedLines() ?? 0) - tail);
 }
