@@ -1,5 +1,5 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { readdirSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { folderPut, makeLedger, type LedgerMaker } from '../support/oracles/ledger-maker.ts';
@@ -47,7 +47,9 @@ test('a sound archive: what it will cost is said first, then what is to be known
   expect(pinned.code).toBe(0);
   expect(pinned.stderr).toMatch(/^everlog verify: 3 digests, about 18 objects of 9 entries: /);
   expect(pinned.stdout).toContain('UNANCHORED ');
-  expect(pinned.stdout).toMatch(/^VALID$/m);
+  expect(pinned.stdout).toMatch(
+    /^VALID: 9 entries of 3 digests, 18 objects looked at, sealed \S+ \S+ to \S+ \S+; ERASED 0, EXPIRED 0$/m,
+  );
   expect(pinned.stdout).toContain(`${maker.key.id} pinned`);
   expect(pinned.stdout).toContain('1 to 3, ');
 
@@ -106,12 +108,85 @@ describe('what cannot be', () => {
     [['--anchor', './nowhere'], '--anchor: there is nothing at ./nowhere'],
     [['--anchor', './package.json'], 'neither a checkpoint note nor a digest'],
     [['--archive', 'https://example.com'], '--archive is not s3://BUCKET/PREFIX'],
+    [['--anchor', folder], '--anchor is in what it is to vouch for'],
+    [['--anchor', join(folder, 'ledger', '..', 'ledger')], '--anchor is in what it is to vouch for'],
+    [['--anchor', join(folder, 'ledger/checkpoints/0000000003.note')], '--anchor is in what it is to'],
+    [['--bundle', folder], 'is an archive, no bundle: give it with --archive'],
     [['--archive', './elsewhere', '--record'], '--record needs the archive of EVERLOG_ARCHIVE_URL'],
   ])('%j is refused with its cure, exit 2', async (args, problem) => {
     const { code, stdout, stderr } = await run(args, { EVERLOG_ARCHIVE_URL: folder });
     expect(stderr).toContain(problem);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  test('an anchor in the archive, under any name: exit 2', async () => {
+    const link = join(temporaryFolder(), 'elsewhere');
+    symlinkSync(folder, link);
+    const env = { EVERLOG_ARCHIVE_URL: folder, EVERLOG_ANCHOR_URL: join(link, 'ledger') };
+    expect(await run([], env)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('EVERLOG_ANCHOR_URL is in'),
+    });
+    const s3 = { EVERLOG_ARCHIVE_URL: 's3://b/archive' };
+    for (const anchor of ['s3://b/archive', 's3://b/archive/', 's3://b/archive/ledger'])
+      expect(await run(['--anchor', anchor], s3)).toMatchObject({ code: 2 });
+  });
+
+  test('a bundle as archive: exit 2, and the option that is right', async () => {
+    const bundle = temporaryFolder();
+    cpSync(join(folder, 'ledger'), join(bundle, 'ledger'), {
+      recursive: true,
+      filter: (name) => !name.endsWith('.entries.ndjson.gz'),
+    });
+    folderPut(bundle)('entries/0000000001.paths.ndjson', Buffer.from('{}\n'));
+    const { code, stderr } = await run(['--archive', bundle]);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('give its folder with --bundle'),
+    });
+  });
+
+  test('a window in which nothing was sealed: exit 3, naming what the ledger spans', async () => {
+    const [first] = maker.digests;
+    const span = String(Object(JSON.parse(first?.bytes.toString() ?? ''))['window_start']);
+    for (const window of [
+      ['--from', '2062-11-20'],
+      ['--to', '2016-11-20'],
+      ['--from', '2025-11-20', '--to', '2025-11-21'],
+    ]) {
+      const { code, stdout, stderr } = await run(['--archive', folder, ...window]);
+      expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+      expect(stderr).toContain(`spans ${span} to `);
+    }
+  });
+
+  test('a window of intervals without entries: exit 3 as well, unless something was planted in it', async () => {
+    const idle = temporaryFolder();
+    const idling = await makeLedger(folderPut(idle), {
+      archive: `file:${idle}`,
+      digests: 3,
+      jobs: 0,
+      endMs: Date.now(),
+    });
+    const { code, stderr } = await run(['--archive', idle, '--from', '90m']);
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('digests without entries') });
+    expect(await run(['--archive', idle])).toMatchObject({ code: 0 });
+    folderPut(idle)(maker.jobs[0]?.recordKey ?? '', Buffer.from('{}'));
+    expect(await run(['--archive', idle, '--from', '90m'])).toMatchObject({ code: 4 });
+    expect(idling.digests).toHaveLength(3);
+  });
+
+  test('the whole ledger removed: truncated for whoever knows the key, else nothing to verify', async () => {
+    const bare = temporaryFolder();
+    cpSync(join(folder, 'v1'), join(bare, 'v1'), { recursive: true });
+    const pinned = await run(['--archive', bare, '--key', maker.key.id]);
+    expect(pinned.code).toBe(4);
+    expect(pinned.stdout).toContain('TRUNCATED        ledger/digests/0000000001/digest.json: ');
+    const unpinned = await run(['--archive', bare]);
+    expect(unpinned).toMatchObject({ code: 3, stderr: expect.stringContaining('Give --key') });
+    rmSync(join(bare, 'v1'), { recursive: true });
+    expect(await run(['--archive', bare, '--key', maker.key.id])).toMatchObject({ code: 3 });
   });
 
   test('an archive without a ledger, or none at all: exit 3', async () => {

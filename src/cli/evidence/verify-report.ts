@@ -46,6 +46,7 @@ export function summaryText(summary: Summary, isBundle: boolean, terminal: Termi
     findings === 0
       ? paint('VALID', 'good', terminal)
       : paint(findings === 1 ? '1 FINDING' : `${formatCount(findings)} FINDINGS`, 'bad', terminal);
+  const verdict = `${head}: ${verdictText(summary)}`;
   const looked = `${counted(summary.objects, 'object')}, ${formatBytes(summary.bytes)} read`;
   // The last digest speaks of the archive it was sealed in; a bundle holds a part of that.
   const ofArchive = isBundle ? 'of the archive that this is from: ' : '';
@@ -61,7 +62,14 @@ export function summaryText(summary: Summary, isBundle: boolean, terminal: Termi
     ['completeness', ofArchive + completenessText(summary)],
     ['level', `${level}${sample === null ? '' : `, and ${formatCount(sample)} random entries`}: ${looked}`],
   ];
-  return [head, ...rows.map(([label, text]) => `  ${label.padEnd(LABEL_WIDTH)}  ${text}`), ''].join('\n');
+  return [verdict, ...rows.map(([label, text]) => `  ${label.padEnd(LABEL_WIDTH)}  ${text}`), ''].join('\n');
+}
+
+/** What the verdict is about: the window, what was counted in it, and how much of it is gone with evidence. */
+function verdictText({ window, entries, objects, erased, expired }: Summary): string {
+  const what = `${counted(entries, 'entry', 'entries')} of ${counted(window.digests, 'digest')}, ${counted(objects, 'object')} looked at`;
+  const when = `sealed ${formatMoment(window.from)} to ${formatMoment(window.to)}`;
+  return `${what}, ${when}; ERASED ${formatCount(erased)}, EXPIRED ${formatCount(expired)}`;
 }
 
 function digestsText(

@@ -1,17 +1,15 @@
 import type { Command } from 'commander';
-import { readFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { listBundleStrays, openArchive } from '../../service/archive.ts';
-import { loadConfig, type ArchiveUrl, type Config } from '../../config.ts';
-import { parseArchiveUrl } from '../../config/archive-url.ts';
-import { giveUp } from '../../errors.ts';
+import { loadConfig, type ArchiveUrl } from '../../config.ts';
 import type { AnchorSource } from '../../ledger/verify/chain/anchor.ts';
 import type { Summary } from '../../ledger/verify/summary.ts';
 import { verifyLedger } from '../../ledger/verify/verify.ts';
 import { EXIT } from '../exit.ts';
 import { parseTerms, type VerifyTerms } from './verify-options.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
+import { anchorOf, placeOf } from './verify-places.ts';
 import { withReadingSession, type ReadingSession } from '../read/reading-session.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -50,7 +48,7 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
   const { stdout, stderr } = process;
   try {
     const store = await open(place);
-    const anchor = await anchorOf(options, config, open);
+    const anchor = await anchorOf(options, config, place, open);
     return await withReadingSession({ store, stdout, stderr, now, terminal }, async (session) => {
       const summary = await verified(session, terminal, {
         store,
@@ -111,42 +109,3 @@ async function verified(session: ReadingSession, terminal: Terminal, work: Work)
     process.off('SIGINT', interrupt);
   }
 }
-
-function placeOf({ archive, bundle, record }: VerifyCommandOptions, config: Config): ArchiveUrl {
-  if (bundle !== undefined) return { kind: 'folder', folder: bundle };
-  if (archive === undefined) return config.archive;
-  const parsed = parseArchiveUrl(archive);
-  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
-  if (record === true && JSON.stringify(parsed) !== JSON.stringify(config.archive)) {
-    throw giveUp(
-      'usage',
-      '--record needs the archive of EVERLOG_ARCHIVE_URL: only its sealer would seal what is recorded',
-    );
-  }
-  return parsed;
-}
-
-/** A file is a note or a digest that somebody kept; everything else is a place with copies. A bundle's check stays offline unless told otherwise. */
-async function anchorOf(
-  { anchor, bundle }: VerifyCommandOptions,
-  config: Config,
-  open: (url: ArchiveUrl) => Promise<ObjectStore>,
-): Promise<AnchorSource | null> {
-  if (anchor === undefined) {
-    const configured = bundle === undefined ? config.sealing.anchor : null;
-    return configured === null ? null : { kind: 'store', store: await open(configured) };
-  }
-  const url = parseArchiveUrl(anchor);
-  const cure = 'give a note or digest.json, a folder, file:FOLDER or s3://BUCKET/PREFIX';
-  if (url === null) throw giveUp('usage', `--anchor is no place that can be read: ${cure}`);
-  if (url.kind === 's3') return { kind: 'store', store: await open(url) };
-  const found = await stat(url.folder).catch(() => null);
-  if (found === null) throw giveUp('usage', `--anchor: there is nothing at ${url.folder}: ${cure}`);
-  if (found.isDirectory()) return { kind: 'store', store: await open(url) };
-  if (found.size > ANCHOR_BYTES_MAX)
-    throw giveUp('usage', `--anchor: ${url.folder} is too large for a note: ${cure}`);
-  return { kind: 'file', name: url.folder, bytes: await readFile(url.folder) };
-}
-
-/** Notes measure a few hundred bytes, digests up to 4,096. */
-const ANCHOR_BYTES_MAX = 64 * 1024;

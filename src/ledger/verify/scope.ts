@@ -33,6 +33,7 @@ export interface Scope {
 /** What has been done so far. */
 export class Meter {
   digests = 0;
+  /** Of the digests that the range asks for. */
   entries = 0;
   /** Objects below `v1/` that were looked at. */
   objects = 0;

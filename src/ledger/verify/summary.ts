@@ -30,6 +30,11 @@ export interface Summary {
   readonly final: boolean;
   readonly first_window_start: string | null;
   readonly last_window_end: string | null;
+  /** What the range asked for and was looked at: the windows of these digests, from the first's start to the last's end. */
+  readonly window: { readonly from: string | null; readonly to: string | null; readonly digests: number };
+  /** Sealed objects that are gone by a sealed custody object's word. */
+  readonly erased: number;
+  readonly expired: number;
   /** The sequence up to which an anchor vouches; null without one. */
   readonly anchored_sequence: number | null;
   readonly key_pinned: boolean;
@@ -43,6 +48,7 @@ export interface Summary {
   /** What the last digest says is missing. */
   readonly completeness: Completeness | null;
   readonly digests: number;
+  /** Of the digests in the window. */
   readonly entries: number;
   readonly objects: number;
   readonly bytes: number;
@@ -74,6 +80,9 @@ export function summarize(
     final: lastDigest?.final ?? false,
     first_window_start: firstDigest?.window_start ?? null,
     last_window_end: lastDigest?.window_end ?? null,
+    window: { from: walked.looked.from, to: walked.looked.to, digests: walked.looked.digests },
+    erased: counts.get('ERASED') ?? 0,
+    expired: counts.get('EXPIRED') ?? 0,
     anchored_sequence: anchoredSequence,
     key_pinned: ring.pinned,
     keys: [...walked.keyIds].map((keyId) => ({

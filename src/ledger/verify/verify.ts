@@ -1,6 +1,6 @@
 import { revocationKey, signingKeyKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import { giveUp } from '../../errors.ts';
+import { giveUp, type EverlogError } from '../../errors.ts';
 import {
   anchoredTo,
   judgeAnchor,
@@ -17,6 +17,7 @@ import { Objects } from './objects/objects.ts';
 import { planVerification, type Plan } from './plan.ts';
 import { isFinding, type Report, type Result } from './results.ts';
 import { parseDigest } from './chain/schemas.ts';
+import { demandShape, hasEvidence, hasLedger, noLedger } from './shape.ts';
 import { Meter, type Level, type Range, type Scope } from './scope.ts';
 import { summarize, type Summary } from './summary.ts';
 import type { GraceTerms } from './objects/uncovered.ts';
@@ -60,8 +61,9 @@ const GRACE_INTERVALS = 2;
 
 /**
  * Verifies, giving each result as it is found.
- * @throws EverlogError `not_found` where there is no ledger at all; `usage` for an anchor that is none; `spool_unavailable`
- *   where temporary files cannot be written; `store_unavailable` where the store does not answer
+ * @throws EverlogError `not_found` where there is no ledger at all, or nothing was sealed in the range; `usage` for an anchor that
+ *   is none, a bundle that is an archive, or the reverse; `spool_unavailable` where temporary files cannot be written;
+ *   `store_unavailable` where the store does not answer
  */
 export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
   const { store, level, sample, range, isBundle } = options;
@@ -75,9 +77,13 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
   };
   const nowMs = options.now().getTime();
   const scope: Scope = { store, isBundle, level, sample, range, nowMs, report, meter };
+  await demandShape(store, isBundle);
   const anchored = options.anchor === null ? null : await readAnchor(options.anchor);
   if ((anchored === null || anchoredTo(anchored) === 0) && !(await hasLedger(store))) {
-    throw giveUp('not_found', nothingThere(options));
+    const hasRecords = !isBundle && (await hasEvidence(store));
+    // Who knows the key knows that there was a ledger.
+    if (options.pinnedKeyId === null || !hasRecords)
+      throw giveUp('not_found', noLedger(store.location, isBundle, hasRecords));
   }
   const clockMs = (): number => options.now().getTime();
   await options.onPlan(await planVerification(store, scope, options.random, clockMs));
@@ -89,12 +95,17 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
   try {
     const walked = await walkLedger(scope, chain, ring, objects);
     const tail = await judgeTail(scope, chain, walked);
-    const ending = [tail, judgeOutside(anchored, chain), remarksOn(scope, walked)];
-    for (const result of ending.flat()) await report(result);
+    const ending = [tail, judgeOutside(anchored, chain), remarksOn(scope, walked)].flat();
+    // Where nothing was looked at, nothing can be valid; what is wrong with the ledger itself comes first.
+    const isSound = findings === 0 && !ending.some(isFinding);
+    if (isSound && walked.looked.digests === 0) throw nothingSealed(scope, walked);
+    for (const result of ending) await report(result);
     await objects.compare(graceOf(walked));
     for await (const key of options.strays ?? []) {
       await report({ result: 'UNSEALED', key, detail: 'it is no plain file, and no digest can cover it' });
     }
+    const isPart = range.fromMs !== null || range.toMs !== null;
+    if (findings === 0 && isPart && walked.looked.entries === 0) throw nothingSealed(scope, walked);
     for (const result of leftOut(scope)) await report(result);
     const anchoredSequence = anchored === null ? null : anchoredTo(anchored);
     return summarize(scope, ring, chain, walked, anchoredSequence, counts, findings);
@@ -107,18 +118,6 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
 function wantAnchored(chain: Chain, { note, digest }: Anchored): void {
   if (note !== null) chain.wantRoot(note.size);
   if (digest !== null) chain.wantHash(digest.sequence);
-}
-
-async function hasLedger(store: ObjectStore): Promise<boolean> {
-  for await (const { files, note } of listLedger(store)) {
-    if (files.has('digest.json') || note !== null) return true;
-  }
-  return false;
-}
-
-function nothingThere({ store, isBundle }: VerifyOptions): string {
-  if (isBundle) return `${store.location} is no bundle: there is no ledger/digests/ in it`;
-  return `${store.location} has no ledger yet: the first digest is written by everlog up, everlog work or everlog seal`;
 }
 
 /** The keys and how far they are believed; reports what is wrong with their files. */
@@ -154,6 +153,15 @@ async function firstKeyId(store: ObjectStore): Promise<string | null> {
 function judgeOutside(anchored: Anchored | null, chain: Chain): Result[] {
   if (anchored !== null) return judgeAnchor(anchored, chain);
   return [unanchored(chain.last?.sequence ?? 0, 'there is no anchor')];
+}
+
+/** What ends a verification that looked at nothing. */
+function nothingSealed({ range, store }: Scope, { firstDigest, lastDigest, looked }: Walked): EverlogError {
+  const iso = (ms: number | null, open: string): string => (ms === null ? open : new Date(ms).toISOString());
+  const asked = `between ${iso(range.fromMs, 'the beginning')} and ${iso(range.toMs, 'now')}`;
+  const span = `the ledger of ${store.location} spans ${firstDigest?.window_start ?? '-'} to ${lastDigest?.window_end ?? '-'}`;
+  const empty = looked.digests === 0 ? '' : ` (${looked.digests} digests without entries)`;
+  return giveUp('not_found', `nothing was sealed ${asked}${empty}: ${span}`);
 }
 
 function graceOf({ lastDigest }: Walked): GraceTerms {

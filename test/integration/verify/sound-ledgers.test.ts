@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/simulator/random.ts';
-import { auditPath, folderPut, LedgerMaker, makeLedger, sha256 } from '../../support/oracles/ledger-maker.ts';
+import {
+  auditPath,
+  folderPut,
+  LedgerMaker,
+  makeLedger,
+  sha256,
+  type MadeJob,
+} from '../../support/oracles/ledger-maker.ts';
+import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
 import { temporaryFolder } from '../../support/processes/processes.ts';
-import { fileAt, findingsOf, verifyFolder } from '../../support/harness/verify-under-test.ts';
+import { fileAt, findingsOf, verifyFolder, verifyStore } from '../../support/harness/verify-under-test.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -221,6 +229,52 @@ describe('what was sealed wrongly, by whoever has the key', () => {
     const key = (sequence: number): string => `ledger/digests/000000000${sequence}/digest.json`;
     expect(findingsOf(await verifyFolder(folder))).toEqual([`FORKED ${key(3)}`, `GAP ${key(2)}`]);
   });
+});
+
+test('a lock is measured by what was promised while the object was written', async () => {
+  const folder = temporaryFolder();
+  const [hour, day] = [HOUR_MS, 24 * HOUR_MS];
+  const startMs = Date.now() - 30 * hour;
+  const options = { archive: `file:${folder}`, startMs, intervalMs: 10 * hour };
+  const maker = new LedgerMaker(folderPut(folder), options);
+  const addAt = async (hours: number): Promise<MadeJob> => {
+    const job = await maker.addJob();
+    const writtenAt = new Date(startMs + hours * hour);
+    for (const key of [job.recordKey, job.logKey]) utimesSync(join(folder, key), writtenAt, writtenAt);
+    return job;
+  };
+  const storage = (lock_mode: string, retention_days: number | null) => ({
+    changes: {
+      storage: { lock_mode, retention_days, create_only: 'atomic', queue_durability: 'durable' },
+    },
+  });
+  await addAt(5);
+  await maker.seal(storage('none', null));
+  // Written before the setting was changed, sealed after it.
+  await addAt(7);
+  const second = await addAt(15);
+  await maker.seal(storage('GOVERNANCE', 30));
+  const [shorter, third] = [await addAt(16), await addAt(25)];
+  await maker.seal(storage('GOVERNANCE', 365));
+  const store = await openFolderStore({ folder });
+  const lockedFor = (days: number | null) => ({
+    ...store,
+    lockOf: async (key: string) => {
+      const written = key.startsWith('ledger/') ? null : (await store.head(key))?.lastModified;
+      if (days === null && written !== null) return null;
+      const retainUntil = new Date((written?.getTime() ?? Date.now()) + (written ? (days ?? 0) : 400) * day);
+      return { mode: 'GOVERNANCE', retainUntil, legalHold: false } as const;
+    },
+  });
+  const keysOf = (jobs: readonly MadeJob[]): string[] =>
+    jobs.flatMap(({ recordKey, logKey }) => [`RETENTION_SHORT ${logKey}`, `RETENTION_SHORT ${recordKey}`]);
+  const found = async (days: number | null): Promise<string[]> =>
+    findingsOf(await verifyStore(lockedFor(days)));
+  expect(await found(400)).toEqual([]);
+  expect(await found(31)).toEqual(keysOf([third]).sort());
+  expect(await found(3)).toEqual(keysOf([second, shorter, third]).sort());
+  expect(await found(null)).toEqual(keysOf([second, shorter, third]).sort());
+  await store.close();
 });
 
 describe('levels', () => {

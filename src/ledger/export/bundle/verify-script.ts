@@ -96,5 +96,5 @@ while IFS=$tab read -r type key _ log sum bytes; do [ -f "$key" ] || continue
 for file in v1/**/*; do if [ -L "$file" ]; then echo "$file (a link)"; elif [ ! -d "$file" ]; then printf '%s\n' "$file"; fi; done | sort -u >"$tmp/files"
 while IFS= read -r file; do found UNSEALED "$file" 'nothing here vouches for it'; done < <(awk -F '\t' '{ print $2; print $4 }' "$tmp/named" | sort -u | comm -23 "$tmp/files" -)
 [ -n "$last" ] || found MISSING ledger/digests 'there is no digest'; [ "$findings" = 0 ] || { echo "$findings findings"; exit 4; }
-echo "sound: $(wc -l <"$tmp/rows") entries, $(wc -l <"$tmp/sums") objects, $(awk -F '\t' '$2 == "ERASED"' "$tmp/told" | wc -l) ERASED, $(awk -F '\t' '$2 == "EXPIRED"' "$tmp/told" | wc -l) EXPIRED; newest digest here: $last"
+echo "sound: $(wc -l <"$tmp/rows") entries, $(wc -l <"$tmp/sums") objects, ERASED $(awk -F '\t' '$2 == "ERASED"' "$tmp/told" | wc -l), EXPIRED $(awk -F '\t' '$2 == "EXPIRED"' "$tmp/told" | wc -l); newest digest here: $last"
 `;

@@ -1,11 +1,11 @@
 import type { ObjectStore } from '../../../store/object-store.ts';
 import { parseKey } from '../../../archive/keys.ts';
 import { EverlogError } from '../../../errors.ts';
-import type { DigestStorage, LedgerEntry } from '../../formats/formats.ts';
+import type { LedgerEntry } from '../../formats/formats.ts';
 import { isThatCustody, recordDisagreement } from './agreement.ts';
 import { checkLog } from './log-contents.ts';
 import { hashObject, readBytes, sha256Of, type ObjectPlace } from './object-bytes.ts';
-import { retentionProblem } from './retention.ts';
+import { retentionProblem, type RetentionPromise } from './retention.ts';
 import {
   parseCustodyFacts,
   parseRecordFacts,
@@ -23,7 +23,8 @@ export interface SealedEntry {
   readonly sequence: number;
   /** Whether the digest is believed. */
   readonly believed: boolean;
-  readonly storage: DigestStorage;
+  /** What was promised of its lock, oldest first, until it was sealed. */
+  readonly promises: readonly RetentionPromise[];
   /** Whether versions are those of this store: not where the archive was moved. */
   readonly pinned: boolean;
 }
@@ -219,7 +220,7 @@ async function isKept(
   versionId: string | null,
   lastModified: Date | null = null,
 ): Promise<boolean> {
-  const detail = await retentionProblem(scope, sealed.storage, { key, versionId }, lastModified);
+  const detail = await retentionProblem(scope, sealed.promises, { key, versionId }, lastModified);
   if (detail === null) return true;
   await scope.report({ result: 'RETENTION_SHORT', key, detail });
   return false;

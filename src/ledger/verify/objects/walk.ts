@@ -1,5 +1,5 @@
 import { checkpointKey, digestFolder, digestKey, digestSignatureKey } from '../../../archive/keys.ts';
-import type { Digest, DigestStorage, LedgerEntry } from '../../formats/formats.ts';
+import type { Digest, LedgerEntry } from '../../formats/formats.ts';
 import { inOrder } from '../bounded-work.ts';
 import { readBundleEntries } from './bundle-entries.ts';
 import type { Chain } from '../chain/chain.ts';
@@ -10,7 +10,7 @@ import { listLedger } from '../chain/ledger-listing.ts';
 import { isSignedBy, parseCheckpoint } from '../chain/note.ts';
 import type { Objects } from './objects.ts';
 import { digestsNamed, type Result } from '../results.ts';
-import { retentionProblem } from './retention.ts';
+import { promisesWith, retentionProblem, type RetentionPromise } from './retention.ts';
 import { overlaps, type Scope } from '../scope.ts';
 
 /** Sequences read ahead of the one that is judged. */
@@ -29,15 +29,18 @@ export interface Walked {
   readonly timeStamps: number;
   /** Ids of the keys that digests name. */
   readonly keyIds: ReadonlySet<string>;
+  readonly looked: LookedAt;
 }
 
-/** What a digest promises that cannot be believed. */
-const NO_PROMISE: DigestStorage = {
-  lock_mode: 'none',
-  retention_days: null,
-  create_only: 'checked',
-  queue_durability: 'unknown',
-};
+/** The part of the ledger that the range asks for. */
+export interface LookedAt {
+  readonly digests: number;
+  readonly entries: number;
+  /** Start of the first window and end of the last, RFC 3339; null where there is none. */
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
 /** Different keys that a summary names; a forger could make one for each digest. */
 const KEY_IDS_MAX = 1_000;
 
@@ -56,6 +59,8 @@ export async function walkLedger(
   let timeStamps = 0;
   let noteless: DigestFacts | null = null;
   const keyIds = new Set<string>();
+  let promises: readonly RetentionPromise[] = [];
+  const looked: Looked = { digests: 0, entries: 0, from: null, to: null };
   const places = listLedger(scope.store);
   for await (const facts of inOrder(places, AHEAD, (place) => readDigestFacts(scope, place))) {
     notedTo = Math.max(notedTo, notedBy(facts, ring));
@@ -80,10 +85,12 @@ export async function walkLedger(
     if (keyIds.size < KEY_IDS_MAX) keyIds.add(digest.key_id);
     const pinned = scope.isBundle || digest.archive === scope.store.location;
     if (!pinned && believed) formerPlace = { archive: digest.archive, sequence: digest.sequence };
-    await readContents(scope, { facts, digest, believed, pinned: pinned && !scope.isBundle }, objects);
+    if (believed) promises = promisesWith(promises, digest.storage, Date.parse(digest.window_end));
+    const judged = { facts, digest, believed, pinned: pinned && !scope.isBundle, promises };
+    await readContents(scope, judged, objects, looked);
   }
   if (noteless !== null && isSettled(scope, noteless.digest)) await reportMissingNote(scope, noteless);
-  return { firstDigest, lastDigest, notedTo, formerPlace, timeStamps, keyIds };
+  return { firstDigest, lastDigest, notedTo, formerPlace, timeStamps, keyIds, looked };
 }
 
 interface JudgedDigest {
@@ -91,9 +98,18 @@ interface JudgedDigest {
   readonly digest: Digest;
   readonly believed: boolean;
   readonly pinned: boolean;
+  /** Of all believed digests up to this one. */
+  readonly promises: readonly RetentionPromise[];
 }
 
-async function readContents(scope: Scope, judged: JudgedDigest, objects: Objects): Promise<void> {
+type Looked = { -readonly [Name in keyof LookedAt]: LookedAt[Name] };
+
+async function readContents(
+  scope: Scope,
+  judged: JudgedDigest,
+  objects: Objects,
+  looked: Looked,
+): Promise<void> {
   const { facts, digest, believed, pinned } = judged;
   const endMs = Date.parse(digest.window_end);
   // What was written in the range may be sealed, and its removal told of, at any time after; what was sealed before has to be
@@ -101,10 +117,16 @@ async function readContents(scope: Scope, judged: JudgedDigest, objects: Objects
   const isBefore = scope.range.fromMs !== null && endMs < scope.range.fromMs;
   if (isBefore && scope.level === 'ledger') return;
   const inRange = overlaps(scope.range, Date.parse(digest.window_start), endMs);
+  if (inRange) {
+    looked.digests += 1;
+    looked.from ??= digest.window_start;
+    looked.to = digest.window_end;
+  }
   const { sequence } = facts;
   const onEntry = async (entry: LedgerEntry): Promise<void> => {
-    scope.meter.entries += 1;
-    await objects.take({ entry, sequence, believed, storage: digest.storage, pinned }, inRange);
+    if (inRange) looked.entries += 1;
+    scope.meter.entries = looked.entries;
+    await objects.take({ entry, sequence, believed, promises: judged.promises, pinned }, inRange);
   };
   if (scope.isBundle) return readBundleEntries(scope, sequence, digest, onEntry);
   await checkGaps(scope, facts, digest);
@@ -120,8 +142,7 @@ async function readDamaged(scope: Scope, facts: DigestFacts, objects: Objects): 
   const { fromMs, toMs } = scope.range;
   const { sequence } = facts;
   await readUnvouchedEntries(scope, facts, async (entry) => {
-    scope.meter.entries += 1;
-    const sealed = { entry, sequence, believed: false, storage: NO_PROMISE, pinned: false };
+    const sealed = { entry, sequence, believed: false, promises: [], pinned: false };
     await objects.take(sealed, fromMs === null && toMs === null);
   });
 }
@@ -129,6 +150,8 @@ async function readDamaged(scope: Scope, facts: DigestFacts, objects: Objects): 
 /** The ledger's own files are promised the same retention as what they seal. */
 async function checkLocks(scope: Scope, facts: DigestFacts, digest: Digest): Promise<void> {
   if (digest.storage.lock_mode === 'none') return;
+  // Written by the sealer itself, under the setting that the digest names.
+  const own = promisesWith([], digest.storage, Date.parse(digest.window_end));
   const signature = digestSignatureKey(facts.sequence, facts.sha256);
   const names = ['digest.json', signature.slice(signature.lastIndexOf('/') + 1), digest.entries.file];
   const standing = names.map((name) => facts.place.files.get(name));
@@ -136,7 +159,7 @@ async function checkLocks(scope: Scope, facts: DigestFacts, digest: Digest): Pro
     const version = object?.versions.at(-1);
     if (version === undefined) continue;
     const place = { key: version.key, versionId: version.versionId };
-    const detail = await retentionProblem(scope, digest.storage, place, version.lastModified);
+    const detail = await retentionProblem(scope, own, place, version.lastModified);
     if (detail !== null) await scope.report({ result: 'RETENTION_SHORT', key: version.key, detail });
   }
 }
@@ -170,6 +193,11 @@ export async function judgeTail(scope: Scope, chain: Chain, walked: Walked): Pro
     return [{ result: 'TRUNCATED', key, detail }];
   }
   const { lastDigest } = walked;
+  if (chain.last === null && !scope.isBundle) {
+    const detail =
+      'what a ledger has sealed stands here, and there is no digest: the whole ledger was removed';
+    return [{ result: 'TRUNCATED', key, detail }];
+  }
   if (lastDigest === null || lastDigest.final || scope.isBundle || scope.range.toMs !== null) return [];
   const sinceMs = scope.nowMs - Date.parse(lastDigest.window_end);
   // Digests after it that are there, and not believed, have their own results.
