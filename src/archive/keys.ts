@@ -18,7 +18,8 @@ export type ParsedKey =
   | { readonly type: 'record'; readonly address: JobAddress; readonly revision: number }
   | { readonly type: 'log'; readonly address: JobAddress; readonly revision: number; readonly dt: string }
   | { readonly type: 'run'; readonly address: RunAddress; readonly revision: number }
-  | { readonly type: 'custody'; readonly dt: string; readonly id: string };
+  | { readonly type: 'custody'; readonly dt: string; readonly id: string }
+  | { readonly type: 'key' | 'revocation'; readonly keyId: string };
 
 /** What a run attempt's key is made of. */
 export type RunAddress = Omit<JobAddress, 'jobId'>;
@@ -171,6 +172,7 @@ const LOG =
   /^v1\/logs\/host=([^/]+)\/owner=([^/]+)\/repo=([^/]+)\/dt=(\d{4}-\d{2}-\d{2})\/(\d+)-(\d+)-(\d+)(?:\.r(\d+))?\.log\.gz$/;
 const RUN = /^v1\/runs\/host=([^/]+)\/owner=([^/]+)\/repo=([^/]+)\/(\d+)\/(\d+)(?:\.r(\d+))?\.json$/;
 const CUSTODY = /^v1\/custody\/dt=(\d{4}-\d{2}-\d{2})\/([^/]+)\.json$/;
+const SIGNING_KEY = /^ledger\/keys\/([0-9a-f]{64})(\.revoked)?\.json$/;
 
 /** Takes a key apart, or answers null for a key that Everlog does not write. */
 export function parseKey(key: string): ParsedKey | null {
@@ -200,7 +202,10 @@ export function parseKey(key: string): ParsedKey | null {
     return { type: 'run', address, revision: Number(revision ?? 1) };
   }
   const [, dt, id] = CUSTODY.exec(key) ?? [];
-  return dt === undefined || id === undefined ? null : { type: 'custody', dt, id };
+  if (dt !== undefined && id !== undefined) return { type: 'custody', dt, id };
+  const [, keyId, revoked] = SIGNING_KEY.exec(key) ?? [];
+  if (keyId === undefined) return null;
+  return { type: revoked === undefined ? 'key' : 'revocation', keyId };
 }
 
 function repoPath(place: { host: string; owner: string; repo: string }): string {

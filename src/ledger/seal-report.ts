@@ -41,6 +41,10 @@ export interface Finding {
     | 'object_unreadable'
     /** An earlier digest's entries cannot be read. */
     | 'entries_unreadable'
+    /** A key or revocation that nobody entitled signed, or a successor of a revoked key by somebody else than its revoker. */
+    | 'key_refused'
+    /** Something below the ledger that is not of it, and stands where only its later digests will. */
+    | 'planted'
     /** The second place has other bytes under the same key. */
     | 'anchor_differs';
   readonly key: string;

@@ -46,12 +46,12 @@ describe('sealing', () => {
   it('gives every committed object one entry, and every interval a digest, also an empty one', async () => {
     const { folder, store, queue, deps } = await makeSite();
     for (let job = 1; job <= 30; job += 1) await commitJob(store, queue, job);
-    expect(await sealed(deps)).toMatchObject({ sequence: 1, entries: 30, findingCount: 0 });
+    expect(await sealed(deps)).toMatchObject({ sequence: 1, entries: 31, findingCount: 0 });
     expect(await sealed(deps)).toMatchObject({ sequence: 2, entries: 0 });
     for (let job = 31; job <= 40; job += 1) await commitJob(store, queue, job);
     expect(await sealed(deps)).toMatchObject({ sequence: 3, entries: 10, listed: false });
     const { digests } = await demandAllSealed(folderFiles(folder));
-    expect(digests.map(({ entries }) => entries.count)).toEqual([30, 0, 10]);
+    expect(digests.map(({ entries }) => entries.count)).toEqual([31, 0, 10]);
     expect(await queue.pending.count()).toBe(0);
   });
 
@@ -98,9 +98,9 @@ describe('sealing', () => {
     const { folder, store, queue, deps } = await makeSite();
     for (let job = 1; job <= 25; job += 1) await commitJob(store, null, job);
     const report = await sealed(deps, { final: false, entriesMax: 10 });
-    expect(report).toMatchObject({ sequence: 3, digests: 3, entries: 25, listed: true });
+    expect(report).toMatchObject({ sequence: 3, digests: 3, entries: 26, listed: true });
     const { digests } = await demandAllSealed(folderFiles(folder));
-    expect(digests.map(({ entries }) => entries.count)).toEqual([10, 10, 5]);
+    expect(digests.map(({ entries }) => entries.count)).toEqual([10, 10, 6]);
     for (let job = 26; job <= 50; job += 1) await commitJob(store, queue, job);
     expect(await sealed(deps, { final: true, entriesMax: 10 })).toMatchObject({ digests: 3, listed: false });
     const all = await demandAllSealed(folderFiles(folder));
@@ -124,7 +124,7 @@ describe('sealing', () => {
     };
     const options = { final: false, entriesMax: 10, signal: stop.signal };
     await expect(seal(stopping, options)).rejects.toMatchObject({ code: 'ledger_busy' });
-    expect((await readLedger(folderFiles(folder))).sealed).toHaveLength(10);
+    expect((await readLedger(folderFiles(folder))).sealed).toHaveLength(9);
     const once = { ...deps, now: () => new Date(Date.now() + 7 * 24 * 3_600_000) };
     expect(await sealed(once, { final: false, entriesMax: 10 })).toMatchObject({ listed: true });
     await demandAllSealed(folderFiles(folder));
@@ -381,7 +381,7 @@ describe('what the sealer finds', () => {
       await store.putIfAbsent(key, bytesBody(bytes), { contentType: 'application/json', kind: 'other' });
       await queue.pending.add([key]);
     }
-    expect(await sealed(deps)).toMatchObject({ entries: 5, findingCount: 0 });
+    expect(await sealed(deps)).toMatchObject({ entries: 6, findingCount: 0 });
     const { digests } = await demandAllSealed(folderFiles(folder));
     const vague = 'v1/custody/dt=2026-11-20/20261120T000000Z-cd.json';
     const unsaid: object[] = [
@@ -407,6 +407,6 @@ describe('what the sealer finds', () => {
       archived: 6,
       absent: { expired: 2, not_produced: 1, other: 1 },
     });
-    expect(digests[0]?.lines.map(({ type }) => type)).toEqual(['custody', 'run', 'run', 'run', 'run']);
+    expect(digests[0]?.lines.map(({ type }) => type)).toEqual(['key', 'custody', 'run', 'run', 'run', 'run']);
   });
 });

@@ -26,9 +26,9 @@ const ERASURES_MAX = 100_000;
 /** Which repository a key is of, as in keys; null where it is of none. */
 export function repositoryOf(key: string): string | null {
   const parsed = parseKey(key);
-  return parsed === null || parsed.type === 'custody'
-    ? null
-    : `${parsed.address.host}/${parsed.address.owner}/${parsed.address.repo}`;
+  if (parsed === null || !('address' in parsed)) return null;
+  const { host, owner, repo } = parsed.address;
+  return `${host}/${owner}/${repo}`;
 }
 
 /**

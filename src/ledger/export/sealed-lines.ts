@@ -27,7 +27,7 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const size = z.int().nonnegative();
 const log = z.looseObject({ key: z.string(), version_id: z.string().nullable(), bytes: size, sha256: hash });
 const entryFields = z.looseObject({
-  type: z.enum(['record', 'run', 'custody']),
+  type: z.enum(['record', 'run', 'custody', 'key', 'revocation']),
   key: z.string(),
   version_id: z.string().nullable(),
   bytes: size,

@@ -5,7 +5,7 @@
 
 /** One line of an entries file: an object of the archive that was committed since the last digest. */
 export interface LedgerEntry {
-  readonly type: 'record' | 'run' | 'custody';
+  readonly type: 'record' | 'run' | 'custody' | 'key' | 'revocation';
   readonly key: string;
   /** Null where the store keeps no versions. */
   readonly version_id: string | null;

@@ -190,3 +190,33 @@ export function lineOf(keys: readonly SigningKey[], keyId: string): readonly Sig
   }
   return line;
 }
+
+/** A successor of a revoked key that is not of the line that revoked it. */
+export interface Stray {
+  readonly keyId: string;
+  /** The revoked key before it. */
+  readonly parent: SigningKey;
+  readonly revokedAt: string;
+  readonly problem: string;
+}
+
+/**
+ * The first key, of this one and those before it, that follows a revoked key and is neither of the revoker's line nor of
+ * `signerId`'s own; null where there is none. It counts only if it was sealed before that key was revoked: whoever holds a
+ * revoked key can sign successors of it with any date.
+ */
+export function strayFrom(keys: readonly SigningKey[], keyId: string, signerId: string): Stray | null {
+  const line = lineOf(keys, keyId);
+  const own = lineOf(keys, signerId);
+  for (const [index, parent] of line.entries()) {
+    const child = line[index - 1];
+    if (child === undefined || parent.revoked === null) continue;
+    const { byKeyId, at } = parent.revoked;
+    const isOwn = byKeyId === parent.keyId;
+    if (!isOwn && lineOf(keys, byKeyId).includes(child)) continue;
+    if (isOwn && own.includes(child)) continue;
+    const problem = `it comes of ${child.keyId}, which follows key ${parent.keyId}, which was revoked, and is not of the line that revoked it`;
+    return { keyId: child.keyId, parent, revokedAt: at, problem };
+  }
+  return null;
+}

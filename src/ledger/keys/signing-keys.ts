@@ -12,7 +12,8 @@ import {
   type SigningKey,
 } from './key-files.ts';
 import type { Signer } from '../ports.ts';
-import { findLastDigest, findLastNote } from '../standing-digests.ts';
+import { findLastDigest } from '../standing-digests.ts';
+import { soundNote } from './sound-notes.ts';
 
 export { listKeys, type SigningKey } from './key-files.ts';
 
@@ -41,7 +42,7 @@ export async function rotateKey(
 ): Promise<SigningKey> {
   const keys = await listKeys(store);
   usableKey(keys, current.keyId);
-  await checkNotes(store);
+  await checkNotes(store, keys);
   if (keys.some(({ keyId }) => keyId === next.keyId)) {
     throw giveUp('usage', `key ${next.keyId} is a key of this ledger already: rotate to a new one`);
   }
@@ -53,9 +54,9 @@ export async function rotateKey(
 }
 
 /** The note on a digest is by the digest's own key: one that a crash left out must be written while that key still seals. */
-async function checkNotes(store: ObjectStore): Promise<void> {
+async function checkNotes(store: ObjectStore, keys: readonly SigningKey[]): Promise<void> {
   const last = await findLastDigest(store, 0);
-  if (last === null || (await findLastNote(store, last.sequence)) >= last.sequence) return;
+  if (last === null || (await soundNote(store, last.sequence, keys, last.digest.stream)) !== null) return;
   throw giveUp(
     'usage',
     `digest ${last.sequence} has no checkpoint note yet: run \`everlog seal\` with the present key, then rotate`,

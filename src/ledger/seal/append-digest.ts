@@ -1,10 +1,12 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { digestFolder, digestKey, digestSignatureKey } from '../../archive/keys.ts';
+import { compareKeys } from '../../store/object-key.ts';
 import type { ObjectStore, PutBody } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 import { giveUp, retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
-import { listedCandidates, pendingCandidates } from './candidates.ts';
+import { listedCandidates, pendingCandidates, type Candidate } from './candidates.ts';
+import { keyCandidates, KEYS_NOTE, type KeyCandidates } from './key-candidates.ts';
 import { collect, ENTRIES_PER_DIGEST_MAX, type Collected, type CollectionFiles } from './collection.ts';
 import { appendGaps, draftDigest, finishFiles, type DigestFiles, type DigestFrame } from './digest-draft.ts';
 import { parseStandingDigest, serializeDigest } from '../formats/digest.ts';
@@ -57,6 +59,8 @@ export type Appended =
       readonly gaps: number;
       readonly findings: readonly Finding[];
       readonly handled: DigestFiles['handled'];
+      /** Of the keys and revocations that are all sealed with it; see `KEYS_NOTE`. */
+      readonly keysMark: string;
     }
   /** Another sealer committed this sequence. */
   | { readonly outcome: 'lost' };
@@ -81,7 +85,9 @@ export async function appendDigest(
   try {
     const findings: Finding[] = [];
     const entriesMax = options.entriesMax ?? ENTRIES_PER_DIGEST_MAX;
-    const collected = await collectInto(deps, files, collecting, entriesMax, (finding) =>
+    const keys = keyCandidates(state.keys, deps.signer.keyId, deps.stream);
+    findings.push(...keys.findings);
+    const collected = await collectInto(deps, files, keys, collecting, entriesMax, (finding) =>
       findings.push(finding),
     );
     const { gaps, ...known } = await deps.accounting.read();
@@ -101,6 +107,7 @@ export async function appendDigest(
       gaps: finished.gaps?.count ?? 0,
       findings,
       handled: finished.handled,
+      keysMark: keys.mark,
     } as const;
     await whenCommitted(appended);
     return appended;
@@ -131,19 +138,37 @@ async function openFiles({ spoolFolder, randomBytes }: AppendDeps): Promise<Coll
 async function collectInto(
   deps: AppendDeps,
   files: CollectionFiles,
+  keys: KeyCandidates,
   { base, listedSinceMs, after }: Collecting,
   entriesMax: number,
   onFinding: (finding: Finding) => void,
 ): Promise<Collected> {
-  const { store, pending, log, throwIfStopped } = deps;
-  const candidates =
+  const { store, pending, notes, log, throwIfStopped } = deps;
+  // Those that were sealed with the last digest by this queue's account are not looked for in the ledger again.
+  const [sealedMark] = listedSinceMs === null ? await notes.noted([KEYS_NOTE]) : [];
+  const unsealed = sealedMark === keys.mark ? [] : keys.candidates.filter((one) => isBehind(one, after));
+  const committed =
     listedSinceMs === null
       ? pendingCandidates(pending, after)
       : listedCandidates(store, pending, { sinceMs: listedSinceMs, after });
+  const candidates = inTurn(unsealed, committed);
   const sealed = openSealedKeys(store, base, onFinding);
   const lastCreatedMs = base === null ? -Infinity : Date.parse(base.digest.created_at);
   const collection = { store, sealed, lastCreatedMs, files, onFinding, throwIfStopped, log };
   return collect(collection, candidates, entriesMax);
+}
+
+/** Keys of the archive's `ledger/` come before all of `v1/`. */
+async function* inTurn(
+  first: readonly Candidate[],
+  rest: AsyncIterable<Candidate>,
+): AsyncGenerator<Candidate> {
+  yield* first;
+  yield* rest;
+}
+
+function isBehind({ key }: Candidate, after: string | null): boolean {
+  return after === null || compareKeys(key, after) > 0;
 }
 
 /** A window ends when what it holds was asked for; one that cannot hold it all does not move on. Time never goes back. */

@@ -64,9 +64,12 @@ export async function collect(
   let stoppedAt: string | null = null;
   for await (const listed of batches(candidates, LISTED_BATCH_KEYS)) {
     const unsealed = await withoutSealed(deps, listed);
-    for (let at = 0; at < unsealed.length && stoppedAt === null; at += BATCH_KEYS) {
+    for (let at = 0; at < unsealed.length && stoppedAt === null;) {
       deps.throwIfStopped();
-      const written = await collectBatch(deps, unsealed.slice(at, at + Math.min(BATCH_KEYS, room)), tally);
+      const batch = unsealed.slice(at, at + Math.min(BATCH_KEYS, room));
+      // Not all that is looked at gets an entry, so that a batch may leave room.
+      at += batch.length;
+      const written = await collectBatch(deps, batch, tally);
       room -= written.entries;
       if (room <= 0) stoppedAt = written.lastKey;
     }

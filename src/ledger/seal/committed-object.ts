@@ -61,6 +61,12 @@ const sealedRecordSchema = z.looseObject({
 
 type SealedRecord = z.infer<typeof sealedRecordSchema>;
 
+/** Who may sign these was looked at when the keys were listed. */
+const keyTimeSchema = z.looseObject({
+  not_before: z.iso.datetime().optional(),
+  revoked_at: z.iso.datetime().optional(),
+});
+
 /** What a key is of; null for a key that gets no entry. */
 export function committedKey(key: string): CommittedKey | null {
   const parsed = parseKey(key);
@@ -123,6 +129,12 @@ async function contents(
       return unreadable('it says that it belongs under another key');
     const { log, findings } = await logOf(store, record.data.log, parsed.address);
     return { ...nothing, at: record.data.recorded_at, log, findings };
+  }
+  if (parsed.type === 'key' || parsed.type === 'revocation') {
+    const times = keyTimeSchema.safeParse(json);
+    return times.success
+      ? { ...nothing, at: times.data.not_before ?? times.data.revoked_at ?? null }
+      : unreadable('it is no key');
   }
   if (parsed.type === 'custody') {
     const custody = parseCustody(content, key);

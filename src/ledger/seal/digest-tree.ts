@@ -1,11 +1,11 @@
-import { createPublicKey, verify } from 'node:crypto';
 import { z } from 'zod';
 import { checkpointKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 import { giveUp } from '../../errors.ts';
-import { noteKeyHash, parseCheckpoint, signCheckpoint } from '../formats/checkpoint.ts';
+import { signCheckpoint } from '../formats/checkpoint.ts';
 import type { SigningKey } from '../keys/key-files.ts';
+import { soundNote, soundNotes } from '../keys/sound-notes.ts';
 import { isFrontier, leafHash, openMerkleTree, type Frontier, type MerkleTree } from '../formats/merkle.ts';
 import { readObject } from '../object-facts.ts';
 import type { SealNotes, Signer } from '../ports.ts';
@@ -46,7 +46,9 @@ const frontierSchema = z.object({
 export async function openDigestTree(deps: DigestTreeDeps, last: Standing | null): Promise<DigestTree> {
   const { store } = deps;
   const size = last?.sequence ?? 0;
-  const noted = await findLastNote(store, size);
+  // Before the first digest there is no ledger whose notes could be told from others: whatever stands there is told.
+  const isOurs = last === null ? undefined : soundNotes(store, deps.keys, deps.stream);
+  const noted = await findLastNote(store, size, isOurs);
   if (noted > size) {
     throw giveUp(
       'ledger_damaged',
@@ -99,23 +101,11 @@ async function treeOfDigests(store: ObjectStore, size: number): Promise<MerkleTr
 
 /** The root in a note whose signature holds. */
 async function notedRoot({ store, keys, stream }: DigestTreeDeps, sequence: number): Promise<Buffer> {
-  const key = checkpointKey(sequence);
-  const found = await readObject(store, key, NOTE_BYTES_MAX);
-  const note = found?.content === undefined || found.content === null ? null : parseCheckpoint(found.content);
-  const signer = keys.find(
-    ({ publicKeyPem }) =>
-      publicKeyPem !== '' && note?.keyHash.equals(noteKeyHash(stream, publicKeyPem)) === true,
-  );
-  const isSound =
-    note !== null &&
-    signer !== undefined &&
-    note.checkpoint.size === sequence &&
-    note.checkpoint.stream === stream &&
-    verify(null, Buffer.from(note.text), createPublicKey(signer.publicKeyPem), note.signature);
-  if (isSound) return note.checkpoint.root;
+  const note = await soundNote(store, sequence, keys, stream);
+  if (note !== null) return note.root;
   throw giveUp(
     'ledger_damaged',
-    `${key} is no note that a key of this ledger signed: run \`everlog verify\``,
+    `${checkpointKey(sequence)} is no note that a key of this ledger signed: run \`everlog verify\``,
   );
 }
 

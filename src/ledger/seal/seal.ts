@@ -3,6 +3,7 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { appendDigest, COMMIT_NOTE, commitNote, type AppendDeps, type Collecting } from './append-digest.ts';
+import { KEYS_NOTE } from './key-candidates.ts';
 import { openDigestTree, type DigestTree } from './digest-tree.ts';
 import { followUp } from './follow-ups.ts';
 import type { DigestStorage } from '../formats/formats.ts';
@@ -61,6 +62,8 @@ const STREAM_BYTES = 16;
 const REMOVED_AT_ONCE = 1_000;
 /** How far before the last window a listing begins: a hint may come this much later than its commit. */
 const LATE_COMMIT_MS = 24 * 60 * 60_000;
+/** A queue that nothing sealed from for so long lists the keys' entries anew. */
+const KEYS_NOTED_MS = 400 * 24 * 60 * 60_000;
 /** Stands as mark while the archive is listed; no digest has this sequence. */
 const LISTING_MARK = 0;
 
@@ -177,10 +180,11 @@ async function listedSince(store: ObjectStore, last: Standing | null): Promise<n
 async function settle(
   deps: SealDeps,
   { tree, report }: { readonly tree: DigestTree; readonly report: ReportDraft },
-  done: { readonly standing: Standing; readonly handled: FinishedLines },
+  done: { readonly standing: Standing; readonly handled: FinishedLines; readonly keysMark: string },
 ): Promise<void> {
-  const { pending } = deps;
+  const { pending, notes } = deps;
   await tree.append(done.standing);
+  await notes.note(KEYS_NOTE, done.keysMark, KEYS_NOTED_MS);
   report.followed(await followUp(deps, done.standing.sequence), deps.log);
   const keys: string[] = [];
   for await (const line of done.handled.lines()) {

@@ -18,6 +18,8 @@ export interface Suspect {
 export interface SealedKeys {
   /** Those of `suspects`, ascending by key, that stand in the entries of an earlier digest. */
   among(suspects: readonly Suspect[]): Promise<ReadonlySet<string>>;
+  /** Whether a key stands in the entries of a digest that was made before `beforeMs` by a key for which `isOwn` is false. */
+  isSealedBefore(key: string, beforeMs: number, isOwn: (keyId: string) => boolean): Promise<boolean>;
 }
 
 /** Digests that are kept between lookups, which mostly ask for the last ones. */
@@ -33,7 +35,8 @@ export function openSealedKeys(
   last: Standing | null,
   onFinding: (finding: Finding) => void,
 ): SealedKeys {
-  if (last === null) return { among: () => Promise.resolve(new Set()) };
+  if (last === null)
+    return { among: () => Promise.resolve(new Set()), isSealedBefore: () => Promise.resolve(false) };
   return new LedgerSearch(store, last, onFinding);
 }
 
@@ -69,6 +72,16 @@ class LedgerSearch implements SealedKeys {
       sequence = wanted.size === 0 ? Math.max(nextFrom, sequence + 1) : sequence + 1;
     }
     return found;
+  }
+
+  async isSealedBefore(key: string, beforeMs: number, isOwn: (keyId: string) => boolean): Promise<boolean> {
+    const wanted = new Set([key]);
+    const end = await this.firstSince(beforeMs);
+    for (let sequence = 1; sequence < end; sequence += 1) {
+      if (isOwn((await this.digestAt(sequence)).digest.key_id)) continue;
+      if ((await this.search(sequence, wanted)).length > 0) return true;
+    }
+    return false;
   }
 
   private async byFirstDigest(suspects: readonly Suspect[]): Promise<{ key: string; from: number }[]> {

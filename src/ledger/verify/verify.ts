@@ -4,13 +4,16 @@ import { giveUp, type EverlogError } from '../../errors.ts';
 import {
   anchoredTo,
   judgeAnchor,
+  judgeAnchoredKeys,
   readAnchor,
   unanchored,
   type Anchored,
   type AnchorSource,
 } from './chain/anchor.ts';
 import { Chain } from './chain/chain.ts';
-import { KeyRing, loadKeys } from './chain/key-ring.ts';
+import { loadKeys } from './chain/key-files.ts';
+import { KeyRing } from './chain/key-ring.ts';
+import { SealedKeyFiles, type KeyTerms } from './chain/sealed-key-files.ts';
 import { listLedger, originalOf } from './chain/ledger-listing.ts';
 import { readBytes } from './objects/object-bytes.ts';
 import { Objects } from './objects/objects.ts';
@@ -93,9 +96,13 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
   const objects = new Objects(scope, options.temporaryFolder, options.random);
   const ticking = setInterval(() => options.onProgress(meter), PROGRESS_MS);
   try {
-    const walked = await walkLedger(scope, chain, ring, objects);
+    const keyFiles = new SealedKeyFiles(ring);
+    const walked = await walkLedger(scope, chain, ring, keyFiles, objects);
     const tail = await judgeTail(scope, chain, walked);
-    const ending = [tail, judgeOutside(anchored, chain), remarksOn(scope, walked)].flat();
+    const judgedKeys = keyFiles.judge(keyTermsOf(scope, walked));
+    meter.valid += judgedKeys.valid;
+    const outside = [...judgeOutside(anchored, chain), ...judgeAnchoredKeys(anchored, ring.files)];
+    const ending = [tail, judgedKeys.results, outside, remarksOn(scope, walked)].flat();
     // Where nothing was looked at, nothing can be valid; what is wrong with the ledger itself comes first.
     const isSound = findings === 0 && !ending.some(isFinding);
     if (isSound && walked.looked.digests === 0) throw nothingSealed(scope, walked);
@@ -168,6 +175,15 @@ function graceOf({ lastDigest }: Walked): GraceTerms {
   return {
     graceMs: GRACE_INTERVALS * (lastDigest?.interval_seconds ?? 0) * 1_000,
     windowEndMs: Date.parse(lastDigest?.window_end ?? '') || 0,
+  };
+}
+
+/** By the ledger's own windows, and by what a key says of itself: the times of files prove nothing. */
+function keyTermsOf({ isBundle }: Scope, walked: Walked): KeyTerms {
+  const { graceMs, windowEndMs } = graceOf(walked);
+  return {
+    lastWindowEndMs: walked.lastDigest === null ? null : windowEndMs,
+    graceMs: isBundle ? -Infinity : graceMs,
   };
 }
 

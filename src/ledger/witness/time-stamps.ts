@@ -19,7 +19,7 @@ export async function stampDigests(
 ): Promise<readonly Finding[]> {
   const { store, anchor, timeStamp } = deps;
   const first = Math.max(1, last - LATE_STAMPS_MAX + 1);
-  const stamped = await stampedSince(store, first);
+  const stamped = await stampedBetween(store, first, last);
   const findings: Finding[] = [];
   for (let sequence = first; sequence <= last; sequence += 1) {
     if (stamped.has(sequence)) continue;
@@ -37,11 +37,12 @@ export async function stampDigests(
   return findings;
 }
 
-async function stampedSince(store: ObjectStore, first: number): Promise<ReadonlySet<number>> {
+async function stampedBetween(store: ObjectStore, first: number, last: number): Promise<ReadonlySet<number>> {
   const stamped = new Set<number>();
   const before = digestFolder(first).slice(0, -1);
   for await (const { key } of store.list(DIGESTS_ROOT, before)) {
     const sequence = sequenceOfDigestKey(key);
+    if (sequence !== null && sequence > last) break;
     if (sequence !== null && key.endsWith('.tsr')) stamped.add(sequence);
   }
   return stamped;

@@ -57,9 +57,9 @@ test('what the sealer wrote is valid, and its anchor vouches for all of it', asy
     anchor: { kind: 'store', store: anchor },
   });
   expect(lines).toEqual([]);
-  // Four digests with entries and gaps, 36 records, 24 logs.
-  expect(summary).toMatchObject({ result: 'VALID', last_sequence: 4, anchored_sequence: 4, entries: 36 });
-  expect(summary.results).toEqual({ VALID: 4 * 3 + 36 + 24 });
+  // Four digests with entries and gaps, 36 records, 24 logs, and the key.
+  expect(summary).toMatchObject({ result: 'VALID', last_sequence: 4, anchored_sequence: 4, entries: 37 });
+  expect(summary.results).toEqual({ VALID: 4 * 3 + 36 + 24 + 1 });
 
   await seal(deps, { final: true });
   const closed = await verifyFolder(folder, { now: () => new Date(Date.now() + 1e9) });

@@ -386,7 +386,10 @@ describe('a whole chain forged with another key', () => {
         await forge();
         const verified = await verifyFolder(forged, { anchor });
         const last = chain.at(-1);
-        expect(findingsOf(verified)).toEqual([`FORKED ${last?.noteKey}`, `FORKED ${last?.key}`].sort());
+        const lacking = `MISSING ledger/keys/${maker.key.id}.json`;
+        expect(findingsOf(verified)).toEqual(
+          [lacking, `FORKED ${last?.noteKey}`, `FORKED ${last?.key}`].sort(),
+        );
       }),
     TIMEOUT_MS,
   );

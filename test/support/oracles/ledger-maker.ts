@@ -64,6 +64,8 @@ export interface MakerOptions {
   readonly host?: string;
   /** A key to begin with instead of a new one. */
   readonly key?: MadeKey;
+  /** Whether keys and revocations get entries; ledgers of the first versions have none. */
+  readonly sealsKeys?: boolean;
 }
 
 export interface SealOptions {
@@ -105,13 +107,15 @@ export class LedgerMaker {
     return key;
   }
 
-  /** Registers the first key, or the next one, signed by the one before. */
-  async addKey(key: MadeKey = this.#options.key ?? makeKey()): Promise<MadeKey> {
-    const previous = this.keys.at(-1) ?? null;
+  /** Registers the first key, or the next one, signed by the one before (`previous`, where it is another than the last). */
+  async addKey(
+    key: MadeKey = this.#options.key ?? makeKey(),
+    previous: MadeKey | null = this.keys.at(-1) ?? null,
+  ): Promise<MadeKey> {
     const notBefore = iso(this.nowMs);
     const statement = Buffer.from(`everlog.key/v1\n${key.id}\n${notBefore}\n${previous?.id ?? ''}\n`);
     const signers = previous === null ? [key] : [previous, key];
-    await this.#putJson(`ledger/keys/${key.id}.json`, {
+    await this.#putKeyFile('key', `ledger/keys/${key.id}.json`, {
       schema: 'everlog.key/v1',
       key_id: key.id,
       algorithm: 'Ed25519',
@@ -132,7 +136,7 @@ export class LedgerMaker {
     const at = iso(revokedAtMs);
     const reason = 'stolen';
     const statement = Buffer.from(`everlog.key-revocation/v1\n${key.id}\n${at}\n${reason}\n`);
-    await this.#putJson(`ledger/keys/${key.id}.revoked.json`, {
+    await this.#putKeyFile('revocation', `ledger/keys/${key.id}.revoked.json`, {
       schema: 'everlog.key-revocation/v1',
       key_id: key.id,
       revoked_at: at,
@@ -341,7 +345,8 @@ export class LedgerMaker {
     this.#pending.push(log === undefined ? entry : { ...entry, log });
   }
 
-  async #putJson(key: string, value: object): Promise<void> {
+  async #putKeyFile(type: 'key' | 'revocation', key: string, value: object): Promise<void> {
+    if (this.#options.sealsKeys === true) return this.#commit(type, key, value);
     await this.#put(key, Buffer.from(`${JSON.stringify(value)}\n`));
   }
 }

@@ -18,8 +18,10 @@ export interface ArchiveFiles {
 
 export interface ReadLedger {
   readonly digests: readonly ReadDigest[];
-  /** Keys of all entries, in order of the digests. */
+  /** Keys of all entries below `v1/`, in order of the digests. */
   readonly sealed: readonly string[];
+  /** The same of keys and revocations. */
+  readonly sealedKeys: readonly string[];
   readonly stream: string;
 }
 
@@ -75,7 +77,7 @@ const digestShape = z.strictObject({
 
 const objectShape = { key: z.string(), version_id: z.string().nullable(), bytes: count, sha256: hash };
 const entryShape = z.strictObject({
-  type: z.enum(['record', 'run', 'custody']),
+  type: z.enum(['record', 'run', 'custody', 'key', 'revocation']),
   ...objectShape,
   log: z.strictObject(objectShape).optional(),
 });
@@ -107,7 +109,7 @@ export function fakeFiles(fake: S3Fake, bucket: string, prefix: string): Archive
 export async function readLedger(files: ArchiveFiles): Promise<ReadLedger> {
   const keys = new Set(files.keys());
   const digests: ReadDigest[] = [];
-  const sealed: string[] = [];
+  const entries: string[] = [];
   const leaves: Buffer[] = [];
   const publicKeys = await readPublicKeys(files, keys);
   for (let sequence = 1; keys.has(digestKeyOf(sequence)); sequence += 1) {
@@ -116,23 +118,26 @@ export async function readLedger(files: ArchiveFiles): Promise<ReadLedger> {
     demand(digests.at(-1)?.final !== true, `digest ${sequence} follows the final one`);
     checkLink(digests.at(-1), digest);
     digests.push(digest);
-    for (const { key } of digest.lines) sealed.push(key);
+    for (const { key } of digest.lines) entries.push(key);
     leaves.push(leaf(raw));
     await checkNote(files, keys, publicKeys, digest, leaves);
   }
-  demand(new Set(sealed).size === sealed.length, 'an object has two entries');
+  demand(new Set(entries).size === entries.length, 'an object has two entries');
   const last = [...keys].filter((key) => key.endsWith('/digest.json')).length;
   demand(last === digests.length, `${last} digests stand, ${digests.length} in a row`);
-  return { digests, sealed, stream: digests[0]?.stream ?? '' };
+  const sealed = entries.filter((key) => key.startsWith('v1/'));
+  const sealedKeys = entries.filter((key) => !key.startsWith('v1/'));
+  return { digests, sealed, sealedKeys, stream: digests[0]?.stream ?? '' };
 }
 
-/** Throws unless every record, run and custody object has exactly one entry. */
+/** Throws unless every record, run, custody object, key and revocation has exactly one entry. */
 export async function demandAllSealed(files: ArchiveFiles): Promise<ReadLedger> {
   const ledger = await readLedger(files);
-  const committed = files.keys().filter((key) => /^v1\/(records|runs|custody)\//.test(key));
+  const committed = files.keys().filter((key) => /^(v1\/(records|runs|custody)|ledger\/keys)\//.test(key));
+  const sealed = [...ledger.sealed, ...ledger.sealedKeys];
   demand(
-    JSON.stringify([...committed].sort()) === JSON.stringify([...ledger.sealed].sort()),
-    `${committed.length} objects are committed, ${ledger.sealed.length} are sealed`,
+    JSON.stringify([...committed].sort()) === JSON.stringify(sealed.sort()),
+    `${committed.length} objects are committed, ${sealed.length} are sealed`,
   );
   return ledger;
 }

@@ -13,7 +13,7 @@ that does not lead through this bundle: a bundle can vouch for its contents, but
 takes the key of the earliest digest here, prints it as \`UNPINNED\`, and proves no more than that the bundle agrees with itself.
 
 Exit code 0: sound. 4: findings, one line each. 1: it could not check, as a tool is missing or \`FINGERPRINT\`
-is none. The script needs bash 4.4, openssl 3, jq 1.6, gzip, sed, awk and GNU coreutils, uses no network and writes only to a temporary folder. It has at most 80 lines: read it. \`everlog verify --bundle
+is none. The script needs bash 4.4, openssl 3, jq 1.6, gzip, sed, awk and GNU coreutils, uses no network and writes only to a temporary folder. It has at most 110 lines: read it. \`everlog verify --bundle
 DIR --key FINGERPRINT\` checks the same with other code.
 
 ## What is here

@@ -1,5 +1,5 @@
 /**
- * `verify.sh` of a bundle: checks it with stock tools alone, so that nobody has to believe Everlog. At most 100 lines, so that an
+ * `verify.sh` of a bundle: checks it with stock tools alone, so that nobody has to believe Everlog. At most 110 lines, so that an
  * auditor reads it before running it. It speaks the words of `everlog verify` and shares nothing else with it.
  */
 export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
@@ -37,13 +37,22 @@ for file in ledger/keys/*.json; do id=$(basename "$file" .json) good='' # which 
     "\($it.schema) \($it.key_id) \(.key_id) \($it | if .schema == "everlog.key/v1" then .not_before else .revoked_at end) \($it.previous_key_id // "-") \(.signature)"' "$file") >>"$tmp/links"
   [ -n "$good" ] || { found MODIFIED "$file" 'it is not signed, or not what it is named for'; rm -f "$tmp/$id.pem"; }; done
 for file in ledger/digests/*/digest.json; do [ -n "$pin" ] || { pin=$(jq -r .key_id "$file" | tr -cd 0-9a-f); echo "UNPINNED $pin: compare it with one from elsewhere"; }; done
-awk -v pin="$pin" '{ if ($1 == "key") { valid[$2, $3]; since[$2] = $4; before[$2] = $5 } else revocation[$2, $3] = $4 }
-  END { for (round = 0; round < 2; round++) { split("", believed); believed[pin] # in the second, without what a key signed after it was revoked
-      for (more = 1; more;) { more = 0; for (id in before) { old = before[id]
-        if (!(id in believed) && (old in believed) && ((id, old) in valid) && !((old in dead) && since[id] >= dead[old])) more = believed[id] = 1
+for digest in ledger/digests/*/digest.json; do jq -r --arg hex "$hex" 'select((.key_id | test($hex)) and (.created_at | test("^[0-9TZ:.-]+$"))) | "digest \(.key_id) \(.created_at)"' "$digest"
+  jq -r '.key | select(test("^ledger/keys/[0-9a-f]{64}[.]json$")) | "sealed \(.[12:76])"' "entries/$(basename "$(dirname "$digest")").ndjson"; done >>"$tmp/links"
+awk -v pin="$pin" 'function line(k, id, n) { for (n = 0; (k in before) && n < 10000; n++) { if (k == id) return 1; k = before[k] }; return 0 }
+  function sealed(id, at) { for (i = 1; i <= seals; i++) if (what[i] == id && when[i] < at && !line(by[i], id)) return 1; return 0 }
+  function counts(id, old, one) { # of a revoked key: a successor of the line that revoked it, or sealed before, or the first where it revoked itself
+    if (!(old in dead) || (who[old] != old && line(who[old], id)) || sealed(id, dead[old])) return 1
+    if (who[old] != old || since[id] >= dead[old] || ((old in heir) && heir[old] != id)) return 0
+    for (one in before) if (before[one] == old && sealed(one, dead[old])) return 0; return 1 }
+  $1 == "key" { valid[$2, $3]; since[$2] = $4; before[$2] = $5 } $1 == "revoked" { revocation[$2, $3] = $4 }
+  $1 == "digest" { signer[++n] = $2; if ($3 > now) now = $3 } $1 == "sealed" { what[++seals] = $2; when[seals] = now; by[seals] = signer[n] }
+  END { for (i = 1; i <= n; i++) for (k = signer[i]; (k in before) && !((before[k], i) in heir); k = before[k]) { heir[before[k], i]; if (!(before[k] in heir)) heir[before[k]] = k }
+    for (round = 0; round < 3; round++) { split("", believed); believed[pin] # then without what the revocations take away
+      for (more = 1; more;) { more = 0; for (id in before) { old = before[id]; if (!(id in believed) && (old in believed) && ((id, old) in valid) && counts(id, old)) more = believed[id] = 1
         if ((id in believed) && ((id, id) in valid) && old != "-" && !(old in believed)) more = believed[old] = 1 } }
-      for (pair in revocation) { split(pair, who, SUBSEP); at = revocation[pair]; if (!(who[2] in believed)) planted[who[1]]
-        else if (!(who[1] in dead) || at < dead[who[1]]) dead[who[1]] = at } }
+      split("", dead); split("", who); split("", planted); for (pair in revocation) { split(pair, of, SUBSEP)
+        if ((of[2] in believed) && line(of[2], of[1])) { dead[of[1]] = revocation[pair]; who[of[1]] = of[2] } else planted[of[1]] } }
     for (id in believed) print id, (id in dead) ? dead[id] : (id in planted) ? "planted" : "~" }' "$tmp/links" >"$tmp/believed"
 while read -r id state; do [ "$state" != planted ] || found BAD_SIGNATURE "ledger/keys/$id.revoked.json" 'nobody entitled signed it'; done <"$tmp/believed"
 for folder in ledger/digests/*/; do seq=$(basename "$folder") digest=$folder'digest.json'

@@ -1,4 +1,11 @@
-import { checkpointKey, CHECKPOINTS_ROOT, digestKey, DIGESTS_ROOT } from '../../../archive/keys.ts';
+import {
+  checkpointKey,
+  CHECKPOINTS_ROOT,
+  digestKey,
+  DIGESTS_ROOT,
+  parseKey,
+  SIGNING_KEYS_ROOT,
+} from '../../../archive/keys.ts';
 import type { ObjectStore } from '../../../store/object-store.ts';
 import { giveUp } from '../../../errors.ts';
 import type { Chain } from './chain.ts';
@@ -17,7 +24,12 @@ export interface Anchored {
   readonly name: string;
   readonly digest: { readonly sequence: number; readonly sha256: string } | null;
   readonly note: Checkpoint | null;
+  /** SHA-256 of the files of keys and revocations, by key. */
+  readonly keyFiles: ReadonlyMap<string, string>;
 }
+
+/** A rotation a day for 25 years. */
+const KEY_FILES_MAX = 10_000;
 
 /**
  * Reads an anchor. To be done before the ledger is listed, which then cannot be older.
@@ -33,12 +45,33 @@ export async function readAnchor(source: AnchorSource): Promise<Anchored> {
     name: store.location,
     digest: digest === null ? null : { sequence: digests, sha256: sha256Of(digest) },
     note: note === null ? null : parseCheckpoint(note),
+    keyFiles: await keyFilesOf(store),
   };
+}
+
+async function keyFilesOf(
+  store: Pick<ObjectStore, 'location' | 'read' | 'list'>,
+): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  let looked = 0;
+  for await (const { key } of store.list(SIGNING_KEYS_ROOT)) {
+    const parsed = parseKey(key);
+    if (parsed?.type !== 'key' && parsed?.type !== 'revocation') continue;
+    looked += 1;
+    if (looked > KEY_FILES_MAX)
+      throw giveUp(
+        'ledger_damaged',
+        `${store.location} has more than ${KEY_FILES_MAX} files below ${SIGNING_KEYS_ROOT}`,
+      );
+    const bytes = await bytesOf(store, key);
+    if (bytes !== null) files.set(key, sha256Of(bytes));
+  }
+  return files;
 }
 
 function anchorOf(name: string, bytes: Uint8Array): Anchored {
   const note = parseCheckpoint(bytes);
-  if (note !== null) return { name, digest: null, note };
+  if (note !== null) return { name, digest: null, note, keyFiles: new Map() };
   const digest = parseDigest(bytes);
   if (!digest.ok) {
     const cure =
@@ -48,7 +81,8 @@ function anchorOf(name: string, bytes: Uint8Array): Anchored {
       `--anchor: ${name} is neither a checkpoint note nor a digest (${digest.problem}): ${cure}`,
     );
   }
-  return { name, digest: { sequence: digest.value.sequence, sha256: sha256Of(bytes) }, note: null };
+  const about = { sequence: digest.value.sequence, sha256: sha256Of(bytes) };
+  return { name, digest: about, note: null, keyFiles: new Map() };
 }
 
 /** How many digests an anchor vouches for; 0: it is empty. */
@@ -81,6 +115,21 @@ export function judgeAnchor(anchored: Anchored, chain: Chain): Result[] {
     else if (root === null && digest === null) {
       const detail = `the root of the anchor ${name} cannot be compared: a digest before it is missing or damaged`;
       results.push({ result: 'NOT_CHECKED', key, detail });
+    }
+  }
+  return results;
+}
+
+/** Compares the files of keys and revocations, as they stand here, with those that the anchor holds. */
+export function judgeAnchoredKeys(anchored: Anchored | null, files: ReadonlyMap<string, string>): Result[] {
+  const results: Result[] = [];
+  for (const [key, sha256] of anchored?.keyFiles ?? []) {
+    const standing = files.get(key);
+    if (standing === undefined) {
+      results.push({ result: 'MISSING', key, detail: `the anchor ${anchored?.name ?? ''} holds it` });
+    } else if (standing !== sha256) {
+      const detail = `the anchor ${anchored?.name ?? ''} has other bytes, of SHA-256 ${sha256}`;
+      results.push({ result: 'MODIFIED', key, detail });
     }
   }
   return results;

@@ -61,6 +61,11 @@ export class Chain {
     return this.#last;
   }
 
+  /** When the believed digest that says so latest was made; no later one was made before. */
+  get latestCreatedMs(): number {
+    return this.#latestCreatedMs;
+  }
+
   /** Has the tree's root of this size kept; to be asked before the walk. */
   wantRoot(size: number): void {
     this.#wantedRoots.set(size, null);
@@ -129,6 +134,7 @@ export class Chain {
       return { result: 'BAD_SIGNATURE', key: signatureKey, detail: `it is not by key ${digest.key_id}` };
     }
     this.#latestCreatedMs = Math.max(createdMs, this.#latestCreatedMs);
+    this.#ring.noteSigned(digest.key_id);
     return null;
   }
 

@@ -1,112 +1,82 @@
-import { createHash, createPublicKey, verify, type KeyObject as CryptoKey } from 'node:crypto';
-import { SIGNING_KEYS_ROOT } from '../../../archive/keys.ts';
-import type { ObjectStore } from '../../../store/object-store.ts';
+import { verify, type KeyObject as CryptoKey } from 'node:crypto';
 import type { KeyObject, RevocationObject } from '../../formats/formats.ts';
-import { listStanding, originalOf, reportOverlays } from './ledger-listing.ts';
-import { readBytes } from '../objects/object-bytes.ts';
-import type { Report } from '../results.ts';
-import { parseKeyObject, parseRevocation } from './schemas.ts';
+import { signedBy, type LoadedKeys } from './key-files.ts';
 
 /**
  * The keys of a ledger and how far they are believed. Believed are: the root key (the pinned one, else that of the earliest
  * digest); every key that a believed key signed at its rotation; and a key that a believed key itself names as the one
- * before it. A key that was revoked before it signed a successor vouches for none.
+ * before it.
+ *
+ * Whoever holds a revoked key can sign successors of it with any date. So once a key is revoked, a successor counts only if the
+ * key that revoked it is that successor or came after it, or if a digest made before the moment of the revocation sealed the
+ * successor's file. Of a key that revoked itself, the first successor to sign a believed digest counts where none was sealed.
  */
 
-/** A rotation a day for 25 years; more means that something writes without end. */
-const KEYS_MAX = 10_000;
-/** Key files measure about 600 bytes. */
-const KEY_FILE_BYTES_MAX = 16 * 1024;
 /** A sealer's clock may be off by so much from the clock of the machine that made the key. */
 const CLOCK_SKEW_MS = 5 * 60_000;
-
-export interface LoadedKey {
-  readonly object: KeyObject;
-  readonly key: CryptoKey;
-}
-
-export interface LoadedKeys {
-  readonly keys: ReadonlyMap<string, LoadedKey>;
-  readonly revocations: readonly RevocationObject[];
-}
 
 export type KeyJudgement =
   | { readonly trust: 'believed'; readonly key: CryptoKey }
   | { readonly trust: 'unknown' | 'revoked'; readonly problem: string };
 
-/** Reads the key files of an archive. What is wrong with one is reported as `MODIFIED` and the file passed over. */
-export async function loadKeys(store: ObjectStore, report: Report): Promise<LoadedKeys> {
-  const keys = new Map<string, LoadedKey>();
-  const revocations: RevocationObject[] = [];
-  let files = 0;
-  for await (const object of listStanding(store, SIGNING_KEYS_ROOT)) {
-    const { key } = object;
-    const [, id, revoked] =
-      /^([0-9a-f]{64})(\.revoked)?\.json$/.exec(key.slice(SIGNING_KEYS_ROOT.length)) ?? [];
-    if (id === undefined) continue;
-    files += 1;
-    if (files > KEYS_MAX) throw new Error(`more than ${KEYS_MAX} key files below ${SIGNING_KEYS_ROOT}`);
-    await reportOverlays(object, report);
-    const place = originalOf(object);
-    if (place === null) continue;
-    const read = await readBytes(store, place, KEY_FILE_BYTES_MAX);
-    const bytes = read.state === 'read' ? read.bytes : Buffer.alloc(0);
-    if (revoked === undefined) {
-      const loaded = loadKey(id, bytes);
-      if (typeof loaded === 'string')
-        await report({ result: 'MODIFIED', key, detail: `not this key: ${loaded}` });
-      else keys.set(id, loaded);
-    } else {
-      const parsed = parseRevocation(bytes);
-      if (parsed.ok && parsed.value.key_id === id) revocations.push(parsed.value);
-      else {
-        const problem = parsed.ok ? 'it is about another key' : parsed.problem;
-        await report({ result: 'MODIFIED', key, detail: `not a revocation of this key: ${problem}` });
-      }
-    }
-  }
-  return { keys, revocations };
+interface Revoked {
+  readonly atMs: number;
+  readonly byKeyId: string;
 }
 
-/** A key file's key, or what is wrong with it: the key must be the one it is named for and sign for itself. */
-function loadKey(id: string, bytes: Buffer): LoadedKey | string {
-  const parsed = parseKeyObject(bytes);
-  if (!parsed.ok) return parsed.problem;
-  const object = parsed.value;
-  let key: CryptoKey;
-  try {
-    key = createPublicKey(object.public_key);
-  } catch {
-    return 'public_key is no public key in PEM';
-  }
-  if (key.asymmetricKeyType !== 'ed25519') return 'public_key is no Ed25519 key';
-  const spki = createHash('sha256')
-    .update(key.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
-  if (spki !== id || object.key_id !== id) return `public_key has the SHA-256 ${spki}`;
-  return signedBy(object, id, key) ? { object, key } : 'it has no valid signature by the key itself';
-}
+/** Belief and revocations decide each other; what a key says that they take away falls within so many rounds. */
+const ROUNDS = 3;
 
 /** The believed keys and the times at which they stopped being so. */
 export class KeyRing {
   readonly #loaded: LoadedKeys;
   readonly #root: string | null;
-  readonly #believed = new Set<string>();
-  /** Earliest believed revocation, by key. */
-  readonly #revokedAtMs = new Map<string, number>();
+  #believed: ReadonlySet<string> = new Set();
+  #revoked: ReadonlyMap<string, Revoked> = new Map();
+  /** When the first believed digest was made that sealed a key's file. */
+  readonly #sealedAtMs = new Map<string, number>();
+  /** Of keys that revoked themselves, the successor that signed first. */
+  readonly #followed = new Map<string, string>();
   readonly pinned: boolean;
 
   constructor(loaded: LoadedKeys, root: string | null, pinned: boolean) {
     this.#loaded = loaded;
     this.#root = root;
     this.pinned = pinned;
-    if (root !== null) this.#believed.add(root);
-    this.#believeReachable();
-    this.#believeRevocations();
-    // Once more from the root: a key that only a revoked one vouches for is not to be believed after all.
-    this.#believed.clear();
-    if (root !== null) this.#believed.add(root);
-    this.#believeReachable();
+    this.#decide();
+  }
+
+  /** Whether belief depends on which digest sealed which key. */
+  get hasRevocations(): boolean {
+    return this.#loaded.revocations.length > 0;
+  }
+
+  /** Files of keys and revocations as they stand. */
+  get files(): LoadedKeys['files'] {
+    return this.#loaded.files;
+  }
+
+  /** When a key says that it begins; null where it has no sound file. */
+  notBeforeMs(keyId: string): number | null {
+    const loaded = this.#loaded.keys.get(keyId);
+    return loaded === undefined ? null : Date.parse(loaded.object.not_before);
+  }
+
+  /** Takes note that a believed digest, not made before `atMs`, sealed a key's file. */
+  noteSealed(keyId: string, atMs: number): void {
+    if (this.#sealedAtMs.has(keyId)) return;
+    this.#sealedAtMs.set(keyId, atMs);
+    if (this.hasRevocations) this.#decide();
+  }
+
+  /** Takes note that a believed digest was signed by a key. */
+  noteSigned(keyId: string): void {
+    for (const [child, parent] of this.#lineOf(keyId)) {
+      const isOwn = this.#revoked.get(parent)?.byKeyId === parent;
+      if (!isOwn || this.#followed.has(parent)) continue;
+      this.#followed.set(parent, child);
+      this.#decide();
+    }
   }
 
   /** What a signature of this key is worth that was made at `atMs`. */
@@ -116,13 +86,15 @@ export class KeyRing {
       return { trust: 'unknown', problem: `there is no sound key file of ${keyId}` };
     }
     if (!this.#believed.has(keyId)) {
+      const stray = this.#lineOf(keyId).find(([child, parent]) => !this.#counts(child, parent));
+      if (stray !== undefined) return { trust: 'unknown', problem: strayProblem(stray) };
       const root = this.pinned ? 'the pinned key' : 'the key of the first digest';
       return { trust: 'unknown', problem: `key ${keyId} is not linked to ${root} by signatures` };
     }
     if (atMs < Date.parse(loaded.object.not_before) - CLOCK_SKEW_MS) {
       return { trust: 'unknown', problem: `key ${keyId} is only valid from ${loaded.object.not_before}` };
     }
-    const revokedAtMs = this.#revokedAtMs.get(keyId);
+    const revokedAtMs = this.#revoked.get(keyId)?.atMs;
     if (revokedAtMs !== undefined && atMs >= revokedAtMs) {
       const at = new Date(revokedAtMs).toISOString();
       return { trust: 'revoked', problem: `key ${keyId} was revoked at ${at}` };
@@ -140,12 +112,14 @@ export class KeyRing {
 
   /** The revocations that nobody entitled signed: somebody planted them. */
   plantedRevocations(): RevocationObject[] {
-    return this.#loaded.revocations.filter((it) => this.#believed.has(it.key_id) && !this.#isEntitled(it));
+    return this.#loaded.revocations.filter(
+      (it) => this.#believed.has(it.key_id) && !this.#isEntitled(it, this.#believed),
+    );
   }
 
   /** When a key was revoked, RFC 3339; null where it was not. */
   revokedAt(keyId: string): string | null {
-    const atMs = this.#revokedAtMs.get(keyId);
+    const atMs = this.#revoked.get(keyId)?.atMs;
     return atMs === undefined ? null : new Date(atMs).toISOString();
   }
 
@@ -156,39 +130,71 @@ export class KeyRing {
     return keyId === this.#root ? 'pinned' : 'rotation';
   }
 
-  #believeReachable(): void {
-    for (let before = -1; before !== this.#believed.size;) {
-      before = this.#believed.size;
+  #decide(): void {
+    this.#revoked = new Map();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      this.#believed = this.#reachable();
+      this.#revoked = this.#revocations();
+    }
+  }
+
+  #reachable(): ReadonlySet<string> {
+    const believed = new Set(this.#root === null ? [] : [this.#root]);
+    for (let before = -1; before !== believed.size;) {
+      before = believed.size;
       for (const [id, { object, key }] of this.#loaded.keys) {
         const previous = object.previous_key_id;
         if (previous === null) continue;
-        if (this.#believed.has(id) && signedBy(object, id, key)) this.#believed.add(previous);
-        else if (this.#believed.has(previous) && this.#rotatedBy(object, previous)) this.#believed.add(id);
+        if (believed.has(id) && signedBy(object, id, key)) believed.add(previous);
+        else if (believed.has(previous) && this.#rotatedBy(object, previous)) believed.add(id);
       }
     }
+    return believed;
   }
 
   #rotatedBy(object: KeyObject, previous: string): boolean {
     const signer = this.#loaded.keys.get(previous);
     if (signer === undefined || !signedBy(object, previous, signer.key)) return false;
-    const revokedAtMs = this.#revokedAtMs.get(previous);
-    return revokedAtMs === undefined || Date.parse(object.not_before) < revokedAtMs;
+    return this.#counts(object.key_id, previous);
   }
 
-  #believeRevocations(): void {
+  /** Whether a key's successor is one, whatever became of that key. */
+  #counts(child: string, parent: string): boolean {
+    const revoked = this.#revoked.get(parent);
+    if (revoked === undefined) return true;
+    const { atMs, byKeyId } = revoked;
+    if (byKeyId !== parent && this.#comesFrom(byKeyId, child)) return true;
+    if (this.#isSealedBefore(child, atMs)) return true;
+    if (byKeyId !== parent || (this.notBeforeMs(child) ?? Infinity) >= atMs) return false;
+    const followed = this.#followed.get(parent);
+    if (followed !== undefined) return followed === child;
+    return ![...this.#loaded.keys].some(
+      ([id, { object }]) => object.previous_key_id === parent && this.#isSealedBefore(id, atMs),
+    );
+  }
+
+  #isSealedBefore(keyId: string, atMs: number): boolean {
+    return (this.#sealedAtMs.get(keyId) ?? Infinity) < atMs;
+  }
+
+  /** The earliest entitled revocation of each key. */
+  #revocations(): ReadonlyMap<string, Revoked> {
+    const revoked = new Map<string, Revoked>();
     for (const revocation of this.#loaded.revocations) {
-      if (!this.#isEntitled(revocation)) continue;
+      if (!this.#isEntitled(revocation, this.#believed)) continue;
+      const { key_id: id, signature } = revocation;
       const atMs = Date.parse(revocation.revoked_at);
-      const known = this.#revokedAtMs.get(revocation.key_id);
-      this.#revokedAtMs.set(revocation.key_id, known === undefined ? atMs : Math.min(known, atMs));
+      const known = revoked.get(id);
+      if (known === undefined || atMs < known.atMs) revoked.set(id, { atMs, byKeyId: signature.key_id });
     }
+    return revoked;
   }
 
   /** Signed by the key itself or by a believed one that came after it. */
-  #isEntitled(revocation: RevocationObject): boolean {
+  #isEntitled(revocation: RevocationObject, believed: ReadonlySet<string>): boolean {
     const signer = revocation.signature.key_id;
     const loaded = this.#loaded.keys.get(signer);
-    if (loaded === undefined || !this.#believed.has(signer) || !this.#comesFrom(signer, revocation.key_id)) {
+    if (loaded === undefined || !believed.has(signer) || !this.#comesFrom(signer, revocation.key_id)) {
       return false;
     }
     const { key_id: id, revoked_at: at, reason } = revocation;
@@ -196,21 +202,23 @@ export class KeyRing {
     return verify(null, statement, loaded.key, Buffer.from(revocation.signature.signature, 'base64'));
   }
 
-  #comesFrom(later: string, earlier: string): boolean {
-    let at: string | null = later;
-    for (let steps = 0; at !== null && steps <= this.#loaded.keys.size; steps += 1) {
-      if (at === earlier) return true;
-      at = this.#loaded.keys.get(at)?.object.previous_key_id ?? null;
+  /** A key and those before it, as pairs of each with the one before it. */
+  #lineOf(keyId: string): (readonly [child: string, parent: string])[] {
+    const line: (readonly [string, string])[] = [];
+    for (let child = keyId; line.length <= this.#loaded.keys.size;) {
+      const parent = this.#loaded.keys.get(child)?.object.previous_key_id ?? null;
+      if (parent === null) break;
+      line.push([child, parent]);
+      child = parent;
     }
-    return false;
+    return line;
+  }
+
+  #comesFrom(later: string, earlier: string): boolean {
+    return later === earlier || this.#lineOf(later).some(([, parent]) => parent === earlier);
   }
 }
 
-function signedBy(object: KeyObject, signerId: string, key: CryptoKey): boolean {
-  const { key_id: id, not_before: from, previous_key_id: previous } = object;
-  const statement = Buffer.from(`everlog.key/v1\n${id}\n${from}\n${previous ?? ''}\n`);
-  return object.signatures.some(
-    ({ key_id, signature }) =>
-      key_id === signerId && verify(null, statement, key, Buffer.from(signature, 'base64')),
-  );
+function strayProblem([child, parent]: readonly [string, string]): string {
+  return `key ${child} follows key ${parent}, which was revoked, and is neither of the line that revoked it nor sealed before`;
 }

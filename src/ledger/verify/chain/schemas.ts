@@ -55,7 +55,7 @@ const entryLog = z.object({ key: z.string(), version_id: version, bytes: count, 
 
 const entrySchema = z
   .object({
-    type: z.enum(['record', 'run', 'custody']),
+    type: z.enum(['record', 'run', 'custody', 'key', 'revocation']),
     key: z.string(),
     version_id: version,
     bytes: count,

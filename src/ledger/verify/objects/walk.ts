@@ -7,6 +7,7 @@ import { noteKeyOf, readDigestFacts, type DigestFacts } from '../chain/digest-fa
 import { checkGaps, readEntries, readUnvouchedEntries } from './entries.ts';
 import type { KeyRing } from '../chain/key-ring.ts';
 import { listLedger } from '../chain/ledger-listing.ts';
+import type { SealedKeyFiles } from '../chain/sealed-key-files.ts';
 import { isSignedBy, parseCheckpoint } from '../chain/note.ts';
 import type { Objects } from './objects.ts';
 import { digestsNamed, type Result } from '../results.ts';
@@ -49,6 +50,7 @@ export async function walkLedger(
   scope: Scope,
   chain: Chain,
   ring: KeyRing,
+  keyFiles: SealedKeyFiles,
   objects: Objects,
 ): Promise<Walked> {
   let firstDigest: Digest | null = null;
@@ -86,8 +88,15 @@ export async function walkLedger(
     const pinned = scope.isBundle || digest.archive === scope.store.location;
     if (!pinned && believed) formerPlace = { archive: digest.archive, sequence: digest.sequence };
     if (believed) promises = promisesWith(promises, digest.storage, Date.parse(digest.window_end));
-    const judged = { facts, digest, believed, pinned: pinned && !scope.isBundle, promises };
-    await readContents(scope, judged, objects, looked);
+    const judged = {
+      facts,
+      digest,
+      believed,
+      pinned: pinned && !scope.isBundle,
+      promises,
+      atMs: chain.latestCreatedMs,
+    };
+    await readContents(scope, judged, keyFiles, objects, looked);
   }
   if (noteless !== null && isSettled(scope, noteless.digest)) await reportMissingNote(scope, noteless);
   return { firstDigest, lastDigest, notedTo, formerPlace, timeStamps, keyIds, looked };
@@ -100,6 +109,8 @@ interface JudgedDigest {
   readonly pinned: boolean;
   /** Of all believed digests up to this one. */
   readonly promises: readonly RetentionPromise[];
+  /** Not before it was made. */
+  readonly atMs: number;
 }
 
 type Looked = { -readonly [Name in keyof LookedAt]: LookedAt[Name] };
@@ -107,15 +118,16 @@ type Looked = { -readonly [Name in keyof LookedAt]: LookedAt[Name] };
 async function readContents(
   scope: Scope,
   judged: JudgedDigest,
+  keyFiles: SealedKeyFiles,
   objects: Objects,
   looked: Looked,
 ): Promise<void> {
-  const { facts, digest, believed, pinned } = judged;
+  const { facts, digest, believed, pinned, atMs } = judged;
   const endMs = Date.parse(digest.window_end);
   // What was written in the range may be sealed, and its removal told of, at any time after; what was sealed before has to be
-  // known where everything that stands there is compared with the ledger.
+  // known where everything that stands there is compared with the ledger, and where a key was revoked.
   const isBefore = scope.range.fromMs !== null && endMs < scope.range.fromMs;
-  if (isBefore && scope.level === 'ledger') return;
+  if (isBefore && scope.level === 'ledger' && !keyFiles.decidesBelief) return;
   const inRange = overlaps(scope.range, Date.parse(digest.window_start), endMs);
   if (inRange) {
     looked.digests += 1;
@@ -126,6 +138,7 @@ async function readContents(
   const onEntry = async (entry: LedgerEntry): Promise<void> => {
     if (inRange) looked.entries += 1;
     scope.meter.entries = looked.entries;
+    if (keyFiles.take(entry, { sequence, believed, atMs })) return;
     await objects.take({ entry, sequence, believed, promises: judged.promises, pinned }, inRange);
   };
   if (scope.isBundle) return readBundleEntries(scope, sequence, digest, onEntry);

@@ -1,0 +1,137 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
+import {
+  exportTo,
+  makeToolFolder,
+  runVerify,
+  runVerifyScript,
+} from '../support/harness/bundle-under-test.ts';
+import { makeRecord } from '../support/oracles/archived-jobs.ts';
+import { folderPut, LedgerMaker, makeKey, type MadeKey } from '../support/oracles/ledger-maker.ts';
+import { removeTemporaryFolder, temporaryFolder } from '../support/processes/processes.ts';
+
+const HOUR_MS = 3_600_000;
+
+let folder: string;
+let tools: string;
+
+beforeAll(async () => {
+  folder = temporaryFolder('everlog-revoked-');
+  tools = await makeToolFolder(join(folder, 'tools'));
+});
+
+afterAll(() => removeTemporaryFolder(folder));
+
+/** What happens to the first key of a ledger, and whether all of its digests are to be believed in the end. */
+type Play = readonly [
+  name: string,
+  isSound: boolean,
+  play: (maker: LedgerMaker, first: MadeKey) => Promise<void>,
+];
+
+const PLAYS: readonly Play[] = [
+  [
+    'revoked by its successor',
+    true,
+    async (maker, first) => {
+      await rotateAndSeal(maker);
+      await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+      await sealJob(maker);
+    },
+  ],
+  [
+    'revoked as of a moment before its successor was made',
+    true,
+    async (maker, first) => {
+      maker.nowMs += HOUR_MS;
+      await maker.addKey(makeKey());
+      await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+      maker.nowMs -= HOUR_MS;
+      await sealJob(maker);
+    },
+  ],
+  [
+    'revoked by itself',
+    true,
+    async (maker, first) => {
+      await rotateAndSeal(maker);
+      await maker.revoke(first, maker.nowMs, first);
+      await sealJob(maker);
+    },
+  ],
+  [
+    'revoked, and its thief dates a successor back',
+    false,
+    async (maker, first) => {
+      await rotateAndSeal(maker);
+      await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+      await sealJob(maker);
+      await sealJob(maker, await sibling(maker, first, 2 * HOUR_MS));
+    },
+  ],
+  [
+    'revoked by itself, and its thief dates a successor back',
+    false,
+    async (maker, first) => {
+      await rotateAndSeal(maker);
+      await maker.revoke(first, maker.nowMs, first);
+      await sealJob(maker);
+      await sealJob(maker, await sibling(maker, first, 2 * HOUR_MS));
+    },
+  ],
+];
+
+async function sealJob(maker: LedgerMaker, key?: MadeKey): Promise<void> {
+  const id = 1_000 + maker.jobs.length;
+  const { log: _log, ...record } = makeRecord({ job_id: id, run_id: id * 10, host: 'github.com' });
+  await maker.addJob(undefined, record);
+  await maker.seal(key === undefined ? {} : { key });
+}
+
+async function rotateAndSeal(maker: LedgerMaker): Promise<void> {
+  await maker.addKey(makeKey());
+  await sealJob(maker);
+}
+
+/** Another successor of a key that says that it began `agoMs` ago; the last key stays the last. */
+async function sibling(maker: LedgerMaker, previous: MadeKey, agoMs: number): Promise<MadeKey> {
+  const own = [...maker.keys];
+  const { nowMs } = maker;
+  maker.nowMs -= agoMs;
+  const key = await maker.addKey(makeKey(), previous);
+  maker.nowMs = nowMs;
+  maker.keys.splice(0, maker.keys.length, ...own);
+  return key;
+}
+
+async function bundleOf(
+  name: string,
+  sealsKeys: boolean,
+  play: Play[2],
+): Promise<{ bundle: string; pin: string }> {
+  const archive = join(folder, `archive-${name}`);
+  const startMs = Date.now() - 9 * HOUR_MS;
+  const maker = new LedgerMaker(folderPut(archive), { archive: `file:${archive}`, startMs, sealsKeys });
+  const first = await maker.addKey();
+  await sealJob(maker);
+  await play(maker, first);
+  const bundle = join(folder, `bundle-${name}`);
+  await exportTo(await openFolderStore({ folder: archive }), bundle);
+  return { bundle, pin: first.id };
+}
+
+test.each(PLAYS.flatMap((play) => [[true, ...play] as const, [false, ...play] as const]))(
+  'verify and verify.sh agree on a bundle (keys sealed: %s) whose first key was %s',
+  async (sealsKeys, name, isSound, play) => {
+    const { bundle, pin } = await bundleOf(`${name.replaceAll(/\W/g, '-')}-${sealsKeys}`, sealsKeys, play);
+    for (const pinned of [null, pin]) {
+      const [ours, script] = [
+        await runVerify(bundle, folder, pinned),
+        await runVerifyScript(bundle, tools, pinned),
+      ];
+      expect([ours.code, script.code], `${ours.output}\n${script.output}`).toEqual(isSound ? [0, 0] : [4, 4]);
+      for (const { output } of [ours, script]) expect(output.includes('UNKNOWN_KEY')).toBe(!isSound);
+    }
+  },
+);
