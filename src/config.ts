@@ -4,6 +4,7 @@ import { hostFromVariables, hostsFromFile, type HostConfig } from './config/gith
 import { proxiesFromVariables } from './config/proxy-variables.ts';
 import { readSealing, SIGNING_KEY_CURE, type SealingSettings } from './config/sealing-variables.ts';
 import { Variables } from './config/variables.ts';
+import { readWeb, WEB_LISTEN, type WebSettings } from './config/web-variables.ts';
 import { giveUp } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './logger.ts';
 import type { ProxySettings } from './proxies.ts';
@@ -31,6 +32,7 @@ export interface Config {
   readonly concurrency: number;
   readonly listen: ListenAddress | null;
   readonly adminListen: ListenAddress | null;
+  readonly web: WebSettings;
   readonly logLevel: LogLevel;
   readonly proxies: ProxySettings;
   /** Variables that begin with EVERLOG_ and mean nothing: likely misspelt. */
@@ -61,6 +63,8 @@ export interface Needs {
   readonly github?: boolean;
   /** It needs a queue server, as several processes share the queue. */
   readonly queueServer?: boolean;
+  /** It serves the web page. */
+  readonly web?: boolean;
   /** It seals. */
   readonly signingKey?: boolean;
 }
@@ -76,7 +80,8 @@ const KNOWN = new Set(
   QUEUE_URL ARCHIVE_URL S3_FORCE_PATH_STYLE LOCK_MODE RETENTION_DAYS KMS_KEY_ID LOG_STORAGE_CLASS SIGNING_KEY ANCHOR_URL TSA_URL
   INDEX_URL SEAL_INTERVAL RECONCILE_INTERVAL RECONCILE_LOOKBACK RECONCILE_BUDGET_SHARE BACKFILL_BUDGET_SHARE MISSING_LOG_RETRIES
   JOB_DETAILS JOB_LOG_MAX_BYTES SPOOL_DIR SPOOL_MAX_BYTES CONCURRENCY LISTEN ADMIN_LISTEN GITHUB_LOG_RETENTION ALLOW_UNSAFE_QUEUE
-  LOG_LEVEL`.split(/\s+/),
+  WEB_LISTEN WEB_URL WEB_AUTH WEB_SECRET WEB_AUDITORS WEB_PROXY_CIDRS WEB_PROXY_HEADER WEB_PROXY_SECRET
+  GITHUB_CLIENT_ID GITHUB_CLIENT_SECRET LOG_LEVEL`.split(/\s+/),
 );
 
 /**
@@ -124,6 +129,7 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     concurrency: variables.whole('EVERLOG_CONCURRENCY', 50, { min: 1, max: 1_000 }),
     listen: readListen(variables, 'EVERLOG_LISTEN', { host: '127.0.0.1', port: 3000 }),
     adminListen: readListen(variables, 'EVERLOG_ADMIN_LISTEN', { host: '127.0.0.1', port: 9464 }),
+    web: readWeb(variables, queue, readWebListen(variables)),
     logLevel: variables.choice('EVERLOG_LOG_LEVEL', LOG_LEVELS, 'info'),
     proxies: proxiesFromVariables(variables),
     unknownVariables: Object.keys(env).filter(isUnknown),
@@ -173,6 +179,12 @@ function readListen(variables: Variables, name: string, fallback: ListenAddress)
   return variables.parsed(name, fallback, parseListen, 'HOST:PORT, PORT or off');
 }
 
+function readWebListen(variables: Variables): ListenAddress | null {
+  return variables.text('EVERLOG_WEB_LISTEN') === null
+    ? null
+    : readListen(variables, 'EVERLOG_WEB_LISTEN', WEB_LISTEN);
+}
+
 function parseListen(text: string): ListenAddress | null {
   const [, host = '', digits = ''] = /^(?:(.*):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
@@ -187,6 +199,15 @@ function checkNeeds(config: Config, needs: Needs, variables: Variables): void {
       'is an embedded queue, which one process owns: set a redis:// URL, or run `everlog up` for everything in one process',
     );
   }
+  if (
+    needs.web === true &&
+    config.web.auth === null &&
+    variables.problems.every((it) => !it.startsWith('EVERLOG_WEB_'))
+  )
+    variables.problem(
+      'EVERLOG_WEB_AUTH',
+      'is missing: the web page needs github or proxy to know who may look',
+    );
   const keyProblem = variables.problems.some((problem) => problem.startsWith('EVERLOG_SIGNING_KEY'));
   if (needs.signingKey === true && config.sealing.signingKey === null && !keyProblem)
     variables.problem('EVERLOG_SIGNING_KEY', `is missing: ${SIGNING_KEY_CURE}`);
@@ -236,4 +257,10 @@ function count(problems: number): string {
 /** Whether colours are welcome where there is a terminal (https://no-color.org). */
 export function wantsColor(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
   return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
+/** The address by which people reach the web page. */
+export function webAddress({ web }: Config): string {
+  const { host, port } = web.listen ?? WEB_LISTEN;
+  return web.url ?? `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -18,13 +18,14 @@ const REGISTERING: readonly {
 }[] = [
   { commands: ['demo'], load: async () => (await import('./demo/demo.ts')).registerDemo },
   {
-    commands: ['up', 'serve', 'work'],
+    commands: ['up', 'serve', 'work', 'web'],
     load: async () => (await import('./run-service.ts')).registerService,
   },
   {
     commands: ['failures'],
     load: async () => (await import('./search/failures.ts')).registerFailures,
   },
+  { commands: ['open'], load: async () => (await import('./read/open.ts')).registerOpen },
   { commands: ['stats'], load: async () => (await import('./search/stats.ts')).registerStats },
   { commands: ['grep'], load: async () => (await import('./search/grep.ts')).registerGrep },
   { commands: ['ls', 'cat'], load: async () => (await import('./read/reading.ts')).registerReading },

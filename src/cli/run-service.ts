@@ -5,6 +5,7 @@ import { openLog } from '../logger.ts';
 import { QUEUE_NAMES } from '../queue/catalog.ts';
 import { EXIT } from './exit.ts';
 import { SERVE, startService, UP, type Roles, type Service } from '../service/service.ts';
+import { startWeb } from '../service/web.ts';
 
 /** `everlog up`, `serve` and `work`: processes that run until they are told to stop. */
 export function registerService(program: Command, done: (exit: number) => void): void {
@@ -21,6 +22,13 @@ export function registerService(program: Command, done: (exit: number) => void):
     .option('--json', 'print one JSON document with the addresses once it is up')
     .action(async (options: { json?: boolean }) => {
       done(await run(SERVE, { receive: true, queueServer: true }, options.json === true));
+    });
+  program
+    .command('web')
+    .description('the web page; any number of them')
+    .option('--json', 'print one JSON document with the address once it is up')
+    .action(async (options: { json?: boolean }) => {
+      done(await runWeb(options.json === true));
     });
   program
     .command('work')
@@ -57,8 +65,21 @@ function addresses(service: Service): Record<string, string | null> {
   return {
     webhooks: service.webhooks?.url ?? null,
     admin: service.admin?.url ?? null,
+    web: service.web?.url ?? null,
     queue: service.open.queue.location,
   };
+}
+
+/** `everlog web`: the page alone. */
+async function runWeb(json: boolean): Promise<number> {
+  const config = loadConfig({ web: true });
+  const log = openLog(config.logLevel, destination({ fd: 2, sync: true }));
+  const stopped = stopSignal();
+  const page = await startWeb(config, log);
+  if (json) process.stdout.write(`${JSON.stringify({ web: page.web.url })}\n`);
+  await stopped;
+  await page.stop();
+  return EXIT.ok;
 }
 
 /** Resolves on the first SIGTERM or SIGINT; the second ends the process at once. */

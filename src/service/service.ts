@@ -4,7 +4,9 @@ import { openArchive } from './archive.ts';
 import { openQueue, type OpenQueue } from './queue.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
 import { announceReceiver, keepSchedules } from './schedules.ts';
+import { listenForWeb } from './web.ts';
 import type { Config } from '../config.ts';
+import { WEB_LISTEN } from '../config/web-variables.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import { listenForCommands } from '../control/socket-server.ts';
 import { EverlogError, messageOf } from '../errors.ts';
@@ -22,15 +24,19 @@ export interface Roles {
   readonly queues: readonly QueueName[];
   /** Whether what runs by the clock does so. */
   readonly schedules: boolean;
+  /** Whether it serves the web page where the configuration asks for it; with an embedded queue it does unless told not to. */
+  readonly web?: boolean;
 }
 
-export const UP: Roles = { receive: true, queues: QUEUE_NAMES, schedules: true };
+export const UP: Roles = { receive: true, queues: QUEUE_NAMES, schedules: true, web: true };
 export const SERVE: Roles = { receive: true, queues: [], schedules: false };
 
 /** A service that runs in this process. */
 export interface Service {
   readonly webhooks: HttpListener | null;
   readonly admin: HttpListener | null;
+  /** The web page; null where it is off. */
+  readonly web: HttpListener | null;
   readonly open: OpenQueue;
   /** Appends a digest to the ledger; null where this process has no signing key. */
   readonly seal: Sealing['seal'] | null;
@@ -49,14 +55,7 @@ const CHECK_AGAIN_MS = 1_000;
 
 /** Starts receiver and workers as `roles` say. */
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
-  for (const name of config.unknownVariables)
-    log.warn({ variable: name }, 'unknown variable: is it misspelt?');
-  if (config.proxies.httpsProxy !== null || config.proxies.httpProxy !== null) {
-    log.info(
-      {},
-      'behind a proxy the names of log hosts are checked, but not their addresses: the proxy resolves them',
-    );
-  }
+  tellSettings(config, log);
   const metrics = createMetrics();
   const open = await openQueue(config, log);
   const stopping = new AbortController();
@@ -83,10 +82,16 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
   if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
   const admin = await listenForAdmin(config, dependencies, metrics);
+  const usualWeb = config.queue.kind === 'embedded' ? WEB_LISTEN : null;
+  const web =
+    roles.web === true && store !== null
+      ? await listenForWeb(config, store, open.queue, log, usualWeb)
+      : null;
   log.info(
     {
       webhooks: webhooks?.url ?? null,
       admin: admin?.url ?? null,
+      web: web?.listener.url ?? null,
       queue: open.queue.location,
       archive: store?.location,
     },
@@ -95,12 +100,13 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   return {
     webhooks,
     admin,
+    web: web?.listener ?? null,
     open,
     seal: sealing?.seal ?? null,
     failed: Promise.race([checked, lostFolder(open)]),
     async stop() {
       stopping.abort();
-      await webhooks?.close(HTTP_DRAIN_MS);
+      await Promise.all([webhooks?.close(HTTP_DRAIN_MS), web?.close()]);
       await workforce?.workers.drain(DRAIN_MS - HTTP_DRAIN_MS);
       const closing = Promise.allSettled([
         admin?.close(0),
@@ -114,6 +120,18 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       log.info({}, 'everlog has stopped');
     },
   };
+}
+
+/** Says at start what of the configuration a person should know. */
+function tellSettings(config: Config, log: Log): void {
+  for (const name of config.unknownVariables)
+    log.warn({ variable: name }, 'unknown variable: is it misspelt?');
+  if (config.proxies.httpsProxy !== null || config.proxies.httpProxy !== null) {
+    log.info(
+      {},
+      'behind a proxy the names of log hosts are checked, but not their addresses: the proxy resolves them',
+    );
+  }
 }
 
 /** The sealer, where this process is to seal and has a key; a key that is wrong is told now. */

@@ -6,7 +6,16 @@ import { parseKey } from '../keys.ts';
  * are SHA-256 in lower-case hex, times RFC 3339 in UTC.
  */
 
-export const CUSTODY_ACTIONS = ['export', 'verify', 'hold_added', 'hold_removed', 'purge', 'expiry'] as const;
+export const CUSTODY_ACTIONS = [
+  'export',
+  'verify',
+  'hold_added',
+  'hold_removed',
+  'purge',
+  'expiry',
+  'view',
+  'download',
+] as const;
 
 /** `v1/custody/dt=…/<id>.json`: who did what to, or with, the evidence. */
 export interface Custody {
@@ -17,7 +26,7 @@ export interface Custody {
   readonly who: {
     readonly name: string;
     /** How the name is known: `os_user` is what the machine says, which proves little. */
-    readonly known_by: 'os_user' | 'aws_identity';
+    readonly known_by: 'os_user' | 'aws_identity' | 'loopback' | 'proxy' | 'github';
     /** Whether somebody other than the actor vouches for the name. */
     readonly authenticated: boolean;
   };

@@ -19,6 +19,7 @@ export interface DemoReport {
   readonly serving: {
     readonly webhooks: string;
     readonly admin: string | null;
+    readonly web: string | null;
     readonly github: string;
   } | null;
 }
@@ -72,6 +73,7 @@ export function demoReportJson(report: DemoReport): Record<string, unknown> {
     archive: isKept ? folder.archive : null,
     webhooks: serving?.webhooks ?? null,
     admin: serving?.admin ?? null,
+    web: serving?.web ?? null,
     objects: findings.objects,
     compared: findings.compared,
     run_events: findings.runEvents,
@@ -165,6 +167,7 @@ function places({ folder, serving }: DemoReport): string {
     ['archive', folder.archive],
     ['service log', folder.logFile],
   ];
+  if (serving !== null && serving.web !== null) rows.push(['web page', serving.web]);
   if (serving !== null && serving.admin !== null) rows.push(['metrics', `${serving.admin}/metrics`]);
   return table(rows);
 }

@@ -29,6 +29,8 @@ export interface DemoService {
   /** Where the simulated GitHub sends deliveries. */
   readonly webhooks: string;
   readonly admin: string | null;
+  /** The web page. */
+  readonly web: string | null;
   /** Appends a digest to the ledger. */
   readonly seal: NonNullable<Service['seal']>;
   /** Rejects when the service cannot go on. */
@@ -114,6 +116,7 @@ export async function startDemoService(folder: DemoFolder, admin: boolean): Prom
       store,
       webhooks,
       admin: service.admin?.url ?? null,
+      web: service.web?.url ?? null,
       seal,
       failed: service.failed,
       async stop() {
@@ -141,5 +144,6 @@ function variablesFor(simulator: Simulator, folder: DemoFolder, admin: boolean):
     EVERLOG_SPOOL_DIR: folder.spool,
     EVERLOG_LISTEN: '127.0.0.1:0',
     EVERLOG_ADMIN_LISTEN: admin ? '127.0.0.1:0' : 'off',
+    EVERLOG_WEB_LISTEN: admin ? '127.0.0.1:0' : 'off',
   };
 }

@@ -101,7 +101,7 @@ async function playAndCompare(
   exits: boolean,
   startedMs: number,
 ): Promise<DemoReport> {
-  const { simulator, store, webhooks, admin } = service;
+  const { simulator, store, webhooks, admin, web } = service;
   const terminal = terminalOf(process.stderr);
   const steps = demoScenario(simulator);
   say(`  GitHub   ${simulator.apiUrl}`);
@@ -129,7 +129,7 @@ async function playAndCompare(
     ledger,
     folder,
     excerpt: await excerptOf(store, findings.jobs, terminalOf(process.stdout).color),
-    serving: exits ? null : { webhooks, admin, github: simulator.apiUrl },
+    serving: exits ? null : { webhooks, admin, web, github: simulator.apiUrl },
     elapsedMs: performance.now() - startedMs,
   };
 }

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import type { Command } from 'commander';
+import { parseAddress } from '../../archive/find/job-reference.ts';
+import { loadConfig, webAddress } from '../../config.ts';
+import { giveUp } from '../../errors.ts';
+import { EXIT } from '../exit.ts';
+
+/** `everlog open`: the page of what an address names. */
+export function registerOpen(program: Command, done: (exit: number) => void): void {
+  program
+    .command('open')
+    .description('the web page of a pasted GitHub address: prints it, and opens it on a terminal')
+    .argument('<url|id>', 'a GitHub address, pasted, or the id of a job or run')
+    .option('--print', 'print the address alone')
+    .option('--json', 'one JSON document')
+    .action((text: string, options: { print?: boolean; json?: boolean }) => {
+      const url = pageOf(text);
+      process.stdout.write(options.json === true ? `${JSON.stringify({ url })}\n` : `${url}\n`);
+      if (process.stdout.isTTY && options.print !== true && options.json !== true) openInBrowser(url);
+      done(EXIT.ok);
+    });
+}
+
+/**
+ * The page's address: GitHub's own path under the web page's host, or its box for what has no path.
+ * @throws EverlogError `usage` for what is no address
+ */
+function pageOf(text: string): string {
+  const parsed = parseAddress(text);
+  if (!parsed.ok) throw giveUp('usage', `open: ${parsed.problem}`);
+  const base = webAddress(loadConfig({}));
+  const { address } = parsed;
+  if (address.kind !== 'place' || address.runId === null || address.host === null) {
+    return `${base}/-/go?u=${encodeURIComponent(text.trim())}`;
+  }
+  const { host, owner, repo, runId, attempt, jobId, step, line } = address;
+  const place = `${base}${host === 'github.com' ? '' : `/-/h/${host}`}/${owner}/${repo}/actions/runs/${runId}`;
+  if (jobId === null) return attempt === null ? place : `${place}/attempts/${attempt}`;
+  return `${place}/job/${jobId}${step === null ? '' : `?step=${step}#step:${step}:${line ?? 1}`}`;
+}
+
+/** Best effort: the address stands on standard output. */
+function openInBrowser(url: string): void {
+  const [command, ...args] =
+    process.platform === 'darwin'
+      ? ['open']
+      : process.platform === 'win32'
+        ? ['cmd', '/c', 'start', '']
+        : ['xdg-open'];
+  if (command === undefined) return;
+  const child = spawn(command, [...args, url], { stdio: 'ignore', detached: true });
+  child.on('error', () => undefined);
+  child.unref();
+}

@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.ts';
+import { WEB_LISTEN, type WebSettings } from '../config/web-variables.ts';
+import { giveUp } from '../errors.ts';
+import type { Log } from '../logger.ts';
+import { readLastDigest } from '../queue/digest-note.ts';
+import type { JobQueue } from '../queue/job-queue.ts';
+import { readReconciledThrough } from '../reconcile/reconcile-note.ts';
+import { listenHttp, type HttpListener } from '../receiver/serve.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import { loopbackAccess, proxyAccess, type Access } from '../web/access.ts';
+import { createWeb } from '../web/app.ts';
+import type { StatusFacts } from '../web/status-page.ts';
+import { actingUser } from './actor.ts';
+import { openArchive } from './archive.ts';
+import { openQueue } from './queue.ts';
+import { openViewNotes } from './view-notes.ts';
+
+/** A process that serves the web page alone. */
+export interface WebProcess {
+  readonly web: HttpListener;
+  stop(): Promise<void>;
+}
+
+const HTTP_DRAIN_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 3_000;
+
+/**
+ * The web page, listening, where the configuration asks for it: `EVERLOG_WEB_LISTEN`, or `usual` where that says nothing.
+ * @param queue what views are announced to and the status page asks; null where a service that owns it runs elsewhere
+ */
+export async function listenForWeb(
+  config: Config,
+  store: ObjectStore,
+  queue: JobQueue | null,
+  log: Log,
+  usual: WebSettings['listen'],
+): Promise<{ readonly listener: HttpListener; close(): Promise<void> } | null> {
+  const listen = config.web.isListenSet ? config.web.listen : usual;
+  const { auth } = config.web;
+  if (listen === null || auth === null) return null;
+  const views = openViewNotes(store, log);
+  const isLoopback = auth.kind === 'loopback';
+  let hosts: readonly string[] | null = config.web.url === null ? null : [new URL(config.web.url).host];
+  const app = createWeb({
+    store,
+    access: accessOf(config),
+    hosts: () => hosts,
+    noteView: (view) => views.note(view),
+    status: () => statusOf(store, queue),
+    log,
+  });
+  const listener = await listenHttp({ app, ...listen });
+  // Only these names lead to this machine by its own will; any other may have been pointed here by somebody else.
+  if (isLoopback)
+    hosts = [
+      ...(hosts ?? []),
+      ...['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${listener.port}`),
+    ];
+  return {
+    listener,
+    async close() {
+      await listener.close(HTTP_DRAIN_MS);
+      await views.close();
+    },
+  };
+}
+
+/**
+ * Starts the page alone, on the archive and, where it is a server, the queue.
+ * @throws EverlogError `config_invalid` where it is off or nobody is said to be let in
+ */
+export async function startWeb(config: Config, log: Log): Promise<WebProcess> {
+  if (config.web.auth === null) {
+    throw giveUp(
+      'config_invalid',
+      'EVERLOG_WEB_AUTH is missing: the web page needs github or proxy to know who may look',
+    );
+  }
+  const store = await openArchive(config, config.archive);
+  const open = config.queue.kind === 'embedded' ? null : await openQueue(config, log);
+  const web = await listenForWeb(config, store, open?.queue ?? null, log, WEB_LISTEN);
+  if (web === null) {
+    throw giveUp(
+      'config_invalid',
+      'EVERLOG_WEB_LISTEN is off: give it an address, or leave it out for 127.0.0.1:3001',
+    );
+  }
+  log.info({ web: web.listener.url, archive: store.location }, 'the web page is up');
+  return {
+    web: web.listener,
+    async stop() {
+      await web.close();
+      const closing = Promise.allSettled([open?.queue.close(), store.close()]);
+      await Promise.race([closing, sleep(CLOSE_TIMEOUT_MS)]);
+      log.info({}, 'the web page has stopped');
+    },
+  };
+}
+
+function accessOf(config: Config): Access {
+  const { auth } = config.web;
+  switch (auth?.kind) {
+    case 'proxy':
+      return proxyAccess(auth);
+    case 'loopback':
+      return loopbackAccess(actingUser().name);
+    case 'github':
+    case undefined:
+      throw giveUp('config_invalid', 'EVERLOG_WEB_AUTH is missing');
+  }
+}
+
+async function statusOf(store: ObjectStore, queue: JobQueue | null): Promise<StatusFacts> {
+  const archive = store.location;
+  if (queue === null)
+    return { archive, queue: null, lastDigest: null, reconciledThrough: null, pendingCommits: null };
+  const [counts, digest, reconciled, pendingCommits] = await Promise.all([
+    queue.counts().catch(() => null),
+    readLastDigest(queue.notes).catch(() => null),
+    readReconciledThrough(queue.notes, new Date()).catch(() => null),
+    queue.pending.count().catch(() => null),
+  ]);
+  const sum = (field: 'waiting' | 'active' | 'failed'): number =>
+    Object.values(counts ?? {}).reduce((all, one) => all + one[field], 0);
+  return {
+    archive,
+    queue:
+      counts === null
+        ? null
+        : { location: queue.location, waiting: sum('waiting'), active: sum('active'), failed: sum('failed') },
+    lastDigest: digest === null ? null : { sequence: digest.sequence, at: digest.at.toISOString() },
+    reconciledThrough: reconciled?.toISOString() ?? null,
+    pendingCommits,
+  };
+}

@@ -1,0 +1,72 @@
+import type { Context } from 'hono';
+import type { RecordFilters } from '../archive/find/record-filters.ts';
+import type { Reader, Visit } from './access.ts';
+
+/** What the application knows of each request: the reader, once one is known. */
+export type Env = { Bindings: object; Variables: { reader: Reader } };
+export type Page = Context<Env>;
+
+/** Sent with every answer: nothing from elsewhere, nothing inline, nothing kept. */
+export const SECURITY: Readonly<Record<string, string>> = {
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'private, no-store',
+};
+
+/** Longest text that is taken from a query. */
+export const QUERY_CHARACTERS_MAX = 500;
+
+/** A number in an address; null for anything else. */
+export function numberIn(text: string | undefined): number | null {
+  const number = /^[1-9]\d{0,15}$/.test(text ?? '') ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(number) ? number : null;
+}
+
+/** `120` or `120-140`: the first of them. */
+export function lineIn(text: string | undefined): number | null {
+  return numberIn(text?.split('-')[0]);
+}
+
+/** The filters of `ls` that an address can carry. */
+export function filtersIn(c: Page): RecordFilters {
+  const sha = c.req.query('sha') ?? '';
+  const [branch, workflow, conclusion] = ['branch', 'workflow', 'conclusion'].map((name) =>
+    c.req.query(name)?.slice(0, QUERY_CHARACTERS_MAX),
+  );
+  return {
+    ...(c.req.query('failed') === '1' ? { failed: true } : {}),
+    ...(/^[0-9a-f]{4,64}$/.test(sha) ? { shaPrefix: sha } : {}),
+    ...(branch ? { branch } : {}),
+    ...(workflow ? { workflow } : {}),
+    ...(conclusion ? { conclusion } : {}),
+  };
+}
+
+/** What is known of a request; the socket's address is Node's word, and headers are as they came, also those that stand twice. */
+export function visitOf(c: Page): Visit {
+  const { incoming } = nodeOf(c.env);
+  const headers = new Map<string, string[]>();
+  const raw = incoming?.rawHeaders ?? [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = (raw[at] ?? '').toLowerCase();
+    headers.set(name, [...(headers.get(name) ?? []), raw[at + 1] ?? '']);
+  }
+  return { remoteAddress: incoming?.socket.remoteAddress ?? '', headers };
+}
+
+interface NodeRequest {
+  readonly rawHeaders: readonly string[];
+  readonly socket: { readonly remoteAddress?: string };
+}
+
+function nodeOf(env: object): { readonly incoming: NodeRequest | null } {
+  return 'incoming' in env && isNodeRequest(env.incoming) ? { incoming: env.incoming } : { incoming: null };
+}
+
+function isNodeRequest(value: unknown): value is NodeRequest {
+  return typeof value === 'object' && value !== null && 'rawHeaders' in value && 'socket' in value;
+}

@@ -1,0 +1,68 @@
+import type { JobRecord, RecordedLog } from '../archive/record.ts';
+import { compilePattern, LineSearch, type FoundLine } from '../log/line-search.ts';
+import { readLog } from '../log/log-reader.ts';
+import type { ObjectStore } from '../store/object-store.ts';
+import { lineToHtml } from './log/ansi.ts';
+import { html, Html } from './html.ts';
+import { factsOf, titleOf } from './job-page.ts';
+
+/** Hits on one page. */
+const HITS_PER_PAGE = 100;
+const TEXT_CHARACTERS_MAX = 500;
+
+/** Every line of a log that holds a text at its letters, counted in full, a hundred to a page. */
+export async function searchPage(
+  store: ObjectStore,
+  record: JobRecord,
+  log: RecordedLog,
+  address: string,
+  query: string,
+  page: number,
+): Promise<Html> {
+  const compiled = compilePattern(query, { ignoreCase: true, fixed: true });
+  if (!compiled.ok)
+    return html`<h1>${titleOf(record)}</h1>
+      <p>${compiled.problem}</p>`;
+  const search = new LineSearch(compiled.pattern, 0);
+  const from = (page - 1) * HITS_PER_PAGE;
+  const hits: FoundLine[] = [];
+  let count = 0;
+  const take = (found: readonly FoundLine[]): void => {
+    for (const line of found) {
+      if (count >= from && count < from + HITS_PER_PAGE) hits.push(line);
+      count += 1;
+    }
+  };
+  for await (const chunk of readLog(store, log)) take(search.push(chunk));
+  take(search.end());
+  const pages = Math.max(1, Math.ceil(count / HITS_PER_PAGE));
+  const link = (to: number, name: string): Html =>
+    html`<a href="${address}?q=${encodeURIComponent(query)}&page=${to}">${name}</a> `;
+  return html`<h1>${titleOf(record)}</h1>
+    ${factsOf(record)}
+    <div class="tools">
+      <form action="${address}" method="get">
+        <input type="search" name="q" value="${query}" aria-label="Search this log" maxlength="500" /><button>
+          Search
+        </button>
+      </form>
+      <a href="${address}">The log</a>
+    </div>
+    <p class="facts">
+      ${count.toLocaleString('en-US')} ${count === 1 ? 'line holds' : 'lines hold'}
+      <code>${query}</code>${pages > 1 ? html`, page ${page} of ${pages}` : ''}.
+      ${page > 1 ? link(page - 1, '← Previous') : ''}${page < pages ? link(page + 1, 'Next →') : ''}
+    </p>
+    <div class="lines hits">
+      ${hits.map(
+        ({ line, text }) =>
+          html`<div class="block">
+            <div data-n="${line}">
+              <a href="${address}?line=${line}#L${line}"
+                >${new Html(lineToHtml(Buffer.from(text.slice(0, TEXT_CHARACTERS_MAX))))}</a
+              >
+            </div>
+          </div>`,
+      )}
+    </div>`;
+}
