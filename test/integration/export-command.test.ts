@@ -80,7 +80,7 @@ test('a bundle of what the sealer wrote passes both checks, and who exported is 
   const [pin = ''] = z.array(z.string()).parse(answer['keys']);
 
   const script = await runVerifyScript(bundle, await makeToolFolder(join(folder, 'tools')), pin);
-  expect(script).toMatchObject({ code: 0, output: expect.stringMatching(/^sound: 2 entries, 4 objects/) });
+  expect(script).toMatchObject({ code: 0, output: expect.stringMatching(/^sound: 3 entries, 5 objects/) });
   expect((await everlog({}, 'verify', '--bundle', bundle, '--key', pin)).code).toBe(0);
 
   const custody = readFileSync(join(folder, 'archive', z.string().parse(answer['custody'])), 'utf8');

@@ -1,3 +1,4 @@
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
@@ -135,3 +136,65 @@ test.each(PLAYS.flatMap((play) => [[true, ...play] as const, [false, ...play] as
     }
   },
 );
+
+test('a successor that was sealed before stays believed by both', async () => {
+  const { bundle, pin } = await bundleOf('sealed-before', true, async (maker, first) => {
+    const other = await sibling(maker, first, 0);
+    await sealJob(maker);
+    await rotateAndSeal(maker);
+    await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+    await sealJob(maker, other);
+  });
+  const verdicts = [await runVerify(bundle, folder, pin), await runVerifyScript(bundle, tools, pin)];
+  expect(verdicts).toMatchObject([{ code: 0 }, { code: 0 }]);
+});
+
+test('an archive whose digest is by a revoked key is not exported as sealed', async () => {
+  const archive = join(folder, 'archive-revoked');
+  const options = { archive: `file:${archive}`, startMs: Date.now() - 6 * HOUR_MS, sealsKeys: true };
+  const maker = new LedgerMaker(folderPut(archive), options);
+  const first = await maker.addKey();
+  await sealJob(maker);
+  await rotateAndSeal(maker);
+  await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+  await sealJob(maker, first);
+  const store = await openFolderStore({ folder: archive });
+  const { report, problems } = await exportTo(store, join(folder, 'bundle-revoked'));
+  expect(report.rows.map(({ status, sequence }) => [status, sequence])).toEqual([
+    ['sealed', 1],
+    ['sealed', 2],
+    ['not_believed', 3],
+  ]);
+  expect(problems).toEqual([
+    expect.stringMatching(/^ledger\/digests\/0000000003\/digest\.json: REVOKED_KEY/),
+  ]);
+  expect((await runVerifyScript(join(folder, 'bundle-revoked'), tools, first.id)).code).toBe(4);
+});
+
+test('a job whose record and log are gone has a row, and keeps the bundle from being sound', async () => {
+  const archive = join(folder, 'archive-gone');
+  const options = { archive: `file:${archive}`, startMs: Date.now() - 3 * HOUR_MS, sealsKeys: true };
+  const maker = new LedgerMaker(folderPut(archive), options);
+  const pin = (await maker.addKey()).id;
+  await sealJob(maker);
+  await sealJob(maker);
+  const [gone, kept] = maker.jobs;
+  if (gone === undefined || kept === undefined) throw new Error('two jobs');
+  for (const key of [gone.recordKey, gone.logKey]) rmSync(join(archive, key));
+  const store = await openFolderStore({ folder: archive });
+  const bundle = join(folder, 'bundle-gone');
+  const { report } = await exportTo(store, bundle);
+  expect(report.rows.map(({ status, record }) => [status, record?.key])).toEqual([
+    ['sealed', kept.recordKey],
+    ['missing', gone.recordKey],
+  ]);
+  expect(readFileSync(join(bundle, 'index.csv'), 'utf8')).toMatch(/"missing".*"1000"/);
+  expect(readFileSync(join(bundle, 'index.html'), 'utf8')).toContain('missing');
+  for (const verdict of [await runVerify(bundle, folder, pin), await runVerifyScript(bundle, tools, pin)]) {
+    expect(verdict).toMatchObject({ code: 4, output: expect.stringContaining(`MISSING ${gone.recordKey}`) });
+  }
+  const other = { filters: { jobId: kept.jobId } };
+  expect((await exportTo(store, join(folder, 'bundle-kept'), other)).report.rows).toHaveLength(1);
+  const only = { filters: { jobId: gone.jobId } };
+  expect((await exportTo(store, join(folder, 'bundle-only'), only)).report.rows).toHaveLength(1);
+});

@@ -1,5 +1,5 @@
 import { forEachInFlight } from '../../in-flight.ts';
-import { parseKey } from '../../archive/keys.ts';
+import { digestKey, parseKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { parseRecord } from '../../archive/record.ts';
 import type { LedgerEntry } from '../formats/formats.ts';
@@ -14,6 +14,7 @@ import { findErasures, repositoryOf } from './erasures.ts';
 import type { Erasure } from './erasures.ts';
 import { findSealed } from './find-sealed.ts';
 import type { SearchHooks } from './find-sealed.ts';
+import type { LedgerView } from './ledger-view.ts';
 import type { IndexRow, Status } from './bundle/index-rows.ts';
 
 /** Objects copied at once: hides a store's latency, stays far below the limit of open files. */
@@ -24,10 +25,14 @@ export interface CollectingDeps {
   readonly folder: BundleFolder;
   readonly digests: Digests;
   readonly files: EntryFiles;
+  readonly view: LedgerView;
   /** What keeps the bundle from being all that it should be, beside what its rows say. */
   readonly onProblem: (key: string, problem: string) => void;
   readonly onProgress: (done: { readonly digest: number; readonly copied: number }) => void;
 }
+
+/** Statuses that rest on a digest. */
+const SEALED: ReadonlySet<Status> = new Set(['sealed', 'erased', 'expired']);
 
 /** What was copied into the bundle. */
 export interface Collected {
@@ -88,6 +93,8 @@ class Collection {
       for (const it of this.#byKey.values()) if (it.status === 'not_sealed') it.status = 'unproven';
     }
     await this.#explainAbsences();
+    await this.#takeKeys();
+    this.#disbelieve();
     const rows = [...this.#byKey.values()].map(({ record, status, sequence, custody }) => ({
       status,
       askedFor: record.askedFor,
@@ -96,6 +103,33 @@ class Collection {
       custody,
     }));
     return { rows, records: this.#records, logs: this.#logs, bytes: this.#bytes };
+  }
+
+  /** The entries of keys and revocations say since when each is known, which decides whom to believe once a key is revoked. */
+  async #takeKeys(): Promise<void> {
+    const { files, digests, view } = this.#deps;
+    if (files.digests().length === 0) return;
+    const sought = [];
+    for (const [key, sequence] of view.keyFiles) {
+      const digest = await digests.from(sequence);
+      if (digest !== null) sought.push({ key, writtenMs: digest.windowEndMs });
+    }
+    const bytes = this.#bytes;
+    await this.#search(sought, () => undefined);
+    this.#bytes = bytes;
+  }
+
+  /** What a digest covers that is not believed is not sealed, whatever its entries say. */
+  #disbelieve(): void {
+    const { view, onProblem } = this.#deps;
+    const told = new Set<number>();
+    for (const it of this.#byKey.values()) {
+      const problem = it.sequence === null ? undefined : view.notBelieved.get(it.sequence);
+      if (it.sequence === null || problem === undefined) continue;
+      if (SEALED.has(it.status)) it.status = 'not_believed';
+      if (!told.has(it.sequence)) onProblem(digestKey(it.sequence), problem);
+      told.add(it.sequence);
+    }
   }
 
   /** Answers the keys that stand in no digest. */
@@ -140,7 +174,7 @@ class Collection {
     if (object !== 'missing') this.#records += 1;
     if (log !== null && log !== 'missing') this.#logs += 1;
     if (object === 'missing') it.gone.push(key);
-    const logKey = it.record.facts.log?.key;
+    const logKey = entry.log?.key;
     if (log === 'missing' && logKey !== undefined) it.gone.push(logKey);
     const isGone = object === 'missing' || log === 'missing';
     const differs = object === 'differs' || log === 'differs';

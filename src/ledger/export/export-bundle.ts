@@ -3,18 +3,20 @@ import {
   checkpointKey,
   digestSignatureKey,
   digestTimeStampKey,
+  parseKey,
   SIGNING_KEYS_ROOT,
 } from '../../archive/keys.ts';
 import { readWhole } from '../../store/object-store.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { BundleFolder } from './bundle/bundle-folder.ts';
-import { chooseJobs } from './choose-jobs.ts';
+import { chooseJobs, type ChosenRecord } from './choose-jobs.ts';
 import { collectEvidence } from './collect-evidence.ts';
 import type { CommitList } from './commit-list.ts';
 import { Digests } from './digests.ts';
 import type { StoredDigest } from './digests.ts';
 import { EntryFiles } from './entry-files.ts';
+import { goneRecord, viewLedger, type LedgerView } from './ledger-view.ts';
 import { indexCsv } from './bundle/index-csv.ts';
 import { indexHtml } from './bundle/index-html.ts';
 import type { IndexRow } from './bundle/index-rows.ts';
@@ -80,25 +82,33 @@ export async function exportBundle(
     onProblem,
     onRecord: () => onProgress({ recordsRead: ++recordsRead, digest: null, copied: 0 }),
   });
-  if (chosen.length === 0 && request.commits === null) return null;
+  const digests = new Digests(store, onProblem);
+  const view = await viewLedger(store, request.filters, chosen, {
+    now: request.madeAt,
+    onProblem,
+    onDigest: (digest) => onProgress({ recordsRead, digest, copied: 0 }),
+  });
+  const wanted = [...chosen, ...(await goneRecords(view, digests))];
+  if (wanted.length === 0 && request.commits === null) return null;
   const files = new EntryFiles(folder);
   const collected = await collectEvidence(
     {
       store,
       folder,
       files,
-      digests: new Digests(store, onProblem),
+      digests,
+      view,
       onProblem,
       onProgress: (done) => onProgress({ recordsRead, ...done }),
     },
-    chosen,
+    wanted,
   );
-  const digests = files.digests();
-  for (const digest of digests) await copyVouchers(store, folder, digest, onProblem);
-  if (digests.length > 0) await copyKeys(store, folder);
+  const covering = files.digests();
+  for (const digest of covering) await copyVouchers(store, folder, digest, onProblem);
+  if (covering.length > 0) await copyKeys(store, folder, view);
   const rows = [...collected.rows, ...(request.commits?.unmet() ?? []).map(unmetRow)];
-  const sequences = digests.map(({ sequence }) => sequence);
-  const keyIds = [...new Set(digests.map(({ keyId }) => keyId))];
+  const sequences = covering.map(({ sequence }) => sequence);
+  const keyIds = [...new Set(covering.map(({ keyId }) => keyId))];
   const index = indexCsv(rows);
   await folder.write('index.csv', index);
   const about = { madeAt: request.madeAt.toISOString(), version: request.version };
@@ -107,7 +117,7 @@ export async function exportBundle(
   await folder.write('VERIFY.md', verifyGuide(about));
   await folder.write('verify.sh', VERIFY_SCRIPT, true);
   const { records, logs, bytes } = collected;
-  const jobs = new Set(chosen.map(({ address }) => JSON.stringify(address))).size;
+  const jobs = new Set(wanted.map(({ address }) => JSON.stringify(address))).size;
   const indexSha256 = createHash('sha256').update(index).digest('hex');
   return { rows, jobs, records, logs, bytes, sequences, keyIds, indexSha256 };
 }
@@ -125,9 +135,24 @@ async function copyVouchers(
   await copyWhole(store, folder, checkpointKey(sequence));
 }
 
-async function copyKeys(store: ObjectStore, folder: BundleFolder): Promise<void> {
+/** Where each was looked for, so that the entry is found where it stands. */
+async function goneRecords(view: LedgerView, digests: Digests): Promise<readonly ChosenRecord[]> {
+  const endings = new Map<number, number>();
+  const records: ChosenRecord[] = [];
+  for (const gone of view.gone) {
+    const { sequence } = gone;
+    const endMs = endings.get(sequence) ?? (await digests.from(sequence))?.windowEndMs ?? 0;
+    endings.set(sequence, endMs);
+    records.push(goneRecord(gone, endMs));
+  }
+  return records;
+}
+
+/** Where keys have entries, one without is no evidence yet: no digest of its own is in the bundle. */
+async function copyKeys(store: ObjectStore, folder: BundleFolder, view: LedgerView): Promise<void> {
   let files = 0;
   for await (const { key } of store.list(SIGNING_KEYS_ROOT)) {
+    if (view.keyFiles.size > 0 && parseKey(key)?.type === 'key' && !view.keyFiles.has(key)) continue;
     files += 1;
     if (files > KEY_FILES_MAX) break;
     await copyWhole(store, folder, key);

@@ -128,7 +128,7 @@ function wantAnchored(chain: Chain, { note, digest }: Anchored): void {
 }
 
 /** The keys and how far they are believed; reports what is wrong with their files. */
-async function openRing(scope: Scope, pinnedKeyId: string | null): Promise<KeyRing> {
+export async function openRing(scope: Scope, pinnedKeyId: string | null): Promise<KeyRing> {
   const loaded = await loadKeys(scope.store, scope.report);
   const ring = new KeyRing(loaded, pinnedKeyId ?? (await firstKeyId(scope.store)), pinnedKeyId !== null);
   if (pinnedKeyId !== null && !loaded.keys.has(pinnedKeyId)) {

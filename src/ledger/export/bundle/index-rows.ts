@@ -7,6 +7,8 @@ export const STATUSES = {
   expired: 'removed by a rule of retention; a custody object says so',
   not_sealed: 'recorded, and in no digest yet; not in the bundle',
   unproven: 'the ledger’s entries that should hold it are damaged; not in the bundle',
+  not_believed:
+    'in the bundle, but the digest that covers it vouches for nothing: signed by a revoked or unknown key, or damaged',
   differs: 'in the bundle as it stands in the archive, which is not what was sealed',
   missing: 'sealed, and gone from the archive without a custody object that says why',
   no_job: 'asked for, and no job of it is recorded',

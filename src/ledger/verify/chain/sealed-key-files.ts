@@ -58,6 +58,11 @@ export class SealedKeyFiles {
     return true;
   }
 
+  /** The digest that has a file's first entry, by the file's key. */
+  sequences(): ReadonlyMap<string, number> {
+    return new Map([...this.#sealed].map(([key, entries]) => [key, entries[0]?.sequence ?? 0]));
+  }
+
   /** What is wrong with the files, and how many are as they were sealed. */
   judge(terms: KeyTerms): { readonly results: readonly Result[]; readonly valid: number } {
     const results: Result[] = [];

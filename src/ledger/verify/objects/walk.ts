@@ -9,7 +9,7 @@ import type { KeyRing } from '../chain/key-ring.ts';
 import { listLedger } from '../chain/ledger-listing.ts';
 import type { SealedKeyFiles } from '../chain/sealed-key-files.ts';
 import { isSignedBy, parseCheckpoint } from '../chain/note.ts';
-import type { Objects } from './objects.ts';
+import type { SealedEntry } from './contents.ts';
 import { digestsNamed, type Result } from '../results.ts';
 import { promisesWith, retentionProblem, type RetentionPromise } from './retention.ts';
 import { overlaps, type Scope } from '../scope.ts';
@@ -33,6 +33,11 @@ export interface Walked {
   readonly looked: LookedAt;
 }
 
+/** What the ledger's entries are handed to, one after another. */
+export interface EntryTaker {
+  take(sealed: SealedEntry, inRange: boolean): Promise<void>;
+}
+
 /** The part of the ledger that the range asks for. */
 export interface LookedAt {
   readonly digests: number;
@@ -51,7 +56,7 @@ export async function walkLedger(
   chain: Chain,
   ring: KeyRing,
   keyFiles: SealedKeyFiles,
-  objects: Objects,
+  objects: EntryTaker,
 ): Promise<Walked> {
   let firstDigest: Digest | null = null;
   let lastDigest: Digest | null = null;
@@ -119,7 +124,7 @@ async function readContents(
   scope: Scope,
   judged: JudgedDigest,
   keyFiles: SealedKeyFiles,
-  objects: Objects,
+  objects: EntryTaker,
   looked: Looked,
 ): Promise<void> {
   const { facts, digest, believed, pinned, atMs } = judged;
@@ -151,7 +156,7 @@ async function readContents(
  * The entries of a digest that is damaged: nothing vouches for them, but what they name was known to the ledger, and the
  * damage to the digest is enough said.
  */
-async function readDamaged(scope: Scope, facts: DigestFacts, objects: Objects): Promise<void> {
+async function readDamaged(scope: Scope, facts: DigestFacts, objects: EntryTaker): Promise<void> {
   const { fromMs, toMs } = scope.range;
   const { sequence } = facts;
   await readUnvouchedEntries(scope, facts, async (entry) => {
