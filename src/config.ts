@@ -16,6 +16,8 @@ export interface Config {
   readonly queue: QueueUrl;
   readonly allowUnsafeQueue: boolean;
   readonly archive: ArchiveUrl;
+  /** Where the query index is; null: `index/` below the archive. */
+  readonly indexUrl: ArchiveUrl | null;
   readonly s3: S3Settings;
   readonly sealing: SealingSettings;
   readonly missingLogRetriesMs: readonly number[];
@@ -108,6 +110,12 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     queue,
     allowUnsafeQueue: variables.flag('EVERLOG_ALLOW_UNSAFE_QUEUE'),
     archive: readArchiveUrl(variables),
+    indexUrl: variables.parsed<ArchiveUrl | null>(
+      'EVERLOG_INDEX_URL',
+      null,
+      parseArchiveUrl,
+      ARCHIVE_URL_FORM,
+    ),
     s3: readS3(variables),
     sealing: readSealing(variables, queue),
     missingLogRetriesMs: variables.durations('EVERLOG_MISSING_LOG_RETRIES', [

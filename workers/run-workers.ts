@@ -142,6 +142,10 @@ async function handle(job: BullJob, handlers: Handlers): Promise<void> {
       return handlers.redeliver(parsed('redeliver', job.data), contextOf(job));
     case 'poll-installations':
       return handlers['poll-installations'](parsed('poll-installations', job.data), contextOf(job));
+    case 'update-index':
+      return handlers['update-index'](parsed('update-index', job.data), contextOf(job));
+    case 'compact-index':
+      return handlers['compact-index'](parsed('compact-index', job.data), contextOf(job));
     case 'seal':
       return handlers.seal(parsed('seal', job.data), contextOf(job));
     default:

@@ -41,6 +41,7 @@ const REGISTERING: readonly {
   { commands: ['hold'], load: async () => (await import('./evidence/hold.ts')).registerHold },
   { commands: ['purge'], load: async () => (await import('./evidence/purge.ts')).registerPurge },
   { commands: ['expire'], load: async () => (await import('./evidence/expire.ts')).registerExpire },
+  { commands: ['index'], load: async () => (await import('./upkeep/index-command.ts')).registerIndex },
   { commands: ['doctor'], load: async () => (await import('./upkeep/doctor.ts')).registerDoctor },
   { commands: ['export'], load: async () => (await import('./evidence/export.ts')).registerExport },
 ];

@@ -104,10 +104,16 @@ function comesFromArchive(job: NewJob): boolean {
   return job.name === 'archive-job' && (job.data.source === 'reconcile' || job.data.source === 'backfill');
 }
 
+const PERIODIC: readonly NewJob['name'][] = [
+  'redeliver',
+  'poll-installations',
+  'seal',
+  'update-index',
+  'compact-index',
+];
+
 function isPeriodic(job: NewJob): boolean {
-  return (
-    isReconcile(job) || job.name === 'redeliver' || job.name === 'poll-installations' || job.name === 'seal'
-  );
+  return isReconcile(job) || PERIODIC.some((name) => name === job.name);
 }
 
 function isReconcile(job: NewJob): boolean {

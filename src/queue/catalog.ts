@@ -82,6 +82,7 @@ const reconcileRepositorySchema = z.object({
 
 export type ReconcileHosts = z.infer<typeof nothingSchema>;
 export type Seal = z.infer<typeof nothingSchema>;
+export type UpdateIndex = z.infer<typeof nothingSchema>;
 export type ReconcileRepository = z.infer<typeof reconcileRepositorySchema>;
 export type ArchiveJob = z.infer<typeof archiveJobSchema>;
 export type SweepRun = z.infer<typeof sweepRunSchema>;
@@ -98,6 +99,9 @@ export type NewJob =
   | { readonly name: 'reconcile-repository'; readonly data: ReconcileRepository }
   /** Appends a digest to the ledger. */
   | { readonly name: 'seal'; readonly data: Seal }
+  /** Adds what was sealed to the query index; merges its parts. */
+  | { readonly name: 'update-index'; readonly data: UpdateIndex }
+  | { readonly name: 'compact-index'; readonly data: UpdateIndex }
   /** Asks GitHub to send failed deliveries again. */
   | { readonly name: 'redeliver'; readonly data: PerHost }
   /** Looks which installations were suspended, unsuspended or removed without an event that arrived. */
@@ -159,6 +163,18 @@ export const CATALOG: { readonly [N in JobName]: CatalogEntry<N> } = {
     id: (data) => `poll-installations-${idPart(data.host)}`,
     attempts: 5,
   },
+  'update-index': {
+    queue: 'upkeep',
+    schema: nothingSchema,
+    id: () => 'update-index',
+    attempts: 5,
+  },
+  'compact-index': {
+    queue: 'upkeep',
+    schema: nothingSchema,
+    id: () => 'compact-index',
+    attempts: 5,
+  },
   seal: {
     queue: 'seal',
     schema: nothingSchema,
@@ -186,7 +202,9 @@ export function queueIdOf(job: NewJob): string {
     case 'reconcile-repository':
       return CATALOG['reconcile-repository'].id(job.data);
     case 'seal':
-      return CATALOG.seal.id(job.data);
+    case 'update-index':
+    case 'compact-index':
+      return CATALOG[job.name].id(job.data);
     case 'redeliver':
     case 'poll-installations':
       return CATALOG[job.name].id(job.data);

@@ -5,6 +5,8 @@ import { hintingStore } from './sealing/hinting-store.ts';
 import { installationChanged } from '../../workers/handlers/installation-changed.ts';
 import { pollInstallations } from '../../workers/handlers/poll-installations.ts';
 import { redeliver } from '../../workers/handlers/redeliver.ts';
+import { compactParts, updateIndex } from '../../workers/handlers/update-index.ts';
+import { compactIndexOf, updateIndexOf } from './indexing.ts';
 import { sealInterval } from '../../workers/handlers/seal.ts';
 import { sweepRun } from '../../workers/handlers/sweep-run.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../redelivery/redelivery.ts';
@@ -164,6 +166,7 @@ function handlersOf(
     'sweep-run': (data, context) => closing(sweepRun(deps, data, context), context.id),
     ...reconcileHandlers(deps, notes),
     seal: () => sealInterval({ seal: () => sealWith(sealing), log }),
+    ...indexHandlers(config, store, log),
     redeliver: (data, context) => redeliver({ redeliveries, log }, data, context),
     'poll-installations': (data) => pollInstallations(deps, data),
     'installation-changed': async (data) => {
@@ -171,6 +174,20 @@ function handlersOf(
       await installationChanged({ state: storage.state, queue }, data);
     },
   };
+}
+
+/** Each run opens the index's place anew: it is written to once an interval. */
+function indexHandlers(
+  config: Config,
+  store: ObjectStore,
+  log: Log,
+): Pick<Handlers, 'update-index' | 'compact-index'> {
+  const deps = {
+    update: () => updateIndexOf(config, store, log),
+    compact: () => compactIndexOf(config),
+    log,
+  };
+  return { 'update-index': () => updateIndex(deps), 'compact-index': () => compactParts(deps) };
 }
 
 /** The queue of seals is worked only where there is a key. */

@@ -18,6 +18,14 @@ const POLL_INSTALLATIONS_EVERY_MS = 60 * 60_000;
 const FIRST_APP_CALLS_MS = [3_000, 10_000] as const;
 /** What the queue held goes first: then reconcile has less to find. */
 const FIRST_RECONCILE_MS = [30_000, 60_000] as const;
+/** Fresh enough for those who seal every second, and not missed for long where digests are rare. */
+const INDEX_EVERY_MS_MIN = 10_000;
+const INDEX_EVERY_MS_MAX = 60 * 60_000;
+/** A digest is mostly there by then. */
+const BEHIND_SEAL_MS = 30_000;
+/** By two in the morning (UTC) the day before has mostly been sealed. */
+const COMPACT_AT_MS = 2 * 60 * 60_000;
+const DAY_MS = 24 * 60 * 60_000;
 /** Schedules are looked after this often: a queue server that has lost everything is given them again. */
 const LOOK_AFTER_MS = 60_000;
 /** While the queue server does not answer it is asked again at this pace. */
@@ -39,6 +47,7 @@ function upkeepSchedules(config: Config, random: () => number): readonly Schedul
       everyMs: POLL_INSTALLATIONS_EVERY_MS,
       firstAfterMs: between(...FIRST_APP_CALLS_MS),
     })),
+    ...indexSchedules(config, new Date()),
     ...(hosts.length === 0
       ? []
       : [
@@ -56,6 +65,20 @@ function sealSchedules(config: Config, now: Date): readonly Schedule[] {
   const everyMs = config.sealing.intervalMs;
   const firstAfterMs = everyMs - (now.getTime() % everyMs);
   return [{ job: { name: 'seal', data: {} }, everyMs, firstAfterMs }];
+}
+
+/** The index follows the ledger: looked after once an interval, behind the digest; its days are merged once a day. */
+function indexSchedules(config: Config, now: Date): readonly Schedule[] {
+  const everyMs = Math.min(Math.max(config.sealing.intervalMs, INDEX_EVERY_MS_MIN), INDEX_EVERY_MS_MAX);
+  const firstAfterMs = everyMs - (now.getTime() % everyMs) + Math.min(BEHIND_SEAL_MS, everyMs / 2);
+  return [
+    { job: { name: 'update-index', data: {} }, everyMs, firstAfterMs },
+    {
+      job: { name: 'compact-index', data: {} },
+      everyMs: DAY_MS,
+      firstAfterMs: DAY_MS - (now.getTime() % DAY_MS) + COMPACT_AT_MS,
+    },
+  ];
 }
 
 /** Keeps the schedules of these queues until `signal`. Any number of workers may; each schedule runs once for all of them. */

@@ -96,8 +96,8 @@ function passesByRun(record: JobRecord, run: RunFacts | null, filters: RecordFil
   );
 }
 
-/** `build` means `build (20, linux)` too, and not `build-docs`. */
-function isJobCalled(name: string | null, wanted: string): boolean {
+/** Whether a job is meant by a name: `build` means `build (20, linux)` too, and not `build-docs`. */
+export function isJobCalled(name: string | null, wanted: string): boolean {
   return (
     name === wanted ||
     (name?.startsWith(`${wanted} (`) ?? false) ||
@@ -105,7 +105,8 @@ function isJobCalled(name: string | null, wanted: string): boolean {
   );
 }
 
-function isFileName(workflow: string | undefined): workflow is string {
+/** Whether a workflow is given by its file, whose name only a run's object says. */
+export function isFileName(workflow: string | undefined): workflow is string {
   return workflow !== undefined && /\.ya?ml$/.test(workflow);
 }
 

@@ -61,6 +61,10 @@ export async function* scanRecords(
 /** A part of the archive to look through, and which of its records count. */
 export interface Place {
   readonly prefix: string;
+  /** What the prefix names, in lower case; of all hosts, owners or repositories where it is missing. */
+  readonly host?: string;
+  readonly owner?: string;
+  readonly repo?: string;
   readonly holds: (record: Pick<JobRecord, 'repository_id'>) => boolean;
 }
 
@@ -68,17 +72,16 @@ export interface Place {
 export async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<Place[]> {
   const owner = filters.owner?.toLowerCase();
   if (owner === undefined && filters.repo === undefined) {
-    const prefix = filters.host === undefined ? RECORDS_ROOT : recordsPrefix({ host: filters.host });
-    return [{ prefix, holds: () => true }];
+    if (filters.host === undefined) return [{ prefix: RECORDS_ROOT, holds: () => true }];
+    const { host } = filters;
+    return [{ prefix: recordsPrefix({ host }), host, holds: () => true }];
   }
   const run = filters.runId === undefined ? {} : { runId: filters.runId };
   const places: Place[] = [];
   for (const host of filters.host === undefined ? await findHosts(store) : [filters.host]) {
     if (filters.repo === undefined) {
-      places.push({
-        prefix: recordsPrefix({ host, ...(owner === undefined ? {} : { owner }) }),
-        holds: () => true,
-      });
+      const place = { host, ...(owner === undefined ? {} : { owner }) };
+      places.push({ prefix: recordsPrefix(place), ...place, holds: () => true });
       continue;
     }
     const { names, repositoryIds } = await findNameHistory(
@@ -92,7 +95,7 @@ export async function findPlaces(store: ObjectStore, filters: RecordFilters): Pr
       // Another repository may bear an old name by now; only the name asked for is taken at its word.
       const holds = (record: Pick<JobRecord, 'repository_id'>): boolean =>
         index === 0 || (record.repository_id !== null && repositoryIds.has(record.repository_id));
-      places.push({ prefix: recordsPrefix({ host, ...name, ...run }), holds });
+      places.push({ prefix: recordsPrefix({ host, ...name, ...run }), host, ...name, holds });
     }
   }
   return places;

@@ -104,6 +104,8 @@ runWorkers({
     'reconcile-repository': never,
     redeliver: never,
     'poll-installations': never,
+    'update-index': never,
+    'compact-index': never,
     seal: never,
   },
   queues: ['archive'],

@@ -110,6 +110,8 @@ export function work(
     'reconcile-repository': () => Promise.resolve(),
     redeliver: () => Promise.resolve(),
     'poll-installations': () => Promise.resolve(),
+    'update-index': () => Promise.resolve(),
+    'compact-index': () => Promise.resolve(),
     seal: () => Promise.resolve(),
     ...settings.handlers,
   };

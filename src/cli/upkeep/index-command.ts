@@ -1,0 +1,171 @@
+import type { Command } from 'commander';
+import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../../config.ts';
+import { giveUp } from '../../errors.ts';
+import { compactIndex } from '../../index/write/compact.ts';
+import type { IndexProgress } from '../../index/write/indexer.ts';
+import { rebuildIndex } from '../../index/write/rebuild.ts';
+import { indexStatus, type IndexStatus } from '../../index/write/status.ts';
+import { openArchive } from '../../service/archive.ts';
+import { indexerOf, openIndexStore } from '../../service/indexing.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { EXIT } from '../exit.ts';
+import { withReadingSession, type ReadingSession } from '../read/reading-session.ts';
+import { counted, formatBytes, formatCount, formatMoment } from '../terminal/format.ts';
+import { standardTerminal } from '../terminal/standard-terminal.ts';
+
+/** `everlog index`: the query index, always rebuildable from ledger and records. */
+
+interface IndexOptions {
+  readonly json?: boolean;
+  readonly archive?: string;
+}
+
+interface Places {
+  readonly config: Config;
+  readonly archive: ObjectStore;
+  readonly index: ObjectStore;
+}
+
+export function registerIndex(program: Command, done: (exit: number) => void): void {
+  const index = program
+    .command('index')
+    .description('the query index: make it anew, merge its parts, see how far it is');
+  const commands = [
+    ['rebuild', 'make the index anew from ledger and records; one that was broken off goes on', rebuild],
+    ['compact', 'merge the parts of days that have ended', compact],
+    ['status', 'how far the index is, and how large', status],
+  ] as const;
+  for (const [name, description, run] of commands) {
+    index
+      .command(name)
+      .description(description)
+      .option('--json', 'one JSON document')
+      .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL, with the index below it')
+      .action(async (options: IndexOptions) => done(await withPlaces(options, run)));
+  }
+}
+
+type Run = (places: Places, options: IndexOptions, session: ReadingSession) => Promise<number>;
+
+async function withPlaces(options: IndexOptions, run: Run): Promise<number> {
+  const config = loadConfig({});
+  const url = options.archive === undefined ? config.archive : archiveOf(options.archive);
+  const archive = await openArchive(config, url);
+  const index = await openIndexStore(config, url);
+  const { stdout, stderr } = process;
+  const deps = { store: archive, stdout, stderr, now: () => new Date(), terminal: standardTerminal() };
+  try {
+    return await withReadingSession(deps, async (session) => {
+      if (!(await isArchive(archive)))
+        throw giveUp('not_found', `there is no archive at ${archive.location}`);
+      return run({ config, archive, index }, options, session);
+    });
+  } finally {
+    await index.close();
+    await archive.close();
+  }
+}
+
+async function rebuild(
+  { config, archive, index }: Places,
+  options: IndexOptions,
+  session: ReadingSession,
+): Promise<number> {
+  const deps = indexerOf(config, archive, index, session.noteProblem);
+  const onProgress = (progress: IndexProgress): void => session.progress.show(() => progressText(progress));
+  const report = await rebuildIndex(deps, { now: () => new Date(), onProgress });
+  const merged = await compactIndex(
+    { index, spoolDir: config.spoolFolder },
+    {
+      now: new Date(),
+      all: true,
+      onProgress: (partition, parts) =>
+        session.progress.show(() => `merging ${counted(parts, 'part')} of ${partition}`),
+    },
+  );
+  session.progress.clear();
+  const problems = await session.tellProblems();
+  const document = { ...report, merged: merged.merged, unreadable: problems };
+  const text = `Indexed ${counted(report.rows, 'row')} of ${counted(report.digests, 'digest')}, up to digest ${report.through}.\n`;
+  const withoutLedger = `Indexed ${counted(report.rows, 'row')}; this archive has no ledger, so that what is recorded from now on comes in with the next \`everlog index rebuild\`.\n`;
+  const told = report.through === 0 ? withoutLedger : text;
+  await session.out.write(options.json === true ? `${JSON.stringify(document)}\n` : told);
+  return problems > 0 ? EXIT.findings : EXIT.ok;
+}
+
+async function compact(
+  { config, index }: Places,
+  options: IndexOptions,
+  session: ReadingSession,
+): Promise<number> {
+  const report = await compactIndex(
+    { index, spoolDir: config.spoolFolder },
+    {
+      now: new Date(),
+      all: true,
+      onProgress: (partition, parts) =>
+        session.progress.show(() => `merging ${counted(parts, 'part')} of ${partition}`),
+    },
+  );
+  session.progress.clear();
+  const text = `Merged ${counted(report.parts, 'part')} into ${report.merged}; ${report.removed} removed.\n`;
+  await session.out.write(options.json === true ? `${JSON.stringify(report)}\n` : text);
+  return EXIT.ok;
+}
+
+/** Without an index the exit is 3; one that is behind is no finding, as readers read what is missing besides. */
+async function status(
+  { archive, index }: Places,
+  options: IndexOptions,
+  session: ReadingSession,
+): Promise<number> {
+  const found = await indexStatus(archive, index);
+  const { through, recordedThrough, behind, rebuilding, files, bytes, days } = found;
+  const document = {
+    index: index.location,
+    through,
+    recorded_through: recordedThrough?.toISOString() ?? null,
+    behind,
+    rebuilding,
+    files,
+    bytes,
+    days,
+  };
+  await session.out.write(options.json === true ? `${JSON.stringify(document)}\n` : statusText(index, found));
+  return through === null ? EXIT.notFound : EXIT.ok;
+}
+
+function statusText(index: ObjectStore, found: IndexStatus): string {
+  const { through, recordedThrough, behind, rebuilding, files, bytes, days } = found;
+  const state = rebuilding
+    ? 'It is being made anew, or that was broken off: run `everlog index rebuild`.\n'
+    : '';
+  if (through === null) {
+    return `There is no index at ${index.location}.\n${state || 'Run `everlog index rebuild`, or let a worker of the upkeep role make it.\n'}`;
+  }
+  const lines = [
+    ['index', index.location],
+    ['through', `digest ${through}, recorded until ${formatMoment(recordedThrough?.toISOString() ?? null)}`],
+    ['behind', counted(behind, 'digest')],
+    ['days', days === null ? 'none' : `${days.first} to ${days.last}`],
+    ['size', `${counted(files, 'file')}, ${formatBytes(bytes)}`],
+  ] as const;
+  return lines.map(([name, value]) => `${name.padEnd(8)} ${value}\n`).join('') + state;
+}
+
+function progressText({ sequence, records, of }: IndexProgress): string {
+  if (sequence === 0) return `${formatCount(records)} records read`;
+  return `digest ${sequence}: ${formatCount(records)} of ${formatCount(of)} read`;
+}
+
+/** An archive has records or a ledger; anything else would be taken for an empty one. */
+async function isArchive(store: ObjectStore): Promise<boolean> {
+  for (const root of ['v1/', 'ledger/']) for await (const _object of store.list(root)) return true;
+  return false;
+}
+
+function archiveOf(text: string): ArchiveUrl {
+  const parsed = parseArchiveUrl(text);
+  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
+  return parsed;
+}

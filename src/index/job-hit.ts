@@ -1,0 +1,74 @@
+import { momentMsOfRow } from './job-row.ts';
+import type { JobRow } from './parquet/columns.ts';
+
+/** Columns that a search reads and answers with: they stand together in the files. */
+export const HIT_COLUMNS = [
+  'repository',
+  'conclusion',
+  'outcome',
+  'completed_at',
+  'started_at',
+  'run_id',
+  'job_id',
+  'log_bytes',
+  'run_attempt',
+  'revision',
+  'workflow_name',
+  'job_name',
+  'head_branch',
+  'head_sha',
+  'failed_step',
+] as const satisfies readonly (keyof JobRow)[];
+
+/** A job that was found: what lists show of it. The rest is in its record (`recordKey` of these). */
+export interface JobHit extends Pick<JobRow, (typeof HIT_COLUMNS)[number] | 'host'> {
+  /** Milliseconds since 1970: the job's end, else the best time known of it. */
+  readonly momentMs: number;
+}
+
+/** A hit of the values of `HIT_COLUMNS`, and host, repository id, creation and record time. */
+export function hitFrom(values: readonly unknown[], [host, , created, recorded]: readonly unknown[]): JobHit {
+  const text = (at: number): string | null => textOf(values[at]);
+  const number = (at: number): number | null => numberOf(values[at]);
+  const completed_at = number(3);
+  const started_at = number(4);
+  const times = { completed_at, started_at, created_at: numberOf(created), recorded_at: numberOf(recorded) };
+  return {
+    repository: text(0) ?? '',
+    conclusion: text(1),
+    outcome: text(2) ?? '',
+    completed_at,
+    started_at,
+    run_id: number(5) ?? 0,
+    job_id: number(6) ?? 0,
+    log_bytes: number(7),
+    run_attempt: number(8) ?? 1,
+    revision: number(9) ?? 1,
+    workflow_name: text(10),
+    job_name: text(11),
+    head_branch: text(12),
+    head_sha: text(13),
+    failed_step: text(14),
+    host: textOf(host) ?? '',
+    momentMs: momentMsOfRow(times),
+  };
+}
+
+/** A whole row as a hit. */
+export function hitOf(row: JobRow): JobHit {
+  return { ...row, momentMs: momentMsOfRow(row) };
+}
+
+/** A value as it was read: integers of 64 bits come as bigints. */
+export function plain(value: unknown): unknown {
+  return typeof value === 'bigint' ? Number(value) : (value ?? null);
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+/** A number that was read; null for anything else. */
+export function numberOf(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}
