@@ -1,5 +1,5 @@
 /**
- * `verify.sh` of a bundle: checks it with stock tools alone, so that nobody has to believe Everlog. At most 110 lines, so that an
+ * `verify.sh` of a bundle: checks it with stock tools alone, so that nobody has to believe Everlog. At most 120 lines, so that an
  * auditor reads it before running it. It speaks the words of `everlog verify` and shares nothing else with it.
  */
 export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
@@ -8,7 +8,7 @@ export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
 set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C CDPATH=; umask 077
 for tool in openssl jq gzip sha256sum base64 sed awk; do command -v "$tool" >/dev/null || { echo "verify.sh needs $tool"; exit 1; }; done
 cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap '[ $? != 1 ] || echo "verify.sh broke off"; rm -rf "$tmp"' EXIT
-exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum=''; for list in links named rows removed; do : >"$tmp/$list"; done
+exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum='' ended='' closed='' roots='' leaves=0 whole=''; for list in links named rows removed; do : >"$tmp/$list"; done
 pin=$(printf %s "$*" | tr A-F a-f | tr -d ' :'); [ -z "$pin" ] || [[ $pin =~ $hex ]] || { echo 'give the key as 64 hex digits'; exit 1; }
 found() { findings=$((findings + 1)); printf '%s %s: %s\n' "$1" "$2" "$3" | tr -c '[:print:]\n' '?'; }
 sha() { sha256sum | cut -c 1-64; }; escaped() { sha256sum | sed 's/ .*//; s/../\\x&/g'; } # the second as printf takes it
@@ -19,12 +19,16 @@ climb() { # index, leaves, leaf, path…: sets hash to the root that they lead t
     if [ $((n & 1)) = 0 ] && [ "$n" != "$m" ]; then hash=$(printf "\\x01$hash$step" | escaped)
     else hash=$(printf "\\x01$step$hash" | escaped); until [ $((n & 1)) = 1 ] || [ "$n" = 0 ]; do n=$((n >> 1)) m=$((m >> 1)); done; fi
     n=$((n >> 1)) m=$((m >> 1)); done; [ "$m" = 0 ]; }
+grow() { # one more leaf; roots are those of the complete subtrees so far, newest first (RFC 6962)
+  local node=$1 n=$leaves; set -f; set -- $roots; while [ $((n & 1)) = 1 ]; do node=$(printf "\\x01$1$node" | escaped); shift; n=$((n >> 1)); done
+  roots="$node $*" leaves=$((leaves + 1)) hash=$node; for node; do hash=$(printf "\\x01$node$hash" | escaped); done; set +f; whole=$(printf %s "$hash" | tr -d '\\x'); }
 check_note() { # is it on this digest, and signed by a believed key?
   { read -r origin; read -r size; read -r _; read -r empty; read -r dash name signature; } <"$note"; head -n 3 "$note" >"$tmp/text"
   printf %s "$signature" | base64 -d >"$tmp/blob" && tail -c +5 "$tmp/blob" >"$tmp/signature"
   [ "$origin $size $empty$dash $name $(wc -l <"$note")" = "$stream $n — $stream 5" ] && while read -r id _; do
     signed "$id" "$tmp/text" "$tmp/signature" || continue; short=$({ printf '%s\n\001' "$name"; openssl pkey -pubin -in "$tmp/$id.pem" -outform DER | tail -c 32; } | sha | cut -c 1-8)
-    [ "$(head -c 4 "$tmp/blob" | od -An -tx1 | tr -d ' ')" = "$short" ]; return; done <"$tmp/believed"; false; }
+    [ "$(head -c 4 "$tmp/blob" | od -An -tx1 | tr -d ' ')" = "$short" ] && { [ "$leaves" != "$n" ] || [ "$(sed -n 3p "$note" | base64 -d | od -An -v -tx1 | tr -d ' \n')" = "$whole" ]; }
+    return; done <"$tmp/believed"; false; }
 for file in ledger/keys/*.json; do jq -j '.public_key // ""' "$file" | openssl pkey -pubin -out "$tmp/$(basename "$file" .json).pem"; done
 for file in ledger/keys/*.json; do id=$(basename "$file" .json) good='' # which signatures over keys and revocations hold
   jq -j '[.schema, .key_id] + if .schema == "everlog.key/v1" then [.not_before, .previous_key_id // ""] else [.revoked_at, .reason] end | map("\(.)\n") | add' "$file" >"$tmp/text"
@@ -57,16 +61,20 @@ awk -v pin="$pin" 'function line(k, id, n) { for (n = 0; (k in before) && n < 10
 while read -r id state; do [ "$state" != planted ] || found BAD_SIGNATURE "ledger/keys/$id.revoked.json" 'nobody entitled signed it'; done <"$tmp/believed"
 for folder in ledger/digests/*/; do seq=$(basename "$folder") digest=$folder'digest.json'
   lines=entries/$seq.ndjson paths=entries/$seq.paths.ndjson note=ledger/checkpoints/$seq.note sum=$(sha <"$digest")
-  IFS=$tab read -r n key at name count top before before_sum < <(jq -r '[.sequence, .key_id, .created_at, .stream, (.entries.count | floor),
-    .entries.merkle_root, .previous.sequence // 0, .previous.sha256 // "-"] | @tsv' "$digest")
+  IFS=$tab read -r n key at name count top before before_sum from to final < <(jq -r '[.sequence, .key_id, .created_at, .stream, (.entries.count | floor),
+    .entries.merkle_root, .previous.sequence // 0, .previous.sha256 // "-", .window_start, .window_end, .final] | @tsv' "$digest")
   dead=$(awk -v key="$key" '$1 == key { print $2 }' "$tmp/believed") top=$(printf %s "$top" | sed 's/../\\x&/g'); [ -n "$stream" ] || stream=$name
   if [ ! -f "$digest" ]; then found MISSING "$digest" 'the digest is not here'
   elif [ -z "$dead" ] || [ ! -s "$tmp/$key.pem" ]; then found UNKNOWN_KEY "$digest" "nobody who is believed vouches for key $key"
   elif ! signed "$key" "$digest" "$folder$sum.sig"; then found BAD_SIGNATURE "$digest" 'these bytes have no valid signature'
   elif [[ ! $at < $dead ]]; then found REVOKED_KEY "$digest" "made at $at by a key that was revoked at $dead"
   elif [ "$(printf %010d "$n") $name" != "$seq $stream" ] || { [ "$before" = "$last" ] && [ "$before_sum" != "$last_sum" ]; }; then
-    found FORKED "$digest" 'it is of another place or ledger, or does not follow the one before it'; fi
-  last=$n last_sum=$sum; [ ! -e "$note" ] || check_note || found MODIFIED "$note" 'it is no note on this digest by a believed key'
+    found FORKED "$digest" 'it is of another place or ledger, or does not follow the one before it'
+  elif [ "$before" = "$last" ] && [ "$closed" = true ]; then found FORKED "$digest" 'the digest before it had closed the ledger'
+  elif [ "$before" = "$last" ] && [ "$from" != "$ended" ]; then found GAP "$digest" 'its window does not begin where the one before it ends'; fi
+  last=$n last_sum=$sum ended=$to closed=$final; [ "$seq" != "$(printf %010d $((leaves + 1)))" ] || grow "$({ printf '\0'; head -c 4097 "$digest"; } | escaped)"
+  [ ! -e "$note" ] || check_note || found MODIFIED "$note" 'it is no note on this digest by a believed key'
+  [ -e "$lines" ] || [ -e "$paths" ] || continue # nothing of this digest was selected
   jq -r '[.type, .key, .sha256, .log.key // "-", .log.sha256 // "-", .log.bytes // "-"] | @tsv' "$lines" | tee -a "$tmp/named" >"$tmp/fields"
   jq -r --arg hex "$hex" 'select(all(.leaf, .path[]; test($hex)) and .index == (.index | floor)) | "\(.index) \([.leaf, .path[]] | join(" "))"' "$paths" |
     awk '{ for (i = 2; i <= NF; i++) gsub(/../, "\\x&", $i); print }' >"$tmp/paths"
