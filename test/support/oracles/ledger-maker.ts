@@ -75,6 +75,8 @@ export interface SealOptions {
   readonly gaps?: readonly Readonly<Record<string, unknown>>[];
   /** Laid over the digest before it is signed. */
   readonly changes?: Readonly<Record<string, unknown>>;
+  /** Merkle root that the digest is to name instead of that of its entries. */
+  readonly root?: string;
   /** Laid over the entries before they are sealed. */
   readonly entries?: (entries: readonly Entry[]) => readonly Entry[];
 }
@@ -316,7 +318,7 @@ export class LedgerMaker {
       stored_sha256: sha256(stored),
       stored_bytes: stored.length,
       count: lines.length,
-      merkle_root: treeHash(lines).toString('hex'),
+      merkle_root: options.root ?? treeHash(lines).toString('hex'),
     };
   }
 

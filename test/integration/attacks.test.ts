@@ -1,0 +1,160 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ATTACKS, sealJob, type Attack } from '../support/oracles/attacks.ts';
+import { makeBundle } from '../support/oracles/bundle-maker.ts';
+import { folderPut, LedgerMaker } from '../support/oracles/ledger-maker.ts';
+import {
+  makeToolFolder,
+  runVerify,
+  runVerifyScript,
+  type Verdict,
+} from '../support/harness/bundle-under-test.ts';
+import { verifyFolder } from '../support/harness/verify-under-test.ts';
+import { removeTemporaryFolder, spawnEverlog, temporaryFolder } from '../support/processes/processes.ts';
+
+/**
+ * Every attack on an archive and on a bundle, and how `verify` and `verify.sh` end. What comes of it is the table in
+ * `docs/evidence.md`, which has to be what this says: run with `EVERLOG_WRITE_DOCS=1` to write it anew.
+ */
+
+const HOUR_MS = 3_600_000;
+const ATTACK_TIMEOUT_MS = 60_000;
+const DOCUMENT = 'docs/evidence.md';
+const [BEGIN, END] = ['<!-- attacks: made by test/integration/attacks.test.ts -->', '<!-- /attacks -->'];
+/** Not told in the table: they are so without any attack. */
+const REMARKS = new Set(['UNANCHORED', 'RELOCATED']);
+
+let folder: string;
+let tools: string;
+const rows = new Map<string, readonly string[]>();
+
+beforeAll(async () => {
+  folder = temporaryFolder('everlog-attacks-');
+  tools = await makeToolFolder(join(folder, 'tools'));
+});
+afterAll(() => removeTemporaryFolder(folder));
+
+interface Scene {
+  readonly archive: string;
+  readonly bundle: string;
+  readonly pin: string;
+}
+
+/** The archive before the files are tampered with, and a bundle of it. */
+async function play(attack: Attack, name: string): Promise<Scene & { readonly maker: LedgerMaker }> {
+  const [archive, bundle] = [join(folder, `${name}-archive`), join(folder, `${name}-bundle`)];
+  const startMs = Date.now() - (attack.digests ?? 2) * HOUR_MS;
+  const { sealsKeys = true } = attack;
+  const maker = new LedgerMaker(folderPut(archive), { archive: `file:${archive}`, startMs, sealsKeys });
+  const { id: pin } = await maker.addKey();
+  await maker.addJob();
+  await sealJob(maker);
+  await (attack.seal === undefined ? sealJob(maker) : attack.seal(maker, archive));
+  makeBundle(archive, bundle);
+  return { archive, bundle, pin, maker };
+}
+
+/** The exit code with the words that led to it. */
+function told(code: number | null, words: Iterable<string>): string {
+  const distinct = [...new Set(words)].filter((word) => !REMARKS.has(word)).sort();
+  return [String(code), ...distinct.map((word) => `\`${word}\``)].join(' ');
+}
+
+function wordsOf({ output }: Verdict): string[] {
+  return output.split('\n').flatMap((line) => /^([A-Z_]{3,}) /.exec(line)?.[1] ?? []);
+}
+
+test.each(ATTACKS.map((attack, index) => [attack.name, attack, index] as const))(
+  '%s',
+  async (name, attack, index) => {
+    const { archive, bundle, pin, maker } = await play(attack, String(index));
+    const cells: string[] = [];
+    if (attack.archive === null) cells.push('');
+    else {
+      attack.tamper?.(archive, maker);
+      const { results, summary } = await verifyFolder(archive, { pinnedKeyId: pin });
+      const code = summary.findings > 0 ? 4 : 0;
+      expect(code, JSON.stringify(results)).toBe(attack.archive);
+      cells.push(
+        told(
+          code,
+          results.map(({ result }) => result),
+        ),
+      );
+    }
+    if (attack.bundle === null) cells.push('', '');
+    else {
+      attack.tamper?.(bundle, maker);
+      const product = await runVerify(bundle, folder, pin);
+      const script = await runVerifyScript(bundle, tools, pin);
+      const said = `${product.output}\n--\n${script.output}`;
+      expect([product.code, script.code], said).toEqual([attack.bundle, attack.bundle]);
+      cells.push(told(product.code, wordsOf(product)), told(script.code, wordsOf(script)));
+    }
+    rows.set(name, [attack.about, name, ...cells]);
+  },
+  ATTACK_TIMEOUT_MS,
+);
+
+/** What is asked for in a way that nothing, or nothing from outside, would be checked. */
+const QUESTIONS: readonly (readonly [string, number, (scene: Scene) => readonly string[]])[] = [
+  ['the window lies before the ledger', 3, ({ archive }) => ['--archive', archive, '--to', '2016-11-20']],
+  ['the window lies after the ledger', 3, ({ archive }) => ['--archive', archive, '--from', '2062-11-20']],
+  ['the anchor is the archive', 2, ({ archive }) => ['--archive', archive, '--anchor', archive]],
+  [
+    'the anchor is a note of the archive',
+    2,
+    ({ archive }) => ['--archive', archive, '--anchor', `${archive}/ledger/checkpoints/0000000002.note`],
+  ],
+  ['a bundle is given as an archive', 2, ({ bundle }) => ['--archive', bundle]],
+  ['an archive is given as a bundle', 2, ({ archive }) => ['--bundle', archive]],
+  ['there is no archive', 3, ({ archive }) => ['--archive', `${archive}/nothing/here`]],
+  [
+    'the whole ledger was deleted, and the key is pinned',
+    4,
+    ({ archive, pin }) => {
+      const bare = `${archive}-bare`;
+      cpSync(archive, bare, { recursive: true });
+      rmSync(join(bare, 'ledger'), { recursive: true });
+      return ['--archive', bare, '--key', pin];
+    },
+  ],
+];
+
+test(
+  'what would check nothing does not end well',
+  async () => {
+    const scene = await play({ about: '', name: '', archive: 0, bundle: 0 }, 'asked');
+    for (const [name, code, args] of QUESTIONS) {
+      const child = spawnEverlog(['verify', ...args(scene)], {});
+      const ended = await child.exited;
+      expect({ name, code: ended.code }, child.stderr()).toEqual({ name, code });
+      rows.set(name, ['asked', name, told(ended.code, wordsOf({ code, output: child.stdout() })), '', '']);
+    }
+  },
+  ATTACK_TIMEOUT_MS,
+);
+
+test(`the table in ${DOCUMENT} says the same`, () => {
+  const text = readFileSync(DOCUMENT, 'utf8');
+  const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  const table = tableOf([
+    ['', 'attack', 'archive: `verify`', 'bundle: `verify`', 'bundle: `verify.sh`'],
+    ...rows.values(),
+  ]);
+  const written = `${text.slice(0, start)}${BEGIN}\n\n${table}\n${text.slice(end)}`;
+  if (process.env['EVERLOG_WRITE_DOCS'] === '1') writeFileSync(DOCUMENT, written);
+  expect(readFileSync(DOCUMENT, 'utf8')).toBe(written);
+});
+
+/** As prettier writes tables. */
+function tableOf(cells: readonly (readonly string[])[]): string {
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(3, ...cells.map((row) => (row[column] ?? '').length)),
+  );
+  const lineOf = (row: readonly string[]): string =>
+    `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |\n`;
+  const [head = [], ...body] = cells;
+  return lineOf(head) + lineOf(widths.map((width) => '-'.repeat(width))) + body.map(lineOf).join('');
+}
