@@ -4,8 +4,8 @@ import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
 import { jsonOf } from '../src/github/lists.ts';
-import { isForbidden } from '../src/github/log/job-log.ts';
-import { looksLikeCheckRun, parseJob, type GitHubJob } from '../src/github/job.ts';
+import { isForbidden, refusalOf } from '../src/github/log/job-log.ts';
+import { neverRan, parseJob, type GitHubJob } from '../src/github/job.ts';
 import { hasOverHalfLeft } from '../src/github/rate-limit.ts';
 import { unpackDelivered, type ArchiveJob } from '../src/queue/catalog.ts';
 
@@ -20,6 +20,8 @@ export interface JobDetails {
   /** The job endpoint's status; null when it was not asked. */
   readonly apiStatus: number | null;
   readonly deployment: unknown;
+  /** Why GitHub refused the job, where it said so. */
+  readonly refusal?: string | null;
 }
 
 /** EVERLOG_JOB_DETAILS. */
@@ -75,7 +77,8 @@ async function mustAsk(
   mode: JobDetailsMode,
   now: () => Date,
 ): Promise<boolean> {
-  if (mode === 'always' || looksLikeCheckRun(copy.job) || copy.job.status !== 'completed') return true;
+  // A delivery may be anybody's who knows the secret: that a job never ran, GitHub itself must say.
+  if (mode === 'always' || neverRan(copy.job) || copy.job.status !== 'completed') return true;
   return hasOverHalfLeft(await api.rateState(repository), now());
 }
 
@@ -93,7 +96,7 @@ function withoutApi(answer: ApiAnswer, copy: Copy | null, data: ArchiveJob, api:
       `${api.host.name}: GitHub answers ${status} for job ${data.job_id}, and no delivery described it`,
     );
   }
-  return fromCopy(copy, data, status);
+  return { ...fromCopy(copy, data, status), refusal: refusalOf(answer.bytes) };
 }
 
 /** What the delivery's or listing's copy says of a job whose installation GitHub no longer knows; null without a copy. */

@@ -1,7 +1,7 @@
 import { adoptLog } from '../src/archive/commit.ts';
 import { waitUntil } from '../src/errors.ts';
 import type { LogLookup } from '../src/github/log/job-log.ts';
-import { isRepositoryVisible, listRunJobs } from '../src/github/lists.ts';
+import { areRunsAnswered, isRepositoryVisible, listRunJobs } from '../src/github/lists.ts';
 import { afterMiss, carriedFrom, looksBroken, type Looks } from './absence.ts';
 import { draftOf, noteRecorded, recordAbsence, type ArchiveRun } from './archive-run.ts';
 import { endOf } from './record-draft.ts';
@@ -44,7 +44,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   const why = missed.why === 'missing' && (await isAccessWithdrawn(run, missed)) ? 'forbidden' : missed.why;
   const endedAt = endOf(details, data);
   const jobGone = details.apiStatus === 404 || details.apiStatus === 410;
-  const next = afterMiss({ why, looks, now, endedAt, jobGone }, deps.missRules);
+  const next = afterMiss({ why, looks, now, endedAt, jobGone, said: missed.said ?? null }, deps.missRules);
   if (next.kind === 'look_again') {
     await run.context.update(looked.data);
     throw waitUntil(
@@ -55,7 +55,8 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   }
   if (
     next.outcome !== 'expired' &&
-    looksBroken(await deps.state.counted(seriesOf(run), LOOKS_WINDOW_MINUTES))
+    (looksBroken(await deps.state.counted(seriesOf(run), LOOKS_WINDOW_MINUTES)) ||
+      (next.outcome === 'unavailable' && !(await areRunsAnswered(run.host.api, run.repository))))
   ) {
     await run.context.update(looked.data);
     const at = new Date(now.getTime() + BROKEN_HOST_WAIT_MS);

@@ -19,6 +19,9 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** Absences of jobs that did not run, which a listing that shows that they did overturns. */
+export const NEVER_RAN: ReadonlySet<string> = new Set(['not_produced', 'not_a_job'] satisfies Outcome[]);
+
 /** Absences that a later look may still overturn. */
 const PROVISIONAL: readonly string[] = ['unavailable', 'forbidden'] satisfies Outcome[];
 

@@ -5,6 +5,7 @@ import { codedCause, type Connections } from './network/connections.ts';
 import type { InstallationToken, RepositoryRef, Tokens } from './credentials.ts';
 import type { GitHubHost } from './host.ts';
 import { checkLiteralAddress } from './log/log-hosts.ts';
+import { ownMessage } from './network/own-words.ts';
 import { networkFailure } from './network/network-failure.ts';
 import type { Permit } from './permits.ts';
 import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
@@ -143,6 +144,9 @@ function sameOrigin(location: string | null, from: URL, base: URL, host: GitHubH
   );
 }
 
+/** Statuses from which an absence may be concluded, where they are GitHub's own. */
+const ABSENCES: ReadonlySet<number> = new Set([403, 404, 410, 451]);
+
 /** Statuses that mean the same for every call become errors here. */
 function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
   const { status, headers, bytes, path } = answer;
@@ -155,6 +159,12 @@ function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
   if (status === 401) throw retryable('unauthorised', `${host.name}: GitHub refuses the token for ${path}`);
   if (status >= 500 || status === 408) {
     throw retryable('github_unavailable', `${host.name}: ${status} for ${path}`);
+  }
+  if (ABSENCES.has(status) && ownMessage(bytes) === null) {
+    throw retryable(
+      'github_unavailable',
+      `${host.name}: ${status} for ${path} that is not GitHub's own answer: a proxy, gateway or address list stands between`,
+    );
   }
   if (status === 400) throw giveUp('github_refused', `${host.name}: GitHub calls ${path} a bad request`);
   return answer;

@@ -44,6 +44,18 @@ export async function isRepositoryVisible(api: GitHubApi, repository: Repository
   return status === 200;
 }
 
+const runsSchema = z.looseObject({ total_count: z.int().min(0), workflow_runs: z.array(z.unknown()) });
+
+/**
+ * Whether GitHub lists a repository's runs now: a witness that a run or log it calls missing is missing by itself, and not all of
+ * them in an incident.
+ */
+export async function areRunsAnswered(api: GitHubApi, repository: RepositoryRef): Promise<boolean> {
+  const path = `/repos/${repository.owner}/${repository.repo}/actions/runs?per_page=1`;
+  const answer = await api.get(path, repository);
+  return answer.status === 200 && runsSchema.safeParse(jsonOf(answer, api)).success;
+}
+
 /** @throws EverlogError `github_unexpected` (retry) when the pages do not add up: a list cut short would hide jobs. */
 async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string): Promise<JobListing> {
   const jobs = new Map<number, ListedJob>();

@@ -2,8 +2,9 @@ import { commitRecordRevision } from '../archive/commit.ts';
 import { findJobRecords, type StandingRecord } from '../archive/job-records.ts';
 import type { KnownNames } from '../archive/known-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { isProvisional, type JobRecord, type Source } from '../archive/record.ts';
+import { isProvisional, NEVER_RAN, type JobRecord, type Source } from '../archive/record.ts';
 import { commitRun, type RunEntry } from '../archive/run-object.ts';
+import { neverRan } from '../github/job.ts';
 import type { ListedJob } from '../github/lists.ts';
 import { packDelivered, type ArchiveJob, type NewJob } from '../queue/catalog.ts';
 
@@ -75,6 +76,19 @@ export async function accountForJobs(
       const data = archiveJobOf(attempt, { job, raw }, source, deps.now());
       await deps.onMissing?.(data, job.completed_at ?? null);
       await deps.enqueue({ name: 'archive-job', data });
+      continue;
+    }
+    if (
+      NEVER_RAN.has(record.record.outcome) &&
+      !neverRan(job) &&
+      (job.status ?? 'completed') === 'completed'
+    ) {
+      // Whatever wrote that it never ran was wrong: GitHub's own listing shows that it did.
+      account.missing.push(job.id);
+      await deps.enqueue({
+        name: 'archive-job',
+        data: archiveJobOf(attempt, { job, raw }, source, deps.now()),
+      });
       continue;
     }
     await confirm(deps, record, { job, raw });

@@ -22,6 +22,8 @@ export interface Comparison extends AccountDeps {
   /** Whether objects of complete attempts are read: for their counts, and for absences that are due for another look. */
   readonly readsComplete: boolean;
   readonly lookAgain: LookAgain | null;
+  /** For how long after its listing has settled a run is listed once more; null for any time. */
+  readonly relistsWithinMs: number | null;
   /** After which GitHub deletes a log, in milliseconds. */
   readonly retentionMs: number;
   /** Objects written since then may be this comparison's own, of a try that died: they are said to be committed again. */
@@ -40,6 +42,8 @@ export interface OpenAttempt {
   readonly standing: RunEntry | null;
 }
 
+/** GitHub may list a job late; an hour after a run's end its listing is taken to be whole. */
+const SETTLED_MS = 60 * 60_000;
 /** Logs that GitHub deletes within this are worth hurrying for. */
 const EXPIRING_MS = 7 * 24 * 60 * 60_000;
 
@@ -65,12 +69,31 @@ export async function compareRun(
     const entry = known.get(number);
     if (entry?.lastModified !== undefined && deps.hintSince !== null && entry.lastModified >= deps.hintSince)
       await deps.hint([entry.key]);
-    const complete = entry === undefined ? 'unknown' : await checkComplete(deps, attempt, entry, counts);
+    const isKnown = entry !== undefined && !(number === run.runAttempt && isProvisionalRun(deps, run, entry));
+    const complete = isKnown ? await checkComplete(deps, attempt, entry, counts) : 'unknown';
     if (complete === 'unknown') unknown.push(number);
     else if (complete !== null) open.push(complete);
   }
   if (unknown.length > 0) open.push(...(await compareListing(deps, place, run, unknown, known, counts)));
   return open;
+}
+
+/**
+ * Whether an attempt's object was written so soon after its end that GitHub may not have listed every job yet. By hand such a run
+ * is listed again each time; by schedule while that is news, so that each is listed once more.
+ */
+function isProvisionalRun(deps: Comparison, run: ListedRun, entry: RunEntry): boolean {
+  const endMs = Date.parse(textIn(run.raw['updated_at']));
+  if (Number.isNaN(endMs) || entry.lastModified === undefined) return false;
+  if (entry.lastModified.getTime() >= endMs + SETTLED_MS) return false;
+  const sinceMs = deps.now().getTime() - endMs;
+  return (
+    sinceMs >= SETTLED_MS && (deps.relistsWithinMs === null || sinceMs < SETTLED_MS + deps.relistsWithinMs)
+  );
+}
+
+function textIn(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 /** Looks at an attempt that has its object: nothing to do (null), absences to look at again, or no better than unknown. */

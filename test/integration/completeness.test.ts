@@ -78,7 +78,10 @@ async function sendMixture(): Promise<number> {
     faults.add({ match: { route: 'job', jobId }, effect: { kind: 'redirect', status: 301, location } });
   }
   for (const jobId of jobs.slice(GOOD_JOBS + FAILING_JOBS)) {
-    faults.add({ match: { route: 'logs', jobId }, effect: { kind: 'status', status: 404, body: '{}' } });
+    faults.add({
+      match: { route: 'logs', jobId },
+      effect: { kind: 'status', status: 404, body: '{"message":"Not Found"}' },
+    });
   }
   const [first = 0] = jobs;
   const run = simulator.world.run(simulator.world.job(first).facts.run_id);

@@ -1,7 +1,7 @@
 import { commitLog, type Commit } from '../../src/archive/commit.ts';
 import { findRecord } from '../../src/archive/job-records.ts';
 import { parseKey } from '../../src/archive/keys.ts';
-import { isProvisional } from '../../src/archive/record.ts';
+import { isProvisional, NEVER_RAN, type JobRecord } from '../../src/archive/record.ts';
 import { spoolLog, type SpoolResult } from '../../src/spool/spool.ts';
 import {
   FIRST_RESERVATION_BYTES,
@@ -10,6 +10,7 @@ import {
   type SpoolSpace,
 } from '../../src/spool/spool-space.ts';
 import { EverlogError, giveUp } from '../../src/errors.ts';
+import { neverRan } from '../../src/github/job.ts';
 import type { LogAnswer } from '../../src/github/log/job-log.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
 import { expectationOf } from '../absence.ts';
@@ -40,7 +41,8 @@ export async function archiveJob(
   context: JobContext<ArchiveJob>,
 ): Promise<void> {
   const prior = await findRecord(deps.store, deps.names, placeOf(queued), queued.run_id, queued.job_id);
-  if (prior !== null && !isProvisional(prior.record.outcome)) return deps.hint([prior.key]);
+  if (prior !== null && !isProvisional(prior.record.outcome) && !isReopened(prior.record, queued))
+    return deps.hint([prior.key]);
   const data: ArchiveJob = { ...queued, source: await sourceOf(deps, queued) };
   const host = deps.hosts.get(data.host);
   if (host === undefined) {
@@ -69,6 +71,14 @@ export async function archiveJob(
   }
 }
 
+/** Whether GitHub's own listing shows that a job ran of which it is recorded that it did not: whatever wrote that was wrong. */
+function isReopened(record: JobRecord, queued: ArchiveJob): boolean {
+  if (!NEVER_RAN.has(record.outcome) || queued.source === 'webhook' || queued.source === 'redelivery')
+    return false;
+  const listed = detailsWithoutApi(queued, 200);
+  return listed !== null && !neverRan(listed.job);
+}
+
 /**
  * How the job became known. A redelivery looks to the receiver like any delivery, and telling them apart there would cost every
  * delivery a question to the queue server before its answer; here it costs one beside several calls to GitHub.
@@ -93,12 +103,18 @@ async function withGitHub(
   };
   try {
     const run = withDetails(await readJobDetails(host.api, data, deps.jobDetails, deps.now));
-    const expectation = expectationOf(run.details.job, run.details.apiStatus);
+    const expectation = expectationOf(run.details);
     if (expectation.kind === 'absent') {
       const { outcome, reason } = expectation;
       await recordAbsence(run, { outcome, reason, apiStatus: run.details.apiStatus, logStatus: null });
     } else if (run.details.apiStatus === 403) {
-      await afterMissedLog(run, { kind: 'absent', why: 'forbidden', apiStatus: 403, logStatus: null });
+      await afterMissedLog(run, {
+        kind: 'absent',
+        why: 'forbidden',
+        apiStatus: 403,
+        logStatus: null,
+        said: run.details.refusal ?? null,
+      });
     } else {
       await fetchLog(run);
     }

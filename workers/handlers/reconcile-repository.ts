@@ -18,6 +18,9 @@ export interface ReconcileRepositoryDeps extends ReconcileHostsDeps, AccountDeps
 
 /** One that was broken off this long ago begins anew: its windows lie too far back. */
 const STALE_MS = 6 * 60 * 60_000;
+/** A pass each hour meets every run once in this time; the daily one those whose repository was not thought active. */
+const RECENT_RELIST_MS = 2 * 60 * 60_000;
+const DAILY_RELIST_MS = 26 * 60 * 60_000;
 /** The store's clock may be this much behind. */
 const CLOCKS_APART_MS = 5 * 60_000;
 /** Run numbers told of in one line of the log. */
@@ -43,6 +46,7 @@ export async function reconcileRepository(
     api,
     source: 'reconcile',
     readsComplete: daily,
+    relistsWithinMs: daily ? DAILY_RELIST_MS : RECENT_RELIST_MS,
     lookAgain: daily ? (record) => isDueForLook(record, deps.now(), retentionMs) : null,
     retentionMs,
     hintSince: context.attempts > 1 ? new Date(startedAt.getTime() - CLOCKS_APART_MS) : null,

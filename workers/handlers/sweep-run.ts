@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findRunEntries } from '../../src/archive/run-object.ts';
 import { giveUp, waitUntil } from '../../src/errors.ts';
 import type { GitHubApi } from '../../src/github/api.ts';
-import { isRepositoryVisible, jsonOf, listAttemptJobs } from '../../src/github/lists.ts';
+import { areRunsAnswered, isRepositoryVisible, jsonOf, listAttemptJobs } from '../../src/github/lists.ts';
 import type { SweepRun } from '../../src/queue/catalog.ts';
 import {
   accountForJobs,
@@ -10,12 +10,15 @@ import {
   type AccountDeps,
   type Attempt,
 } from '../../src/reconcile/account-run.ts';
+import type { MissRules } from '../absence.ts';
 import type { HostAccess } from '../archive-run.ts';
 import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from '../../src/budget/budget.ts';
 import type { JobContext } from '../job-context.ts';
 
 export interface SweepRunDeps extends AccountDeps, BudgetDeps {
   readonly hosts: ReadonlyMap<string, HostAccess>;
+  /** How long a missing run is waited for. */
+  readonly missRules: Pick<MissRules, 'waitsMs'>;
 }
 
 /** The run, and one page of its jobs. */
@@ -103,7 +106,10 @@ async function sweep(
   return { waitMs, why: `${account.missing.length} jobs of run ${attempt.runId} have no record yet` };
 }
 
-/** A run that was announced and is gone: deleted when its repository can still be seen, else nothing can be said. */
+/**
+ * A run that was announced and is gone: deleted when it stays so through all waits for a missing log, while its repository can be
+ * seen and other runs are listed; else nothing can be said.
+ */
 async function gone(
   deps: SweepRunDeps,
   api: GitHubApi,
@@ -120,8 +126,11 @@ async function gone(
     const waitMs = ROUND_WAITS_MS[data.rounds] ?? RUNNING_WAIT_MS;
     return { waitMs, why: `GitHub gives no access to ${attempt.owner}/${attempt.repo}` };
   }
-  // A new run may not be readable everywhere at once: the second look decides.
-  if (data.rounds === 0) return { waitMs: ROUND_WAITS_MS[0], why: `run ${attempt.runId} is not found` };
+  const waitMs = deps.missRules.waitsMs[data.rounds];
+  if (waitMs !== undefined) return { waitMs, why: `run ${attempt.runId} is not found` };
+  if (!(await areRunsAnswered(api, attempt))) {
+    return { waitMs: ROUND_WAITS_MS[1], why: `GitHub lists no runs of ${attempt.owner}/${attempt.repo} now` };
+  }
   await recordAttempt(deps, attempt, null, [], { archived: [], absent: [] }, null);
   return null;
 }

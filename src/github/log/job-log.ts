@@ -8,6 +8,7 @@ import { codedCause, type Connections } from '../network/connections.ts';
 import type { RepositoryRef } from '../credentials.ts';
 import { checkLogLocation } from './log-hosts.ts';
 import { networkFailure } from '../network/network-failure.ts';
+import { ownMessage, saysAddressNotAllowed } from '../network/own-words.ts';
 import type { Permit } from '../permits.ts';
 import { headerText, type Headers } from '../rate-limit.ts';
 
@@ -44,6 +45,8 @@ export type LogLookup =
       readonly why: 'missing' | 'expired' | 'forbidden';
       readonly apiStatus: number;
       readonly logStatus: number | null;
+      /** What GitHub gives as the reason, in Everlog's words; null where it gives none. */
+      readonly said?: string | null;
     };
 
 /** A link that a host calls expired is asked for anew this often within one try. */
@@ -93,7 +96,9 @@ async function lookUpInTurn(
     const { status: apiStatus } = answer;
     if (apiStatus === 404) return { kind: 'absent', why: 'missing', apiStatus, logStatus: null };
     if (apiStatus === 410) return { kind: 'absent', why: 'expired', apiStatus, logStatus: null };
-    if (isForbidden(apiStatus)) return { kind: 'absent', why: 'forbidden', apiStatus, logStatus: null };
+    if (isForbidden(apiStatus)) {
+      return { kind: 'absent', why: 'forbidden', apiStatus, logStatus: null, said: refusalOf(answer.bytes) };
+    }
     const location = headerText(answer.headers, 'location');
     if (apiStatus !== 302 || location === null) {
       throw retryable(
@@ -108,6 +113,12 @@ async function lookUpInTurn(
       return { kind: 'found', answer: logAnswer(followed, apiStatus, requestedAt, name) };
     }
     await discard(followed);
+    if ((logStatus === 404 || logStatus === 410) && isPage(followed.headers)) {
+      throw retryable(
+        'log_host_unavailable',
+        `${name}: log host ${followed.host} answers ${logStatus} with a page, as a proxy does`,
+      );
+    }
     if (logStatus === 404) return { kind: 'absent', why: 'missing', apiStatus, logStatus };
     if (logStatus === 410) return { kind: 'absent', why: 'expired', apiStatus, logStatus };
     if (logStatus !== 403 && logStatus !== 401) {
@@ -115,6 +126,18 @@ async function lookUpInTurn(
     }
   }
   throw retryable('log_link_expired', `${name}: the log host refused ${LINKS_MAX} fresh links`);
+}
+
+/** Why GitHub refuses, where it says something that a person can mend; null for a plain refusal. */
+export function refusalOf(bytes: Buffer): string | null {
+  return saysAddressNotAllowed(ownMessage(bytes))
+    ? "the organisation's IP allow list does not have this service's address"
+    : null;
+}
+
+/** A store says what it lacks in XML, JSON or nothing; HTML is somebody else's page. */
+function isPage(headers: Headers): boolean {
+  return /^\s*text\/html\b/i.test(headerText(headers, 'content-type') ?? '');
 }
 
 /** 451: GitHub has blocked the repository for legal reasons. */

@@ -149,11 +149,61 @@ const RERUNS: readonly Situation[] = [
     arrange: (scene) => rerun(scene, { completedAtMs: Date.now() - 60_000 }),
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, blob: 3, run_jobs: 3 },
+    spends: { token: 1, job: 3, logs: 3, blob: 3, run_jobs: 3, runs: 1 },
   },
 ];
 
 const MISSING: readonly Situation[] = [
+  {
+    name: 'a proxy answers 404 with its page for a while',
+    api: '404 with HTML, then 302',
+    log: '200',
+    job: 'success',
+    arrange: withLog,
+    meanwhile(scene, id) {
+      const page = { ...status(404, '<html>no route</html>'), headers: { 'content-type': 'text/html' } };
+      scene.fault('job', id, page, 2);
+      scene.fault('logs', id, page, 2);
+      scene.fault('blob', id, page, 1);
+    },
+    ends: 'archived',
+    tries: 6,
+    spends: { token: 1, job: 6, logs: 4, blob: 2 },
+  },
+  {
+    name: 'a gateway forbids everything for a while',
+    api: '403 with JSON that is not GitHub’s, then 302',
+    log: '200',
+    job: 'success',
+    arrange: withLog,
+    meanwhile: (scene, id) => scene.fault('job', id, status(403, '{"error":"blocked by policy"}'), 3),
+    ends: 'archived',
+    tries: 4,
+    spends: { token: 1, job: 4, logs: 1, blob: 1 },
+  },
+  {
+    name: 'an IP allow list',
+    api: '403 in GitHub’s words',
+    log: 'not asked',
+    job: 'success',
+    arrange: withLog,
+    meanwhile(scene, id) {
+      const said =
+        '{"message":"Although you appear to have the correct authorization credentials, the `octo-org` organization has an IP allow list enabled, and your IP address is not permitted to access this resource."}';
+      scene.fault('job', id, status(403, said));
+      scene.fault('logs', id, status(403, said));
+    },
+    ends: 'forbidden',
+    tries: 3,
+    spends: { token: 1, job: 3 },
+    says: {
+      absence: {
+        api_status: 403,
+        reason:
+          "GitHub gives no access to the log: the organisation's IP allow list does not have this service's address",
+      },
+    },
+  },
   {
     name: 'a log that is late',
     api: '302 each time',
@@ -173,7 +223,7 @@ const MISSING: readonly Situation[] = [
     arrange: withoutLog,
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, blob: 3 },
+    spends: { token: 1, job: 3, logs: 3, blob: 3, runs: 1 },
     says: { absence: { api_status: 302, log_status: 404, tries: 3 } },
   },
   {
@@ -184,7 +234,7 @@ const MISSING: readonly Situation[] = [
     arrange: jobWith({ conclusion: 'cancelled', log: null }),
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, blob: 3 },
+    spends: { token: 1, job: 3, logs: 3, blob: 3, runs: 1 },
   },
   {
     name: 'a log that the API does not know',
@@ -194,7 +244,7 @@ const MISSING: readonly Situation[] = [
     arrange: jobWith({ logState: 'hidden' }),
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3 },
+    spends: { token: 1, job: 3, logs: 3, runs: 1 },
   },
   {
     name: 'a log that GitHub has deleted',
@@ -251,7 +301,7 @@ const MISSING: readonly Situation[] = [
     arrange: jobWith({ log: null, completedAtMs: Date.now() - 2 * DAY_MS }),
     ends: 'unavailable',
     tries: 2,
-    spends: { token: 1, job: 2, logs: 2, blob: 2 },
+    spends: { token: 1, job: 2, logs: 2, blob: 2, runs: 1 },
   },
   {
     name: 'a run that was deleted',
@@ -264,9 +314,9 @@ const MISSING: readonly Situation[] = [
       world.deleteRun(world.job(id).facts.run_id);
     },
     ends: 'unavailable',
-    tries: 2,
-    spends: { token: 1, job: 2, logs: 2, repo: 2 },
-    says: { details_source: 'webhook', conclusion: 'success', absence: { api_status: 404, tries: 2 } },
+    tries: 3,
+    spends: { token: 1, job: 3, logs: 3, repo: 3, runs: 1 },
+    says: { details_source: 'webhook', conclusion: 'success', absence: { api_status: 404, tries: 3 } },
   },
   {
     name: 'a log that came after it was given up',
@@ -293,8 +343,8 @@ const NO_ACCESS: readonly Situation[] = [
       scene.repository.installationId = accountWithoutApp(scene.host.simulator.world);
     },
     ends: 'forbidden',
-    tries: 2,
-    spends: { token: 1, job: 2, logs: 2, repo: 2, repo_installation: 1 },
+    tries: 3,
+    spends: { token: 1, job: 3, logs: 3, repo: 3, repo_installation: 1 },
     says: { absence: { api_status: 404 } },
   },
   {
@@ -394,8 +444,8 @@ const NO_ACCESS: readonly Situation[] = [
     arrange: withLog,
     meanwhile: (scene) => scene.host.simulator.world.setInstallation(scene.installationId, 'deleted'),
     ends: 'forbidden',
-    tries: 2,
-    spends: { token: 2, repo_installation: 1 },
+    tries: 3,
+    spends: { token: 3, repo_installation: 1 },
     says: { details_source: 'webhook', absence: { api_status: 404 } },
   },
   {
@@ -409,8 +459,8 @@ const NO_ACCESS: readonly Situation[] = [
       scene.host.simulator.world.setInstallation(scene.installationId, 'deleted');
     },
     ends: 'forbidden',
-    tries: 2,
-    spends: { job: 1, token: 2, repo_installation: 1 },
+    tries: 3,
+    spends: { job: 1, token: 3, repo_installation: 1 },
   },
 ];
 
