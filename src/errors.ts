@@ -44,6 +44,8 @@ export type ErrorCode =
   | 'log_not_yet'
   | 'job_data_invalid'
   | 'ledger_damaged'
+  | 'ledger_closed'
+  | 'clock_differs'
   | 'ledger_busy'
   | 'signing_key_invalid'
   | 'signing_key_unknown'

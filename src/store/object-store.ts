@@ -62,6 +62,12 @@ export interface ObjectStore {
   /** Finds out, by trying where need be, what this store can do. Cached; the service calls it at start. */
   abilities(): Promise<StoreAbilities>;
 
+  /**
+   * What time it is by the store's own clock: the `Date` of an answer, or the time that a folder gives to a file just written;
+   * null where the store does not say.
+   */
+  clock(): Promise<Date | null>;
+
   /** Throws unless the store answers now. Cheap, writes nothing. */
   ping(): Promise<void>;
 

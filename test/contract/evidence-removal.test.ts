@@ -28,6 +28,7 @@ import {
   storeName,
   storeRecord,
 } from '../support/oracles/archived-jobs.ts';
+import { atTime } from '../support/harness/sealing-under-test.ts';
 import { removeTemporaryFolder, temporaryFolder } from '../support/processes/processes.ts';
 import type { S3Server } from '../support/servers/s3-connection.ts';
 import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
@@ -81,7 +82,7 @@ const PLACES = [
 
 function depsOn(store: ObjectStore): RemovalDeps {
   return {
-    store,
+    store: atTime(store, () => NOW),
     who: { name: 'ada', known_by: 'os_user', authenticated: false },
     version: '1.2.3',
     now: () => NOW,
@@ -371,6 +372,42 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     expect(await expireBy(store, { rules })).toMatchObject({ jobs: 1, runs: 0, objects: 1, held: 2 });
     expect(await keysBelow(store, 'v1/records/')).toHaveLength(1);
     expect(await keysBelow(store, 'v1/runs/')).toHaveLength(1);
+  });
+
+  test('an expiry leaves what a case takes hold of while it is under way', async () => {
+    const store = await open();
+    const old = { completed_at: '2024-01-01T00:00:00Z' };
+    await storeJob(store, makeRecord({ job_id: 1, run_id: 1, head_branch: 'main', ...old }), '1');
+    await storeJob(store, makeRecord({ job_id: 2, run_id: 2, head_branch: 'other', ...old }), '2');
+    await storeRun(store, 'Octo-Repo', 1, old.completed_at);
+    const rules = [{ host: null, owner: null, repo: null, keepMs: 400 * DAY_MS }];
+    let isHeld = false;
+    const holding: ObjectStore = {
+      ...store,
+      // Each version is looked up after the holds were read and before anything goes.
+      lockOf: async (key, version) => {
+        const lock = await store.lockOf(key, version);
+        if (!isHeld) {
+          isHeld = true;
+          await addHold(depsOn(store), order('A', { branch: 'main' }), quiet);
+        }
+        return lock;
+      },
+    };
+    expect(await expireBy(holding, { rules })).toMatchObject({ jobs: 1, runs: 0, objects: 2, held: 2 });
+    const records = await keysBelow(store, 'v1/records/');
+    expect(records).toEqual([expect.stringContaining('/1/1/1.json')]);
+  });
+
+  test('an expiry by a clock that is not the store’s is refused', async () => {
+    const store = await open();
+    const expired = expire(
+      { ...depsOn(store), store, now: () => new Date(Date.now() + 400 * DAY_MS) },
+      { rules: [], filters: {}, host: null, bypassGovernance: false, dryRun: false, scope: {} },
+      quiet,
+      () => undefined,
+    );
+    await expect(expired).rejects.toMatchObject({ code: 'clock_differs' });
   });
 });
 

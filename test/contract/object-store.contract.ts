@@ -75,6 +75,15 @@ export function objectStoreContract(
       expect(await another.abilities()).toEqual({ createOnly, versions });
     });
 
+    test('says what time it is by its own clock', async () => {
+      const beforeMs = Date.now();
+      const told = await store.clock();
+      // An answer's date has whole seconds, and a file's time comes a moment late.
+      expect(told?.getTime()).toBeGreaterThan(beforeMs - 2_000);
+      expect(told?.getTime()).toBeLessThan(Date.now() + 2_000);
+      expect(await keysOf(store.list(''))).toEqual([]);
+    });
+
     test('answers a ping, also when nothing was ever stored', async () => {
       await store.ping();
       await put(store, 'a', 'b');

@@ -10,6 +10,7 @@ import { demandAllSealed, folderFiles, readLedger } from '../support/oracles/led
 import { folderPut, LedgerMaker, makeKey, type MadeKey } from '../support/oracles/ledger-maker.ts';
 import { findingsOf, verifyFolder } from '../support/harness/verify-under-test.ts';
 import {
+  atTime,
   commitJob,
   memoryQueue,
   newKeyPem,
@@ -172,4 +173,38 @@ it('goes on with what comes after objects that are gone, where they leave room i
   }
   expect(await sealed(deps, 5)).toMatchObject({ entries: 7, digests: 2 });
   expect(await queue.pending.count()).toBe(0);
+});
+
+describe('clocks', () => {
+  const HOUR_MS = 3_600_000;
+  const shifted = (ms: number) => (): Date => new Date(Date.now() + ms);
+
+  it.each([HOUR_MS, -HOUR_MS, 6 * 60_000])('a sealer that is %d ms from its store refuses', async (ms) => {
+    const { folder, store, deps } = await makeSite();
+    const wrong = { ...deps, store, now: shifted(ms) };
+    await expect(seal(wrong, { final: false })).rejects.toMatchObject({
+      code: 'clock_differs',
+      message: expect.stringMatching(/this machine's clock says .* set the clock/),
+    });
+    expect(folderFiles(folder).keys()).toEqual([]);
+    await sealed({ ...deps, store, now: shifted(4 * 60_000) });
+  });
+
+  it('one that was ahead for a while hides nothing: verify says so, and a queue loss is made up for', async () => {
+    const { folder, store, queue, deps } = await makeSite();
+    await commitJob(store, queue, 1);
+    await sealed(deps);
+    const ahead = shifted(400 * 24 * HOUR_MS);
+    await sealed({ ...deps, now: ahead, store: atTime(store, ahead) });
+    expect(findingsOf(await verifyFolder(folder))).toEqual(['GAP ledger/digests/0000000002/digest.json']);
+    await commitJob(store, queue, 2);
+    await sealed(deps);
+    await commitJob(store, queue, 3);
+    queue.lose();
+    expect(await sealed(deps)).toMatchObject({ sequence: 4, entries: 1, listed: true });
+    await demandAllSealed(folderFiles(folder));
+    const found = await verifyFolder(folder);
+    expect(findingsOf(found)).toEqual(['GAP ledger/digests/0000000004/digest.json']);
+    expect(found.results.find(({ result }) => result === 'GAP')?.detail).toContain('in the future');
+  });
 });

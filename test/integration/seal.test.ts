@@ -10,6 +10,7 @@ import { demandAllSealed, folderFiles, readLedger } from '../support/oracles/led
 import { scaled } from '../support/harness/everlog-under-test.ts';
 import {
   accounted,
+  atTime,
   commitJob,
   keptLog,
   memoryQueue,
@@ -125,7 +126,8 @@ describe('sealing', () => {
     const options = { final: false, entriesMax: 10, signal: stop.signal };
     await expect(seal(stopping, options)).rejects.toMatchObject({ code: 'ledger_busy' });
     expect((await readLedger(folderFiles(folder))).sealed).toHaveLength(9);
-    const once = { ...deps, now: () => new Date(Date.now() + 7 * 24 * 3_600_000) };
+    const now = (): Date => new Date(Date.now() + 7 * 24 * 3_600_000);
+    const once = { ...deps, now, store: atTime(store, now) };
     expect(await sealed(once, { final: false, entriesMax: 10 })).toMatchObject({ listed: true });
     await demandAllSealed(folderFiles(folder));
   });
@@ -137,7 +139,8 @@ describe('sealing', () => {
     const later = new Date(Date.now() + 7 * 24 * 3_600_000);
     for (const key of folderFiles(folder).keys()) utimesSync(join(folder, key), later, later);
     queue.lose();
-    const moved = { ...deps, now: () => new Date(later.getTime() + 60_000) };
+    const now = (): Date => new Date(later.getTime() + 60_000);
+    const moved = { ...deps, now, store: atTime(store, now) };
     expect(await sealed(moved)).toMatchObject({ entries: 0, listed: true });
     await demandAllSealed(folderFiles(folder));
   });

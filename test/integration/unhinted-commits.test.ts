@@ -97,6 +97,17 @@ test('custody objects of commands that reached no queue are found by their days'
   expect(await pending()).toEqual([]);
 });
 
+test('custody objects of a time that a clock was ahead of are found once it is right again', async () => {
+  const deps = { store, pending: queue.pending, notes: queue.notes };
+  await addUnhinted({ ...deps, now: () => new Date(Date.now() + 400 * 24 * HOUR_MS) });
+  await clean();
+  const key = 'v1/custody/dt=2020-01-20/while-it-was-ahead.json';
+  await store.putIfAbsent(key, body('x'), JSON_OBJECT);
+  await addUnhinted({ ...deps, now: () => new Date() });
+  expect(await pending()).toContain(key);
+  await clean();
+});
+
 test('what was announced and written by somebody who died is added after a while; what was never written is forgotten', async () => {
   const written = `v1/records/${PLACE}/29679449/1/2.json`;
   const never = `v1/records/${PLACE}/29679449/1/3.json`;

@@ -53,13 +53,17 @@ export async function commitCustody(
 /** Larger objects are none: one names at most a few thousand objects. */
 const CUSTODY_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Every custody object, oldest first, also those that cannot be read as such. */
+/** Every custody object, of a day (`YYYY-MM-DD`) and later where one is given, oldest first, also those that cannot be read as such. */
 export async function* readCustodies(
   store: ObjectStore,
+  fromDay?: string,
+  isWanted: (key: string) => boolean = () => true,
 ): AsyncGenerator<{ readonly key: string; readonly read: ParsedCustody }> {
   let batch: ListedObject[] = [];
-  for await (const listed of store.list(CUSTODY_ROOT)) {
-    if (parseKey(listed.key)?.type !== 'custody') continue;
+  // `dt=2026-11-20` sorts before everything in that day's folder.
+  const after = fromDay === undefined ? undefined : `${CUSTODY_ROOT}dt=${fromDay}`;
+  for await (const listed of store.list(CUSTODY_ROOT, after)) {
+    if (parseKey(listed.key)?.type !== 'custody' || !isWanted(listed.key)) continue;
     batch.push(listed);
     if (batch.length < READ_IN_FLIGHT_MAX) continue;
     yield* await readAll(store, batch);

@@ -10,8 +10,7 @@ import { findPlaces } from '../find/scan-records.ts';
 /** Objects of run attempts that are past their rule. */
 
 export interface ExpiredRun {
-  readonly host: string;
-  readonly runId: number;
+  readonly address: RunAddress;
   readonly versions: readonly Removable[];
 }
 
@@ -62,7 +61,7 @@ async function lookAt(
     attempts.map(async (address) => {
       const { versions, newest } = await versionsOf(store, address);
       if (newest === null || !holds(newest) || !isPast(newest, momentOf(newest))) return [];
-      return [{ host: address.host, runId: address.runId, versions }];
+      return [{ address, versions }];
     }),
   );
   return looked.flat();

@@ -1,8 +1,10 @@
 import { CUSTODY_OBJECTS_MAX } from './custody.ts';
 import { prepareRules, type ExpiryRule, type RuleFor } from './expiry-rules.ts';
-import { expiredRuns } from './expired-runs.ts';
+import { expiredRuns, type ExpiredRun } from './expired-runs.ts';
 import type { ReadingHooks, StoredRecord } from '../find/find-records.ts';
-import { readHolds, type Holds } from './holds.ts';
+import { HoldsReader, type Holds } from './holds.ts';
+import type { RunAddress } from '../keys.ts';
+import { agreedTime } from '../../store/store-clock.ts';
 import { forEachInFlight } from '../../in-flight.ts';
 import { versionsOfJob } from './job-versions.ts';
 import { matchingJobs } from '../find/matching-jobs.ts';
@@ -47,6 +49,9 @@ export interface ExpiryReport {
 /** Something that goes whole or not at all: a job, or a run attempt. */
 export interface Expired {
   readonly type: 'job' | 'run';
+  /** Host, owner and name: a custody object tells of one repository, so that it can be shown to whoever may see that one. */
+  readonly repository: string;
+  readonly isHeld: (holds: Holds) => boolean;
   /** In the order in which they go. */
   readonly versions: readonly Removable[];
 }
@@ -56,18 +61,24 @@ const JOBS_IN_FLIGHT_MAX = 8;
 /** Locked objects told one by one. */
 const LOCKED_NAMED_MAX = 100;
 
-/** Removes what has expired; `onProgress` is told of what was looked at. */
+/**
+ * Removes what has expired; `onProgress` is told of what was looked at. Holds are read again before anything goes.
+ * @throws EverlogError `clock_differs` where this machine's clock is not the store's
+ */
 export async function expire(
   deps: RemovalDeps,
   options: ExpiryOptions,
   hooks: ReadingHooks,
   onProgress: (looked: number, removed: number) => void,
 ): Promise<ExpiryReport> {
+  // Whatever this machine's clock says, it is by the store's that something is old.
+  const startedAt = await agreedTime(deps.store, deps.now);
+  const reader = new HoldsReader(deps.store, hooks.onProblem);
   const [ruleFor, holds] = await Promise.all([
     prepareRules(deps.store, options.rules),
-    readHolds(deps.store, hooks.onProblem),
+    reader.read(startedAt),
   ]);
-  const expiry = new Expiry(deps, options, ruleFor, holds, onProgress);
+  const expiry = new Expiry(deps, options, { ruleFor, reader, holds, startedAt }, onProgress);
   await forEachInFlight(matchingJobs(deps.store, options.filters, hooks), JOBS_IN_FLIGHT_MAX, (stored) =>
     expiry.lookAtJob(stored),
   );
@@ -83,7 +94,8 @@ class Expiry {
   readonly #deps: RemovalDeps;
   readonly #options: ExpiryOptions;
   readonly #ruleFor: RuleFor;
-  readonly #holds: Holds;
+  readonly #reader: HoldsReader;
+  #holds: Holds;
   readonly #onProgress: (looked: number, removed: number) => void;
   readonly #startedAt: Date;
   readonly #locked: Locked[] = [];
@@ -97,16 +109,21 @@ class Expiry {
   constructor(
     deps: RemovalDeps,
     options: ExpiryOptions,
-    ruleFor: RuleFor,
-    holds: Holds,
+    terms: {
+      readonly ruleFor: RuleFor;
+      readonly reader: HoldsReader;
+      readonly holds: Holds;
+      readonly startedAt: Date;
+    },
     onProgress: (looked: number, removed: number) => void,
   ) {
     this.#deps = deps;
     this.#options = options;
-    this.#ruleFor = ruleFor;
-    this.#holds = holds;
+    this.#ruleFor = terms.ruleFor;
+    this.#reader = terms.reader;
+    this.#holds = terms.holds;
     this.#onProgress = onProgress;
-    this.#startedAt = deps.now();
+    this.#startedAt = terms.startedAt;
   }
 
   /** Whether what ended at `moment` is past the rule for its place. A moment that cannot be read never is. */
@@ -125,16 +142,20 @@ class Expiry {
       return;
     }
     // Logs first: as long as its record stands, a crash leaves a job that is found again.
-    await this.#take({ type: 'job', versions: await versionsOfJob(this.#deps.store, stored) });
+    const { address } = stored;
+    await this.#take({
+      type: 'job',
+      repository: repositoryOf(address),
+      isHeld: (holds) => holds.casesOf(address).length > 0,
+      versions: await versionsOfJob(this.#deps.store, stored),
+    });
   }
 
-  async lookAtRun(run: {
-    readonly host: string;
-    readonly runId: number;
-    readonly versions: readonly Removable[];
-  }): Promise<void> {
-    if (this.#holds.holdsRun(run.host, run.runId)) this.#counts.held += 1;
-    else await this.#take({ type: 'run', versions: run.versions });
+  async lookAtRun({ address, versions }: ExpiredRun): Promise<void> {
+    const { host, runId } = address;
+    const isHeld = (holds: Holds): boolean => holds.holdsRun(host, runId);
+    if (isHeld(this.#holds)) this.#counts.held += 1;
+    else await this.#take({ type: 'run', repository: repositoryOf(address), isHeld, versions });
   }
 
   /** Claims and removes what was taken in. One at a time: jobs are looked up meanwhile. */
@@ -175,6 +196,34 @@ class Expiry {
 
   async #remove(batch: readonly Expired[]): Promise<void> {
     if (batch.length === 0) return;
+    const due = this.#options.dryRun ? batch : await this.#stillDue(batch);
+    const repositories = new Map<string, Expired[]>();
+    for (const expired of due) {
+      const others = repositories.get(expired.repository);
+      if (others === undefined) repositories.set(expired.repository, [expired]);
+      else others.push(expired);
+    }
+    for (const expired of repositories.values()) await this.#removeTogether(expired);
+  }
+
+  /** What no case and no lock has taken hold of since it was looked at. */
+  async #stillDue(batch: readonly Expired[]): Promise<readonly Expired[]> {
+    this.#holds = await this.#reader.read(this.#startedAt);
+    const due: Expired[] = [];
+    for (const expired of batch) {
+      if (expired.isHeld(this.#holds)) {
+        this.#counts.held += 1;
+        continue;
+      }
+      const { bypassGovernance } = this.#options;
+      const locked = await findLocked(this.#deps.store, expired.versions, bypassGovernance, this.#startedAt);
+      if (locked.length > 0) this.#noteLocked(locked);
+      else due.push(expired);
+    }
+    return due;
+  }
+
+  async #removeTogether(batch: readonly Expired[]): Promise<void> {
     const versions = batch.flatMap((expired) => expired.versions);
     const jobs = batch.filter(({ type }) => type === 'job').length;
     const runs = batch.length - jobs;
@@ -197,6 +246,10 @@ class Expiry {
       }
     });
   }
+}
+
+function repositoryOf({ host, owner, repo }: RunAddress): string {
+  return `${host}/${owner}/${repo}`;
 }
 
 async function* each<T>(items: readonly T[]): AsyncGenerator<T> {

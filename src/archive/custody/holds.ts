@@ -1,7 +1,7 @@
 import { giveUp } from '../../errors.ts';
 import { readCustodies } from './custody.ts';
-import type { StoredCustody } from './custody-format.ts';
-import { parseKey } from '../keys.ts';
+import type { ParsedCustody, StoredCustody } from './custody-format.ts';
+import { CUSTODY_ROOT, parseKey } from '../keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
 /**
@@ -40,6 +40,9 @@ export interface HeldCase {
 /** Held jobs that are remembered while a command runs, 100 bytes each; a case of more is better served by a lock mode. */
 const HELD_JOBS_MAX = 1_000_000;
 
+/** Clocks of what writes custody objects may differ by less than this. */
+const RECENT_MS = 2 * 86_400_000;
+
 /**
  * Reads every hold of the archive. A custody object that cannot be read is given to `onProblem` and releases nothing; what one
  * says that it holds counts as held.
@@ -48,24 +51,53 @@ export async function readHolds(
   store: ObjectStore,
   onProblem: (key: string, problem: string) => void,
 ): Promise<Holds> {
-  const held = new Map<string, Set<string>>();
-  const cases = new Map<string, Omit<HeldCase, 'jobs'>>();
-  for await (const { key, read } of readCustodies(store)) {
+  return new HoldsReader(store, onProblem).read(new Date());
+}
+
+/** The holds of an archive, read again and again: after the first time only what was written since. */
+export class HoldsReader {
+  readonly #store: ObjectStore;
+  readonly #onProblem: (key: string, problem: string) => void;
+  readonly #held = new Map<string, Set<string>>();
+  readonly #cases = new Map<string, Omit<HeldCase, 'jobs'>>();
+  /** Keys of the last days that were read. */
+  #recent = new Set<string>();
+  #fromDay: string | undefined;
+
+  constructor(store: ObjectStore, onProblem: (key: string, problem: string) => void) {
+    this.#store = store;
+    this.#onProblem = onProblem;
+  }
+
+  /** The holds as they stand now. */
+  async read(now: Date): Promise<Holds> {
+    const isNew = (key: string): boolean => !this.#recent.has(key);
+    const nextDay = new Date(now.getTime() - RECENT_MS).toISOString().slice(0, 10);
+    for await (const { key, read } of readCustodies(this.#store, this.#fromDay, isNew)) {
+      this.#take(key, read);
+      this.#recent.add(key);
+    }
+    const after = `${CUSTODY_ROOT}dt=${nextDay}`;
+    this.#recent = new Set([...this.#recent].filter((key) => key > after));
+    this.#fromDay = nextDay;
+    return holdsOf(this.#held, this.#cases);
+  }
+
+  #take(key: string, read: ParsedCustody): void {
     const custody = read.ok ? read.custody : read.hold;
     if (!read.ok) {
       const kept = read.hold === null ? '' : '; what it says that it holds counts as held';
-      onProblem(key, `no custody object (${read.problem})${kept}`);
+      this.#onProblem(key, `no custody object (${read.problem})${kept}`);
     }
     const name = custody?.case ?? null;
-    if (custody === null || name === null) continue;
-    if (custody.action !== 'hold_added' && custody.action !== 'hold_removed') continue;
-    noteCase(cases, name, read.ok ? read.custody : null);
+    if (custody === null || name === null) return;
+    if (custody.action !== 'hold_added' && custody.action !== 'hold_removed') return;
+    noteCase(this.#cases, name, read.ok ? read.custody : null);
     for (const job of jobsOf(custody.objects)) {
-      if (custody.action === 'hold_added') hold(held, job, name);
-      else release(held, job, name);
+      if (custody.action === 'hold_added') hold(this.#held, job, name);
+      else release(this.#held, job, name);
     }
   }
-  return holdsOf(held, cases);
 }
 
 /** Notes who changed a case; null where the object that did does not say so. */

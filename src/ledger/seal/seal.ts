@@ -1,5 +1,6 @@
 import { digestKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
+import { agreedTime } from '../../store/store-clock.ts';
 import { retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { appendDigest, COMMIT_NOTE, commitNote, type AppendDeps, type Collecting } from './append-digest.ts';
@@ -72,7 +73,7 @@ const LISTING_MARK = 0;
  * one, where one cannot hold what there is.
  * @throws EverlogError `signing_key_unknown`, `signing_key_revoked` (give up: see the message), `ledger_damaged` (give up:
  *   the archive's ledger cannot be continued), `signing_unavailable`, `ledger_busy`, `spool_unavailable`,
- *   `store_unavailable` (retry).
+ *   `store_unavailable`, `clock_differs` (retry).
  */
 export async function seal(deps: SealDeps, options: SealOptions): Promise<SealReport> {
   const claim = await claimSeal(deps.notes, Buffer.from(deps.randomBytes(HOLDER_BYTES)).toString('hex'));
@@ -90,6 +91,7 @@ interface MarkedCollecting extends Collecting {
 }
 
 async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim): Promise<SealReport> {
+  await agreedTime(deps.store, deps.now);
   const report = openReport(deps.signer.keyId);
   let collecting: MarkedCollecting | null = null;
   let losses = 0;
@@ -164,16 +166,36 @@ async function beginCollecting(
       return { startedAt, base: last, listedSinceMs: null, after: null, mark };
   }
   await pending.setMark(LISTING_MARK);
-  const listedSinceMs = await listedSince(store, last);
+  const listedSinceMs = await listedSince(store, last, startedAt.getTime());
   return { startedAt, base: last, listedSinceMs, after: null, mark: LISTING_MARK };
 }
 
 /** Everything, unless a window has ended: until then not all that was there at the beginning is sealed. */
-async function listedSince(store: ObjectStore, last: Standing | null): Promise<number> {
+async function listedSince(store: ObjectStore, last: Standing | null, nowMs: number): Promise<number> {
   if (last === null) return -Infinity;
+  const ended = await lastEnded(store, last, nowMs);
+  if (ended === null) return -Infinity;
   const first = await readSealed(store, 1);
-  if (last.digest.window_end === first.digest.window_start) return -Infinity;
-  return Date.parse(last.digest.window_end) - LATE_COMMIT_MS;
+  if (ended.digest.window_end === first.digest.window_start) return -Infinity;
+  return Date.parse(ended.digest.window_end) - LATE_COMMIT_MS;
+}
+
+/**
+ * The last digest whose window has ended by now. Windows follow each other, so that after a clock had been ahead those that end
+ * in the future come last: what was committed since the one before them may be in none.
+ */
+async function lastEnded(store: ObjectStore, last: Standing, nowMs: number): Promise<Standing | null> {
+  if (Date.parse(last.digest.window_end) <= nowMs) return last;
+  let ended: Standing | null = null;
+  let low = 1;
+  let high = last.sequence - 1;
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2);
+    const digest = await readSealed(store, middle);
+    if (Date.parse(digest.digest.window_end) <= nowMs) [ended, low] = [digest, middle + 1];
+    else high = middle - 1;
+  }
+  return ended;
 }
 
 /** All that follows a commit. What of it does not come to pass is made up for by the next seal. */

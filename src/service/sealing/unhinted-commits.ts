@@ -48,13 +48,19 @@ async function addCustody({ store, pending, notes, now }: UnhintedDeps): Promise
   const [noted] = await notes.noted([LISTED_NOTE]);
   const lastMs =
     noted === undefined || noted === null ? startedAt.getTime() - FIRST_LOOK_MS : Date.parse(noted);
-  const since = new Date(lastMs - OVERLAP_MS);
+  // A clock was ahead when that was noted: what it would have found since, nobody looked for.
+  if (lastMs > startedAt.getTime() + OVERLAP_MS) await addAllCustody({ store, pending });
+  const since = new Date(Math.min(lastMs, startedAt.getTime()) - OVERLAP_MS);
   for (let dayMs = floorDay(since); dayMs <= startedAt.getTime() + OVERLAP_MS; dayMs += DAY_MS) {
     const day = new Date(dayMs).toISOString().slice(0, 10);
     for await (const { key, lastModified } of store.list(`${CUSTODY_ROOT}dt=${day}/`))
       if (lastModified >= since) await pending.add([key]);
   }
   await notes.note(LISTED_NOTE, startedAt.toISOString(), NOTE_KEPT_MS);
+}
+
+async function addAllCustody({ store, pending }: Pick<UnhintedDeps, 'store' | 'pending'>): Promise<void> {
+  for await (const { key } of store.list(CUSTODY_ROOT)) await pending.add([key]);
 }
 
 function floorDay(moment: Date): number {

@@ -116,6 +116,7 @@ function folderStore(
       await guarded(() => writer.ready());
       return { createOnly: 'atomic', versions: false };
     },
+    clock: async () => guarded(() => writer.clock()),
     ping: async () => guarded(() => answers(folder)),
     close: async () => {},
   };

@@ -82,6 +82,23 @@ export class FolderWriter {
     return 'removed';
   }
 
+  /** The time that the file system gives to a file that is written now. */
+  async clock(): Promise<Date> {
+    await this.ready();
+    const path = this.#temporaryPath();
+    try {
+      const handle = await open(path, 'wx', FILE_MODE);
+      try {
+        await handle.write(Buffer.from('now\n'));
+        return (await handle.stat()).mtime;
+      } finally {
+        await handle.close();
+      }
+    } finally {
+      await removeIfThere(path);
+    }
+  }
+
   /** Removes what killed writers left. `nowMs` is compared with the files' times of modification. */
   async removeAbandoned(nowMs: number): Promise<void> {
     const folder = join(this.#folder, TEMPORARY_FOLDER);

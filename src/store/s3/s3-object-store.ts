@@ -16,6 +16,7 @@ import type {
   StoreAbilities,
 } from '../object-store.ts';
 import { headObject, headOnce, probeAbilities } from './abilities.ts';
+import { clockOf } from './clock.ts';
 import { call, callWithin, toStoreError, withTries } from './context.ts';
 import type { S3Context, S3Settings } from './context.ts';
 import { openDirectRequests } from './direct.ts';
@@ -126,6 +127,7 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
       checkObjectKey(key);
       return removeVersion(context, key, versionId, bypassGovernance);
     },
+    clock: async () => clockOf(context),
     ping: async () => ping(context),
     close: async () => context.client.destroy(),
   };

@@ -94,8 +94,9 @@ export function keptLog(): {
 
 /** A sealer of an archive, with nothing missing anywhere and a key of its own; `changes` are laid over it. */
 export function sealerOf(store: ObjectStore, queue: MemoryQueue, changes: Partial<SealDeps> = {}): SealDeps {
+  const now = changes.now ?? ((): Date => new Date());
   return {
-    store,
+    store: atTime(store, now),
     signer: openPemSigner(newKeyPem()),
     pending: queue.pending,
     notes: queue.notes,
@@ -105,11 +106,16 @@ export function sealerOf(store: ObjectStore, queue: MemoryQueue, changes: Partia
     storage: { lockMode: 'none', retentionDays: null, queueDurability: 'memory' },
     intervalMs: 3_600_000,
     spoolFolder: tmpdir(),
-    now: () => new Date(),
+    now,
     randomBytes: (count) => randomBytes(count),
     log: keptLog().log,
     ...changes,
   };
+}
+
+/** A store whose clock goes like that of whoever uses it. */
+export function atTime(store: ObjectStore, now: () => Date): ObjectStore {
+  return { ...store, clock: () => Promise.resolve(now()) };
 }
 
 /** An accounting with those gaps and nothing else. */

@@ -47,6 +47,8 @@ export interface LookedAt {
   readonly to: string | null;
 }
 
+/** By how much clocks of sealers and verifiers may differ. */
+const CLOCK_SKEW_MS = 5 * 60_000;
 /** Different keys that a summary names; a forger could make one for each digest. */
 const KEY_IDS_MAX = 1_000;
 
@@ -216,13 +218,21 @@ export async function judgeTail(scope: Scope, chain: Chain, walked: Walked): Pro
       'what a ledger has sealed stands here, and there is no digest: the whole ledger was removed';
     return [{ result: 'TRUNCATED', key, detail }];
   }
-  if (lastDigest === null || lastDigest.final || scope.isBundle || scope.range.toMs !== null) return [];
+  if (lastDigest === null || scope.isBundle) return [];
+  if (Date.parse(lastDigest.window_end) > scope.nowMs + CLOCK_SKEW_MS) return [inTheFuture(lastDigest)];
+  if (lastDigest.final || scope.range.toMs !== null) return [];
   const sinceMs = scope.nowMs - Date.parse(lastDigest.window_end);
   // Digests after it that are there, and not believed, have their own results.
   const intervals = sinceMs / (lastDigest.interval_seconds * 1_000) - Math.max(0, last - lastDigest.sequence);
   if (intervals <= 2) return [];
   const detail = `digest ${last} is the last, and its window ended at ${lastDigest.window_end}, ${Math.floor(intervals)} intervals ago: digests were removed, or nothing has sealed since`;
   return [{ result: 'TRUNCATED', key, detail }];
+}
+
+/** As windows follow each other, the last ends latest. Until that moment no clock can tell what was cut off behind it. */
+function inTheFuture({ sequence, window_end: end }: Digest): Result {
+  const detail = `its window ends at ${end}, in the future: the sealer's clock was wrong, or this one's is, and whether later digests were removed cannot be told by it`;
+  return { result: 'GAP', key: digestKey(sequence), detail };
 }
 
 /** Says of a bundle which digests it leaves out, and of an archive where it was before. */
