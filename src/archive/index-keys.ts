@@ -45,7 +45,7 @@ export function parsePartKey(key: string): PartName | null {
 }
 
 /** Key of rows that a worker has just recorded, by the minute (UTC) in which it tells of them. `id` keeps workers apart. */
-function recentKey(at: Date, id: string): string {
+export function recentKey(at: Date, id: string): string {
   const text = at.toISOString();
   return `${RECENT_ROOT}dt=${text.slice(0, 10)}/${text.slice(11, 13)}${text.slice(14, 16)}-${id}.parquet`;
 }

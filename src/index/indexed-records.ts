@@ -1,4 +1,4 @@
-import { parseKey } from '../archive/keys.ts';
+import { parseKey, recordKey } from '../archive/keys.ts';
 import {
   readRecord,
   RECORDS_IN_FLIGHT_MAX,
@@ -55,10 +55,32 @@ async function readHit(archive: ObjectStore, hit: JobHit, hooks: ReadingHooks): 
   const { address, revision } = parsed;
   const read = await readRecord(archive, { key, address, revision, bytes: 0 });
   if (read.ok) {
-    hooks.onRecord?.(read.stored.record);
-    return read.stored;
+    const newest = await newestOf(archive, read.stored, hooks);
+    hooks.onRecord?.(newest.record);
+    return newest;
   }
   // Removed since it was indexed, as by `expire`.
   if ((await archive.head(key)) !== null) hooks.onProblem(key, read.problem);
   return null;
+}
+
+/** A later look may have been recorded since the last digest: its record, not the indexed one, says how the job ended. */
+async function newestOf(
+  archive: ObjectStore,
+  stored: StoredRecord,
+  hooks: ReadingHooks,
+): Promise<StoredRecord> {
+  let newest = stored;
+  for (;;) {
+    const revision = newest.revision + 1;
+    const key = recordKey(newest.address, revision);
+    const head = await archive.head(key);
+    if (head === null) return newest;
+    const read = await readRecord(archive, { key, address: newest.address, revision, bytes: head.bytes });
+    if (!read.ok) {
+      hooks.onProblem(key, read.problem);
+      return newest;
+    }
+    newest = read.stored;
+  }
 }

@@ -32,7 +32,7 @@ export interface UnindexedDeps {
 }
 
 /** What is committed in a window's last minutes may be sealed by the next digest, so recent files are read from before its end. */
-const RECENT_OVERLAP_MS = 60 * 60_000;
+const RECENT_OVERLAP_MS = 10 * 60_000;
 /** Files read at once. */
 const RECENT_IN_FLIGHT_MAX = 32;
 

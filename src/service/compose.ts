@@ -6,7 +6,7 @@ import { installationChanged } from '../../workers/handlers/installation-changed
 import { pollInstallations } from '../../workers/handlers/poll-installations.ts';
 import { redeliver } from '../../workers/handlers/redeliver.ts';
 import { compactParts, updateIndex } from '../../workers/handlers/update-index.ts';
-import { compactIndexOf, updateIndexOf } from './indexing.ts';
+import { compactIndexOf, tellRecent, updateIndexOf } from './indexing.ts';
 import { sealInterval } from '../../workers/handlers/seal.ts';
 import { sweepRun } from '../../workers/handlers/sweep-run.ts';
 import { wasAskedFor, type RedeliveryDeps } from '../redelivery/redelivery.ts';
@@ -92,9 +92,10 @@ export function startWorkforce(
   const spool = openSpool(config.spoolBytesMax);
   void removeAbandonedSpoolFiles(config.spoolFolder, now().getTime());
   const opened = openHosts(config, now);
+  const recent = tellRecent(config, store, log);
   const workers = runWorkers({
     storage: open.storage,
-    handlers: handlersOf(config, opened, open, { store, spool, log, metrics, now, sealing }),
+    handlers: handlersOf(config, opened, open, { store: recent.store, spool, log, metrics, now, sealing }),
     queues,
     concurrency: config.concurrency,
     log,
@@ -105,7 +106,10 @@ export function startWorkforce(
     workers,
     spool,
     rateLimitRemaining: () => opened.rateLimitRemaining(now()),
-    close: opened.close,
+    async close() {
+      await recent.close();
+      await opened.close();
+    },
   };
 }
 

@@ -14,7 +14,13 @@ export interface UnknownValue {
 
 type Field = 'branch' | 'workflow' | 'job' | 'actor' | 'conclusion' | 'outcome' | 'attempt';
 
-const FIELDS: Readonly<Record<Field, (record: JobRecord) => string | null>> = {
+/** What is looked at of a job. */
+export type SeenJob = Pick<
+  JobRecord,
+  'head_branch' | 'workflow_name' | 'job_name' | 'sender' | 'conclusion' | 'outcome' | 'run_attempt'
+>;
+
+const FIELDS: Readonly<Record<Field, (record: SeenJob) => string | null>> = {
   branch: (record) => record.head_branch,
   workflow: (record) => record.workflow_name,
   job: (record) => record.job_name,
@@ -53,7 +59,7 @@ export class SeenValues {
   }
 
   /** Takes note of a job that was looked at. */
-  see(record: JobRecord): void {
+  see(record: SeenJob): void {
     for (const [field, counts] of this.#counts) {
       const value = FIELDS[field](record);
       if (value === null || (!counts.has(value) && counts.size >= VALUES_MAX)) continue;

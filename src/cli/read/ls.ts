@@ -2,13 +2,14 @@ import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { listRepositories } from '../../archive/find/list-repositories.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { JobRecord } from '../../archive/record.ts';
-import { SCAN_LIMIT, scanRecords } from '../../archive/find/scan-records.ts';
+import { SCAN_LIMIT } from '../../archive/find/scan-records.ts';
 import { probablyMeant, SeenValues, type UnknownValue } from '../../archive/find/seen-values.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
 import { inertJson, inertText } from '../../log/inert.ts';
 import { formatJobTable } from '../terminal/job-table.ts';
 import { chosenFields, fieldsOf } from './json-fields.ts';
+import { openFinder } from './find-jobs.ts';
 import { withReadingSession } from './reading-session.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 import { parseFilters, withAddress, type FilterOptions, type ParsedFilters } from './filter-options.ts';
@@ -18,6 +19,7 @@ export interface LsOptions extends FilterOptions {
   readonly limit?: string | undefined;
   /** True for whole records; else the names of members, with commas between. */
   readonly json?: boolean | string | undefined;
+  readonly explain?: boolean | undefined;
 }
 
 /** More are not a list for people any more, and their keys would cost memory. */
@@ -53,7 +55,8 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
 
     let looked = 0;
     const seen = new SeenValues(parsed.filters);
-    const found = scanRecords(deps.store, parsed.filters, {
+    const finder = await openFinder(deps, session);
+    const found = finder.find(parsed.filters, {
       limit,
       onProblem: session.noteProblem,
       onRecord(record) {
@@ -68,10 +71,16 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
         : await printJson(deps, session, found, fields);
     if (shown === null) return EXIT.ok;
     session.progress.clear();
-    if (shown === 0) await tellEmptiness(deps, session, parsed.filters, { looked, unknown: seen.unknown() });
-    else if (shown === limit && deps.terminal.isTTY && options.json === undefined) {
+    if (shown === 0) {
+      const all = finder.isIndexed ? await finder.see(parsed.filters, seen) : looked;
+      await tellEmptiness(deps, session, parsed.filters, {
+        looked: all ?? 0,
+        unknown: all === null ? [] : seen.unknown(),
+      });
+    } else if (shown === limit && deps.terminal.isTTY && options.json === undefined) {
       await session.say(`The newest ${formatCount(limit)}; --limit shows more.`);
     }
+    if (options.explain === true || (shown === 0 && finder.isIndexed)) await finder.explain(session);
     return (await session.tellProblems()) > 0 ? EXIT.findings : EXIT.ok;
   });
 }

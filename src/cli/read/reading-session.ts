@@ -1,3 +1,4 @@
+import type { JobIndex } from '../../index/job-index.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { formatCount } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
@@ -7,6 +8,8 @@ import type { Output, OutputStream, Progress, Terminal } from '../terminal/termi
 /** What a reading command works with. */
 export interface ReadingDeps {
   readonly store: ObjectStore;
+  /** Opens the query index; null, or missing, where there is none: then the records are read. */
+  readonly openIndex?: (onProblem: (key: string, problem: string) => void) => Promise<JobIndex | null>;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
   readonly now: () => Date;

@@ -13,6 +13,7 @@ export function registerReading(program: Command, done: (exit: number) => void):
       .argument('[url]', 'a GitHub address, pasted: of a job, run, commit, pull request or repository'),
   )
     .option('-L, --limit <n>', 'how many', '50')
+    .option('--explain', 'say what the answer cost, and how far it reaches')
     .option('--json [fields]', 'NDJSON of records as they are stored, or of these members of them')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .action(async (url: string | undefined, options: LsOptions & ArchiveOption) => {

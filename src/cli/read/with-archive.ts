@@ -1,4 +1,5 @@
 import { openArchive } from '../../service/archive.ts';
+import { openIndexFor } from '../../service/indexing.ts';
 import { loadConfig, parseArchiveUrl, type ArchiveUrl } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import type { ReadingDeps } from './reading-session.ts';
@@ -15,11 +16,26 @@ export async function withArchive(
   run: (deps: ReadingDeps) => Promise<number>,
 ): Promise<number> {
   const config = loadConfig({});
-  const store = await openArchive(config, archive === undefined ? config.archive : archiveOf(archive));
+  const url = archive === undefined ? config.archive : archiveOf(archive);
+  const store = await openArchive(config, url);
+  const closing: (() => Promise<void>)[] = [];
+  const openIndex: ReadingDeps['openIndex'] = async (onProblem) => {
+    const opened = await openIndexFor(config, url, store, onProblem);
+    if (opened !== null) closing.push(() => opened.close());
+    return opened?.index ?? null;
+  };
   try {
     const { stdout, stderr } = process;
-    return await run({ store, stdout, stderr, now: () => new Date(), terminal: standardTerminal() });
+    return await run({
+      store,
+      openIndex,
+      stdout,
+      stderr,
+      now: () => new Date(),
+      terminal: standardTerminal(),
+    });
   } finally {
+    for (const close of closing) await close();
     await store.close();
   }
 }
