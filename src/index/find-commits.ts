@@ -70,11 +70,13 @@ async function findInGroup(
   if (span === null) return [];
   const read = await file.readRows(group, span, COLUMNS);
   const shas = await read('head_sha');
+  const byLength = [...startsByLength(asked)];
   const found: CommitRow[] = [];
   let values: Map<string, ArrayLike<unknown>> | null = null;
   for (let at = 0; at < shas.length; at += 1) {
     const sha: unknown = shas[at];
-    if (typeof sha !== 'string' || !asked.some((start) => sha.startsWith(start))) continue;
+    if (typeof sha !== 'string' || !byLength.some(([length, starts]) => starts.has(sha.slice(0, length))))
+      continue;
     values ??= new Map(await Promise.all(COLUMNS.map(async (name) => [name, await read(name)] as const)));
     const columns = values;
     found.push(commitRowOf((column) => columns.get(column)?.[at]));
@@ -97,6 +99,13 @@ async function withoutAbsent(
     const hash = WHOLE_SHA.test(sha) ? hashParquetValue(sha, element) : undefined;
     return hash === undefined || sbbfContains(bloom.blocks, hash);
   });
+}
+
+/** Hashes and beginnings of such by their length, so that one is looked up once for each length. */
+export function startsByLength(asked: readonly string[]): ReadonlyMap<number, ReadonlySet<string>> {
+  const byLength = new Map<number, Set<string>>();
+  for (const start of asked) byLength.set(start.length, (byLength.get(start.length) ?? new Set()).add(start));
+  return byLength;
 }
 
 /** Whether something that begins so may stand from `min` to `max`; both may be cut. */

@@ -141,13 +141,23 @@ class OpenedIndex implements JobIndex {
 
   async #newestOf(search: Search, day: SearchedDay, kept: number): Promise<Newest> {
     const newest = new Newest(kept);
-    await this.#searchDay(search, day, (hit) => newest.offer(hit));
+    await this.#searchDay(
+      search,
+      day,
+      (hit) => newest.offer(hit),
+      (endMs) => newest.isTooOld(endMs),
+    );
     return newest;
   }
 
-  async #searchDay(search: Search, day: SearchedDay, onHit: (hit: JobHit) => void): Promise<void> {
+  async #searchDay(
+    search: Search,
+    day: SearchedDay,
+    onHit: (hit: JobHit) => void,
+    isTooOld?: (endMs: number) => boolean,
+  ): Promise<void> {
     const query = search.placesOf?.get(day.dt) ?? search.query;
-    await searchDay(this.#options.index, day, query, search.revised, this.meter, onHit);
+    await searchDay(this.#options.index, day, query, search.revised, this.meter, onHit, isTooOld);
   }
 
   /** Finds out which days may hold what is wanted, and reads what is not indexed yet. */
@@ -187,11 +197,19 @@ class OpenedIndex implements JobIndex {
 class Newest {
   readonly #limit: number;
   #kept: JobHit[] = [];
+  #floorMs = -Infinity;
   /** Whether there was more than was kept. */
   isTrimmed = false;
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** Whether as many are kept as may be, and all of them ended later. */
+  isTooOld(endMs: number): boolean {
+    if (endMs >= this.#floorMs) return false;
+    this.isTrimmed = true;
+    return true;
   }
 
   offer(hit: JobHit): void {
@@ -208,6 +226,7 @@ class Newest {
     this.#kept.sort(newestFirst);
     if (this.#kept.length <= this.#limit) return;
     this.#kept.length = this.#limit;
+    this.#floorMs = this.#kept.at(-1)?.momentMs ?? -Infinity;
     this.isTrimmed = true;
   }
 }

@@ -29,7 +29,8 @@ interface Candidate {
 }
 
 /**
- * Tells `onHit` of every job of a day that is wanted, once, by its newest revision; in no order. Only what may match is read.
+ * Tells `onHit` of every job of a day that is wanted, once, by its newest revision; in no order. Only what may match is read. Jobs
+ * whose end `isTooOld` says that nobody wants any more are passed over.
  * @throws EverlogError `object_corrupt` where a file cannot be read, and where the store does not answer
  */
 export async function searchDay(
@@ -39,9 +40,10 @@ export async function searchDay(
   revised: Revised,
   meter: Meter,
   onHit: (hit: JobHit) => void,
+  isTooOld: (endMs: number) => boolean = () => false,
 ): Promise<void> {
   const search = await prepared(store, day, query, revised, meter);
-  await search.tellAll(onHit);
+  await search.tellAll(onHit, isTooOld);
 }
 
 /** A part may be merged into a wider one and go while it is read: then the day is listed again. */
@@ -98,13 +100,13 @@ class DaySearch {
     this.#candidates = (await Promise.all(this.#day.parts.map((part) => this.#candidatesOf(part)))).flat();
   }
 
-  async tellAll(onHit: (hit: JobHit) => void): Promise<void> {
+  async tellAll(onHit: (hit: JobHit) => void, isTooOld: (endMs: number) => boolean): Promise<void> {
     for (const candidate of this.#candidates) await this.#noteRevisions(candidate);
     for (const row of this.#day.rows) noteRevision(this.#revised, row);
     const tell = (hit: JobHit): void => {
       if (this.#counts(hit)) onHit(hit);
     };
-    for (const candidate of this.#candidates) await this.#search(candidate, tell);
+    for (const candidate of this.#candidates) await this.#search(candidate, tell, isTooOld);
     for (const row of this.#day.rows) if (passesQuery(row, this.#query)) tell(hitOf(row));
   }
 
@@ -165,7 +167,11 @@ class DaySearch {
     }
   }
 
-  async #search({ file, group, span }: Candidate, tell: (hit: JobHit) => void): Promise<void> {
+  async #search(
+    { file, group, span }: Candidate,
+    tell: (hit: JobHit) => void,
+    isTooOld: (endMs: number) => boolean,
+  ): Promise<void> {
     const rows = await this.#reader(file, group, span);
     let wanted: number[] | null = null;
     for (const { column, passes } of this.#query.tests) {
@@ -185,9 +191,12 @@ class DaySearch {
       rows('created_at'),
       rows('recorded_at'),
     ]);
+    const ends = await rows('completed_at');
     const count = span.to - span.from;
     for (let index = 0; index < (wanted ?? { length: count }).length; index += 1) {
       const at = wanted?.[index] ?? index;
+      const endMs = numberOf(ends[at]);
+      if (endMs !== null && isTooOld(endMs)) continue;
       const values = columns.map((column) => plain(column[at]));
       const more = [hosts[at], ids[at], created[at], recorded[at]].map((value) => plain(value));
       const hit = hitFrom(values, more);

@@ -1,3 +1,4 @@
+import { startsByLength } from './find-commits.ts';
 import type { JobQuery } from './job-query.ts';
 import { dayOf, momentMsOfRow } from './job-row.ts';
 import type { Part } from './parts.ts';
@@ -26,8 +27,7 @@ export interface Search {
 /** Adds that a job is of one of these commits. */
 export function withShas(query: JobQuery, shas: readonly string[] | null): JobQuery {
   if (shas === null) return query;
-  const byLength = new Map<number, Set<string>>();
-  for (const sha of shas) byLength.set(sha.length, (byLength.get(sha.length) ?? new Set()).add(sha));
+  const byLength = startsByLength(shas);
   const passes = (value: unknown): boolean =>
     typeof value === 'string' &&
     [...byLength].some(([length, starts]) => starts.has(value.slice(0, length).toLowerCase()));

@@ -2,7 +2,13 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
+import type { RecordFilters } from '../../archive/find/record-filters.ts';
+import type { Place } from '../../archive/find/scan-records.ts';
+import { placesOfCommits } from '../../index/commit-places.ts';
+import { inertText } from '../../log/inert.ts';
 import { openArchive } from '../../service/archive.ts';
+import { openIndexFor } from '../../service/indexing.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
 import { openRecording } from '../../service/recording.ts';
 import { readVersion } from '../../service/version.ts';
 import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../../config.ts';
@@ -76,10 +82,32 @@ async function exportJobs(options: ExportOptions): Promise<number> {
   };
   const scope = scopeOf({ ...given, 'sha-file': shaFile });
   try {
-    const request = { filters: parsed.filters, commits, scope, madeAt: now, version: readVersion() };
+    const { filters } = parsed;
+    const places = commits === null ? null : await placesByIndex(config, url, store, commits, filters);
+    const request = { filters, commits, places, scope, madeAt: now, version: readVersion() };
     return await runExport(deps, { out, json: json === true, request });
   } finally {
     for (const close of closers) await close();
+  }
+}
+
+/** Null where there is no index: then every record is looked through. Everything that is sealed is in the index's answer. */
+async function placesByIndex(
+  config: Config,
+  url: ArchiveUrl,
+  store: ObjectStore,
+  commits: CommitList,
+  filters: RecordFilters,
+): Promise<readonly Place[] | null> {
+  const onProblem = (key: string, problem: string): void => {
+    process.stderr.write(`everlog: cannot read ${inertText(key)}: ${inertText(problem)}\n`);
+  };
+  const opened = await openIndexFor(config, url, store, onProblem);
+  if (opened === null) return null;
+  try {
+    return await placesOfCommits(opened.index, commits.unmet(), filters);
+  } finally {
+    await opened.close();
   }
 }
 

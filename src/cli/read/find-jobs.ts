@@ -1,4 +1,5 @@
 import type { ReadingHooks, StoredRecord } from '../../archive/find/find-records.ts';
+import { matchingJobs } from '../../archive/find/matching-jobs.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { scanRecords } from '../../archive/find/scan-records.ts';
 import type { SeenValues } from '../../archive/find/seen-values.ts';
@@ -14,6 +15,9 @@ export interface JobFinder {
     filters: RecordFilters,
     options: ReadingHooks & { readonly limit: number },
   ): AsyncIterable<StoredRecord>;
+
+  /** Every record that passes; in no promised order. */
+  all(filters: RecordFilters, hooks: ReadingHooks): AsyncIterable<StoredRecord>;
 
   /**
    * After an answer through the index that found nothing: takes note of what jobs of the same host, owner and repository
@@ -41,6 +45,7 @@ function scanning(deps: ReadingDeps): JobFinder {
   return {
     isIndexed: false,
     find: (filters, options) => scanRecords(deps.store, filters, options),
+    all: (filters, hooks) => matchingJobs(deps.store, filters, hooks),
     see: async () => null,
     explain: (session) =>
       session.say('Without an index: every record of the place was read. `everlog index rebuild` makes one.'),
@@ -51,6 +56,7 @@ function indexed(deps: ReadingDeps, index: JobIndex): JobFinder {
   return {
     isIndexed: true,
     find: (filters, options) => indexedRecords(index, deps.store, filters, options),
+    all: (filters, hooks) => indexedRecords(index, deps.store, filters, hooks),
     async see({ host, owner, repo }, seen) {
       const place = {
         ...(host === undefined ? {} : { host }),

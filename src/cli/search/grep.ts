@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { matchingJobs } from '../../archive/find/matching-jobs.ts';
 import { momentMsOf, type RecordFilters } from '../../archive/find/record-filters.ts';
 import { SeenValues } from '../../archive/find/seen-values.ts';
 import type { JobRecord, RecordedLog } from '../../archive/record.ts';
@@ -16,6 +15,7 @@ import { confirmed } from '../terminal/confirm.ts';
 import { counted, formatBytes, formatCount } from '../terminal/format.ts';
 import { jobTitleOf, repositoryOf } from '../terminal/job-table.ts';
 import { paint } from '../terminal/table.ts';
+import { openFinder } from '../read/find-jobs.ts';
 import { inOrder } from './in-order.ts';
 
 export interface GrepOptions extends FilterOptions {
@@ -146,7 +146,8 @@ async function jobsToSearch(
       session.progress.show(() => `looking for jobs: ${formatCount(looked)} records read`);
     },
   };
-  for await (const { record } of matchingJobs(deps.store, filters, hooks)) {
+  const finder = await openFinder(deps, session);
+  for await (const { record } of finder.all(filters, hooks)) {
     // What GitHub sent of the job and its points are the largest part of a record, and nothing here needs them.
     if (record.log !== null)
       jobs.push({ record: { ...record, job: {} }, log: { ...record.log, points: null } });
@@ -158,7 +159,13 @@ async function jobsToSearch(
     }
   }
   session.progress.clear();
-  if (jobs.length === 0) await tellEmptiness(deps, session, filters, { looked, unknown: seen.unknown() });
+  if (jobs.length === 0) {
+    const all = finder.isIndexed ? await finder.see(filters, seen) : looked;
+    await tellEmptiness(deps, session, filters, {
+      looked: all ?? 0,
+      unknown: all === null ? [] : seen.unknown(),
+    });
+  }
   return jobs.sort(
     (a, b) => momentMsOf(b.record) - momentMsOf(a.record) || b.record.job_id - a.record.job_id,
   );

@@ -9,7 +9,7 @@ import { compareKeys } from '../../store/object-key.ts';
 import type { ListedObject, ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { openRecordFilter, type RecordFilters } from '../../archive/find/record-filters.ts';
-import { findPlaces } from '../../archive/find/scan-records.ts';
+import { findPlaces, type Place } from '../../archive/find/scan-records.ts';
 import type { CommitList } from './commit-list.ts';
 
 /** One revision of a chosen job's record, and what an index says of it. */
@@ -60,7 +60,8 @@ const REVISIONS_MAX = 1_000;
 
 /**
  * Every revision of the jobs whose newest record passes the filters and, where a list of commits is given, has one of them;
- * in the order of their keys. Unlike a list for people, it leaves nothing out.
+ * in the order of their keys. Unlike a list for people, it leaves nothing out. Where `places` are known already, as by an
+ * index, only those are looked through.
  * @throws EverlogError `usage` when there are more than 100,000; where the store does not answer.
  */
 export async function chooseJobs(
@@ -68,10 +69,11 @@ export async function chooseJobs(
   filters: RecordFilters,
   commits: CommitList | null,
   hooks: ChoosingHooks,
+  places: readonly Place[] | null = null,
 ): Promise<readonly ChosenRecord[]> {
   const chosen: ChosenRecord[] = [];
   const passes = openRecordFilter(store, filters);
-  for (const place of await findPlaces(store, filters)) {
+  for (const place of places ?? (await findPlaces(store, filters))) {
     await forEachInFlight(jobsOf(store.list(place.prefix)), RECORDS_IN_FLIGHT_MAX, async (job) => {
       const newest = await readRevision(store, job, job.newest, hooks);
       if (newest === null || !place.holds(newest.record) || !(await passes(newest.record))) return;

@@ -7,6 +7,7 @@ import {
   SIGNING_KEYS_ROOT,
 } from '../../archive/keys.ts';
 import { readWhole } from '../../store/object-store.ts';
+import type { Place } from '../../archive/find/scan-records.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { BundleFolder } from './bundle/bundle-folder.ts';
@@ -27,6 +28,8 @@ export interface ExportRequest {
   readonly filters: RecordFilters;
   /** Null: whatever the filters pass. */
   readonly commits: CommitList | null;
+  /** Where jobs of the commits stand, where an index told it; null: all records are looked through. */
+  readonly places?: readonly Place[] | null;
   /** Options as they were given, for people. */
   readonly scope: Readonly<Record<string, string>>;
   readonly madeAt: Date;
@@ -78,10 +81,12 @@ export async function exportBundle(
 ): Promise<ExportReport | null> {
   const { onProblem, onProgress } = hooks;
   let recordsRead = 0;
-  const chosen = await chooseJobs(store, request.filters, request.commits, {
+  const choosing = {
     onProblem,
     onRecord: () => onProgress({ recordsRead: ++recordsRead, digest: null, copied: 0 }),
-  });
+  };
+  const { filters, commits, places } = request;
+  const chosen = await chooseJobs(store, filters, commits, choosing, places);
   const digests = new Digests(store, onProblem);
   const view = await viewLedger(store, request.filters, chosen, {
     now: request.madeAt,
