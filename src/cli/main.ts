@@ -34,6 +34,7 @@ const REGISTERING: readonly {
     load: async () => (await import('./upkeep/reconcile.ts')).registerReconcile,
   },
   { commands: ['redeliver'], load: async () => (await import('./upkeep/redeliver.ts')).registerRedeliver },
+  { commands: ['status'], load: async () => (await import('./upkeep/status.ts')).registerStatus },
   { commands: ['failed'], load: async () => (await import('./upkeep/failed.ts')).registerFailed },
   { commands: ['seal'], load: async () => (await import('./evidence/seal.ts')).registerSeal },
   { commands: ['verify'], load: async () => (await import('./evidence/verify.ts')).registerVerify },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CATALOG } from '../queue/catalog.ts';
-import type { FailedJob } from '../queue/job-queue.ts';
+import { PUT_OFF_REASONS, type Census } from '../queue/census.ts';
+import type { FailedJob, QueueCounts } from '../queue/job-queue.ts';
 import type { Notes } from '../queue/notes.ts';
 import type { PendingCommits } from '../queue/pending-commits.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
@@ -24,6 +25,10 @@ export interface QueueControl {
   dropFailed(id: string, reason: string): Promise<boolean>;
   /** Where a job stands now. */
   stateOf(id: string): Promise<QueuedState>;
+  /** How many jobs stand where, by queue. */
+  counts(): Promise<Readonly<Record<string, QueueCounts>>>;
+  /** Since when the oldest waits, and why jobs are put off. */
+  census(): Promise<Census>;
   readonly notes: Pick<Notes, 'note' | 'noted' | 'setField' | 'fields' | 'claim' | 'release'>;
   /** What was committed and is not sealed yet. */
   readonly pending: Pick<PendingCommits, 'announce' | 'add'>;
@@ -77,6 +82,8 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('retry_failed'), id: z.string().min(1) }),
   z.object({ ask: z.literal('drop_failed'), id: name, reason: name }),
   z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
+  z.object({ ask: z.literal('counts') }),
+  z.object({ ask: z.literal('census') }),
   z.object({ ask: z.literal('add'), job: addedJobSchema }),
   z.object({ ask: z.literal('seal'), final: z.boolean() }),
   z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
@@ -106,6 +113,14 @@ export const failedJobsSchema = z.array(
   }),
 );
 
+const count = z.number();
+export const countsSchema = z.record(
+  z.string(),
+  z.object({ waiting: count, active: count, delayed: count, failed: count }),
+);
+
+export const censusSchema = z.object({ oldestAt: instant, putOff: z.record(z.enum(PUT_OFF_REASONS), count) });
+
 export const addedSchema = z.enum(['queued', 'duplicate']);
 
 export const queuedStateSchema = z.object({
@@ -125,6 +140,10 @@ export function answerRequest(control: ServiceControl, request: ControlRequest):
       return control.dropFailed(request.id, request.reason);
     case 'state_of':
       return control.stateOf(request.id);
+    case 'counts':
+      return control.counts();
+    case 'census':
+      return control.census();
     case 'seal':
       if (control.seal === null)
         return Promise.reject(new Error('it has no signing key: set EVERLOG_SIGNING_KEY'));

@@ -5,6 +5,8 @@ import { z } from 'zod';
 import { retryable } from '../errors.ts';
 import {
   addedSchema,
+  censusSchema,
+  countsSchema,
   failedJobsSchema,
   queuedStateSchema,
   sealAnswerSchema,
@@ -56,6 +58,8 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
     dropFailed: async (id, reason) => z.boolean().parse(await ask({ ask: 'drop_failed', id, reason })),
     stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
+    counts: async () => countsSchema.parse(await ask({ ask: 'counts' })),
+    census: async () => censusSchema.parse(await ask({ ask: 'census' })),
     notes: {
       async note(name, text, keptMs) {
         await ask({ ask: 'note', name, text, keptMs });

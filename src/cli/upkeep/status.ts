@@ -1,0 +1,150 @@
+import type { Command } from 'commander';
+import { openQueue } from '../../service/queue.ts';
+import { loadConfig } from '../../config.ts';
+import type { QueueControl } from '../../control/requests.ts';
+import { reachService } from '../../control/socket-client.ts';
+import { openLog } from '../../logger.ts';
+import { readLastDigest } from '../../queue/digest-note.ts';
+import { readReconciled } from '../../reconcile/reconcile-note.ts';
+import { EXIT } from '../exit.ts';
+import { counted, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
+import { standardTerminal } from '../terminal/standard-terminal.ts';
+import { formatTable, type Cell } from '../terminal/table.ts';
+
+/** What stands where; null where it is not known, which is said. */
+interface Status {
+  readonly archive: string;
+  readonly queue: string;
+  /** Whether the queue answered: with an embedded one, whether the service that owns it runs. */
+  readonly reached: boolean;
+  readonly queues: Readonly<
+    Record<string, { waiting: number; active: number; delayed: number; failed: number }>
+  > | null;
+  readonly put_off: Readonly<Record<string, number>> | null;
+  readonly oldest_at: string | null;
+  readonly last_digest: { readonly sequence: number; readonly at: string } | null;
+  /** When each host was last compared with the archive. */
+  readonly reconciled_at: Readonly<Record<string, string>> | null;
+  readonly gaps: number | null;
+}
+
+/** `everlog status`: the queue, put-off jobs with their reasons, the oldest, last digest and reconcile. */
+export function registerStatus(program: Command, done: (exit: number) => void): void {
+  program
+    .command('status')
+    .description('queue, put-off jobs with their reasons, oldest job, last digest and reconcile')
+    .option('--json', 'one JSON document')
+    .action(async (options: { json?: boolean }) => {
+      const status = await readStatus();
+      process.stdout.write(options.json === true ? `${JSON.stringify(status)}\n` : textOf(status));
+      done(status.reached ? EXIT.ok : EXIT.notFound);
+    });
+}
+
+async function readStatus(): Promise<Status> {
+  const config = loadConfig({});
+  const archive =
+    config.archive.kind === 'folder'
+      ? `file:${config.archive.folder}`
+      : `s3://${config.archive.bucket}/${config.archive.prefix}`;
+  if (config.queue.kind === 'embedded') {
+    const queue = `embedded:${config.queue.folder}`;
+    // A queue that nobody owns is not opened: looking must not make a database, nor take the place of a service.
+    const remote = await reachService(config.queue.folder);
+    if (remote === null) return unreached(archive, queue);
+    try {
+      return await statusOf(archive, queue, remote);
+    } finally {
+      await remote.close();
+    }
+  }
+  const open = await openQueue(config, openLog('silent', { write: () => undefined }));
+  try {
+    await open.queue.ping();
+    return await statusOf(archive, open.queue.location, open.queue);
+  } finally {
+    await open.queue.close();
+  }
+}
+
+function unreached(archive: string, queue: string): Status {
+  return {
+    archive,
+    queue,
+    reached: false,
+    queues: null,
+    put_off: null,
+    oldest_at: null,
+    last_digest: null,
+    reconciled_at: null,
+    gaps: null,
+  };
+}
+
+async function statusOf(
+  archive: string,
+  queue: string,
+  control: Pick<QueueControl, 'counts' | 'census' | 'notes'>,
+): Promise<Status> {
+  const [queues, census, digest, reconciled] = await Promise.all([
+    control.counts(),
+    control.census(),
+    readLastDigest(control.notes),
+    readReconciled(control.notes, new Date()),
+  ]);
+  return {
+    archive,
+    queue,
+    reached: true,
+    queues,
+    put_off: Object.fromEntries(Object.entries(census.putOff).filter(([, jobs]) => jobs > 0)),
+    oldest_at: census.oldestAt?.toISOString() ?? null,
+    last_digest: digest === null ? null : { sequence: digest.sequence, at: digest.at.toISOString() },
+    reconciled_at: Object.fromEntries([...reconciled.lastAt].map(([host, at]) => [host, at.toISOString()])),
+    gaps: reconciled.gapJobs,
+  };
+}
+
+function textOf(status: Status): string {
+  const terminal = standardTerminal();
+  const head = `archive  ${status.archive}\nqueue    ${status.queue}\n`;
+  if (!status.reached || status.queues === null) {
+    return `${head}\nNo service runs that owns this queue, so nothing is known of waiting jobs: start it with everlog up.\n`;
+  }
+  const rows = Object.entries(status.queues).map(
+    ([name, { waiting, active, delayed, failed }]): readonly Cell[] => [
+      { text: name },
+      { text: formatCount(waiting) },
+      { text: formatCount(active) },
+      { text: formatCount(delayed) },
+      { text: formatCount(failed), ...(failed > 0 ? { tone: 'bad' as const } : {}) },
+    ],
+  );
+  const columns = ['QUEUE', 'WAITING', 'AT WORK', 'PUT OFF', 'FAILED'].map((title, index) =>
+    index === 0 ? { title } : { title, align: 'right' as const },
+  );
+  const putOff = Object.entries(status.put_off ?? {}).map(
+    ([reason, jobs]) => `${formatCount(jobs)} ${reason.replaceAll('_', ' ')}`,
+  );
+  const reconciled = Object.entries(status.reconciled_at ?? {}).map(
+    ([host, at]) => `${host} ${formatMoment(at)} UTC`,
+  );
+  const facts = [
+    ['put off', putOff.length === 0 ? 'nothing' : putOff.join(', ')],
+    [
+      'oldest job',
+      status.oldest_at === null
+        ? 'none waits'
+        : `${formatDuration(Date.now() - Date.parse(status.oldest_at))}, since ${formatMoment(status.oldest_at)} UTC`,
+    ],
+    [
+      'last digest',
+      status.last_digest === null
+        ? 'none noted'
+        : `${status.last_digest.sequence}, ${formatMoment(status.last_digest.at)} UTC`,
+    ],
+    ['compared with GitHub', reconciled.length === 0 ? 'not yet' : reconciled.join(', ')],
+    ['gaps', status.gaps === null ? 'not known' : counted(status.gaps, 'job')],
+  ];
+  return `${head}\n${formatTable(columns, rows, terminal)}\n${facts.map(([name, value]) => `${(name ?? '').padEnd(20)}  ${value ?? ''}\n`).join('')}`;
+}
