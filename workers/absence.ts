@@ -1,4 +1,4 @@
-import type { DetailsSource, Outcome } from '../src/archive/record.ts';
+import type { Outcome } from '../src/archive/record.ts';
 import { looksLikeCheckRun, neverRan, type GitHubJob } from '../src/github/job.ts';
 
 /**
@@ -9,12 +9,20 @@ export type Expectation =
   | { readonly kind: 'log' }
   | { readonly kind: 'absent'; readonly outcome: 'not_produced' | 'not_a_job'; readonly reason: string };
 
-/**
- * Whether a log should exist for a completed job. `apiStatus` is the job endpoint's answer, null when it was not asked. Of a job
- * that only a delivery describes nothing final is concluded but that GitHub has no such job: its log is looked for.
- */
-export function expectationOf({ job, apiStatus, source }: KnownOfJob): Expectation {
-  if (!neverRan(job)) return { kind: 'log' };
+/** Of what a job's details are known: all that decides what is expected of it. */
+export interface Known {
+  readonly job: GitHubJob;
+  /** The job endpoint's answer, null when it was not asked. */
+  readonly apiStatus: number | null;
+  /** GitHub itself described the job: by its endpoint or in a listing. */
+  readonly byGitHub: boolean;
+  /** GitHub lists the run's jobs, and this one is not among them; false where that was not asked. */
+  readonly unlisted: boolean;
+}
+
+/** Whether a log should exist for a completed job. A delivery's word alone makes nothing absent (CONTRACT §5). */
+export function expectationOf({ job, apiStatus, byGitHub, unlisted }: Known): Expectation {
+  if (!neverRan(job) || !(byGitHub || unlisted)) return { kind: 'log' };
   if (
     looksLikeCheckRun(job) &&
     (apiStatus === 404 || job.conclusion === 'success' || job.conclusion === 'neutral')
@@ -23,16 +31,9 @@ export function expectationOf({ job, apiStatus, source }: KnownOfJob): Expectati
     const reason = `a check run fired the event: it has no labels, no runner and no steps${unknown}`;
     return { kind: 'absent', outcome: 'not_a_job', reason };
   }
-  if (source === 'webhook') return { kind: 'log' };
+  if (!byGitHub) return { kind: 'log' };
   const reason = `the job never ran: no runner and no steps, conclusion ${job.conclusion ?? 'unknown'}`;
   return { kind: 'absent', outcome: 'not_produced', reason };
-}
-
-/** What is known of a job when its log is thought of. */
-export interface KnownOfJob {
-  readonly job: GitHubJob;
-  readonly apiStatus: number | null;
-  readonly source: DetailsSource;
 }
 
 /** Looks at a log that should exist and was not found, the newest included. */
@@ -48,10 +49,10 @@ export interface Miss {
   /** When the job ended, as well as it is known. */
   readonly endedAt: Date;
   readonly now: Date;
-  /** Why GitHub refuses, where it says so. */
-  readonly said?: string | null;
   /** GitHub no longer knows the job itself. */
   readonly jobGone: boolean;
+  /** The owner's IP allow list leaves this service out. */
+  readonly byIpList: boolean;
 }
 
 export interface MissRules {
@@ -71,12 +72,12 @@ export type AfterMiss =
 
 /** A job this old has had its time: GitHub's own delays are minutes. */
 const OLD_JOB_MS = 24 * 60 * 60_000;
-/** For an old job a second look only guards against a hiccup. */
+/** For an old job that GitHub still knows, a second look only guards against a hiccup. */
 const LOOKS_WITHOUT_HOPE = 2;
 
 /** What to do after a log that should exist was not found. */
 export function afterMiss(miss: Miss, rules: MissRules): AfterMiss {
-  const { why, looks, now, endedAt, jobGone } = miss;
+  const { why, looks, now, endedAt, jobGone, byIpList } = miss;
   const ageMs = now.getTime() - endedAt.getTime();
   if (why === 'expired') {
     return {
@@ -91,18 +92,18 @@ export function afterMiss(miss: Miss, rules: MissRules): AfterMiss {
     return { kind: 'absent', outcome: 'expired', reason };
   }
   const waitMs = rules.waitsMs[looks.count - 1];
-  const patient = ageMs <= OLD_JOB_MS || looks.count < LOOKS_WITHOUT_HOPE;
+  const patient = ageMs <= OLD_JOB_MS || jobGone || looks.count < LOOKS_WITHOUT_HOPE;
   if (waitMs !== undefined && patient) return { kind: 'look_again', at: new Date(now.getTime() + waitMs) };
-  if (why === 'forbidden')
-    return { kind: 'absent', outcome: 'forbidden', reason: forbiddenReason(miss.said ?? null) };
+  if (why === 'forbidden') {
+    const reason = byIpList
+      ? "GitHub gives no access to the log: the organisation's IP allow list does not have this service's address"
+      : 'GitHub gives no access to the log';
+    return { kind: 'absent', outcome: 'forbidden', reason };
+  }
   const reason = jobGone
     ? 'the run was deleted before its log could be fetched'
     : 'the log should exist and was not found';
   return { kind: 'absent', outcome: 'unavailable', reason };
-}
-
-function forbiddenReason(said: string | null): string {
-  return said === null ? 'GitHub gives no access to the log' : `GitHub gives no access to the log: ${said}`;
 }
 
 /** Fewer first looks than this say nothing about a host. */

@@ -4,7 +4,8 @@ import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
 import { jsonOf } from '../src/github/lists.ts';
-import { isForbidden, refusalOf } from '../src/github/log/job-log.ts';
+import { isForbidden } from '../src/github/log/job-log.ts';
+import { saysIpAllowList } from '../src/github/refusals.ts';
 import { neverRan, parseJob, type GitHubJob } from '../src/github/job.ts';
 import { hasOverHalfLeft } from '../src/github/rate-limit.ts';
 import { unpackDelivered, type ArchiveJob } from '../src/queue/catalog.ts';
@@ -19,9 +20,9 @@ export interface JobDetails {
   readonly sha256: string | null;
   /** The job endpoint's status; null when it was not asked. */
   readonly apiStatus: number | null;
+  /** The owner's IP allow list leaves this service out. */
+  readonly byIpList?: boolean;
   readonly deployment: unknown;
-  /** Why GitHub refused the job, where it said so. */
-  readonly refusal?: string | null;
 }
 
 /** EVERLOG_JOB_DETAILS. */
@@ -77,7 +78,7 @@ async function mustAsk(
   mode: JobDetailsMode,
   now: () => Date,
 ): Promise<boolean> {
-  // A delivery may be anybody's who knows the secret: that a job never ran, GitHub itself must say.
+  // Nothing final rests on a delivery's word, and one of a job that never ran would.
   if (mode === 'always' || neverRan(copy.job) || copy.job.status !== 'completed') return true;
   return hasOverHalfLeft(await api.rateState(repository), now());
 }
@@ -96,7 +97,18 @@ function withoutApi(answer: ApiAnswer, copy: Copy | null, data: ArchiveJob, api:
       `${api.host.name}: GitHub answers ${status} for job ${data.job_id}, and no delivery described it`,
     );
   }
-  return { ...fromCopy(copy, data, status), refusal: refusalOf(answer.bytes) };
+  const byIpList = status === 403 && saysIpAllowList(answer.bytes.toString('utf8'));
+  return { ...fromCopy(copy, data, status), byIpList };
+}
+
+/**
+ * What GitHub's listing says of a job that was queued because of it, if it says that the job ran; else null. It outweighs any
+ * word that the job did not run.
+ */
+export function listedAsRun(data: ArchiveJob): JobDetails | null {
+  if (!isFromListing(data)) return null;
+  const copy = deliveredCopy(data);
+  return copy === null || neverRan(copy.job) ? null : fromCopy(copy, data, null);
 }
 
 /** What the delivery's or listing's copy says of a job whose installation GitHub no longer knows; null without a copy. */
@@ -106,8 +118,11 @@ export function detailsWithoutApi(data: ArchiveJob, apiStatus: number): JobDetai
 }
 
 function fromCopy(copy: Copy, data: ArchiveJob, apiStatus: number | null): JobDetails {
-  const listed = data.source === 'sweep' || data.source === 'reconcile' || data.source === 'backfill';
-  return { ...copy, source: listed ? 'list' : 'webhook', sha256: null, apiStatus };
+  return { ...copy, source: isFromListing(data) ? 'list' : 'webhook', sha256: null, apiStatus };
+}
+
+function isFromListing({ source }: ArchiveJob): boolean {
+  return source === 'sweep' || source === 'reconcile' || source === 'backfill';
 }
 
 function deliveredCopy(data: ArchiveJob): Copy | null {

@@ -1,7 +1,7 @@
 import { adoptLog } from '../src/archive/commit.ts';
 import { waitUntil } from '../src/errors.ts';
 import type { LogLookup } from '../src/github/log/job-log.ts';
-import { areRunsAnswered, isRepositoryVisible, listRunJobs } from '../src/github/lists.ts';
+import { isRepositoryVisible, listRunJobs, witnessRun } from '../src/github/lists.ts';
 import { afterMiss, carriedFrom, looksBroken, type Looks } from './absence.ts';
 import { draftOf, noteRecorded, recordAbsence, type ArchiveRun } from './archive-run.ts';
 import { endOf } from './record-draft.ts';
@@ -43,8 +43,11 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   if (missed.why === 'missing' && (await recordedAsCarriedOver(looked, missed))) return;
   const why = missed.why === 'missing' && (await isAccessWithdrawn(run, missed)) ? 'forbidden' : missed.why;
   const endedAt = endOf(details, data);
-  const jobGone = details.apiStatus === 404 || details.apiStatus === 410;
-  const next = afterMiss({ why, looks, now, endedAt, jobGone, said: missed.said ?? null }, deps.missRules);
+  // Where the delivery served as details, the log's own answer is the first that was heard of the job.
+  const heard = details.apiStatus ?? missed.apiStatus;
+  const jobGone = heard === 404 || heard === 410;
+  const byIpList = missed.byIpList === true || details.byIpList === true;
+  const next = afterMiss({ why, looks, now, endedAt, jobGone, byIpList }, deps.missRules);
   if (next.kind === 'look_again') {
     await run.context.update(looked.data);
     throw waitUntil(
@@ -53,20 +56,32 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
       `the log of job ${data.job_id} is not there yet (look ${looks.count})`,
     );
   }
-  if (
-    next.outcome !== 'expired' &&
-    (looksBroken(await deps.state.counted(seriesOf(run), LOOKS_WINDOW_MINUTES)) ||
-      (next.outcome === 'unavailable' && !(await areRunsAnswered(run.host.api, run.repository))))
-  ) {
+  const doubt = next.outcome === 'expired' ? null : await doubtOf(run, next.outcome, jobGone);
+  if (doubt !== null) {
     await run.context.update(looked.data);
     const at = new Date(now.getTime() + BROKEN_HOST_WAIT_MS);
-    throw waitUntil(
-      'host_looks_broken',
-      at,
-      `${data.host} gives so few logs now that a missing one proves nothing`,
-    );
+    throw waitUntil('host_looks_broken', at, `${data.host} ${doubt}`);
   }
   await recordAbsence(looked, { outcome: next.outcome, reason: next.reason, ...statuses });
+}
+
+/** Why a log that was not found may be there all the same; null when nothing says so. */
+async function doubtOf(run: ArchiveRun, outcome: string, jobGone: boolean): Promise<string | null> {
+  const { deps, data, host, repository } = run;
+  if (looksBroken(await deps.state.counted(seriesOf(run), LOOKS_WINDOW_MINUTES)))
+    return 'gives so few logs now that a missing one proves nothing';
+  if (outcome === 'forbidden' || !jobGone) return null;
+  // "Deleted" needs a second witness: an incident answers 404 for every job and run.
+  const witness = await witnessRun(host.api, repository, data.run_id);
+  if (witness === 'gone') return null;
+  if (witness === 'silent')
+    return `knows neither run ${data.run_id} nor its neighbours: that proves no deletion`;
+  const listing = await listRunJobs(host.api, repository, data.run_id);
+  const lists = listing.kind === 'jobs' && listing.jobs.some(({ job }) => job.id === data.job_id);
+  const neverAsked = run.details.apiStatus === null;
+  // A job that is listed and was not asked for itself lacks its log alone.
+  if (listing.kind === 'jobs' && lists === neverAsked) return null;
+  return `does not know job ${data.job_id}, and ${lists ? 'lists it' : 'does not list the jobs of its run'}: that proves nothing`;
 }
 
 /** "Re-run failed jobs" announces jobs that had passed under new ids, though they did not run again. */

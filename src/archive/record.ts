@@ -19,15 +19,17 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** Absences of jobs that did not run, which a listing that shows that they did overturns. */
-export const NEVER_RAN: ReadonlySet<string> = new Set(['not_produced', 'not_a_job'] satisfies Outcome[]);
-
 /** Absences that a later look may still overturn. */
 const PROVISIONAL: readonly string[] = ['unavailable', 'forbidden'] satisfies Outcome[];
 
 /** Whether a record of this outcome may be superseded by a later look. */
 export function isProvisional(outcome: string): boolean {
   return PROVISIONAL.includes(outcome);
+}
+
+/** Whether a record of this outcome says that the job never ran: open again once GitHub lists it with steps or a runner. */
+export function isNeverRan(outcome: string): boolean {
+  return outcome === 'not_produced' || outcome === 'not_a_job';
 }
 
 /** How Everlog came to know of a job. */

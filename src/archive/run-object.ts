@@ -94,11 +94,15 @@ export async function readRun(store: ObjectStore, key: string): Promise<StoredRu
   }
 }
 
-/** Writes an attempt's object, or its next revision when one stands that says something else. Answers whether it was written. */
+/**
+ * Writes an attempt's object, or its next revision when one stands that says something else, or (`confirms`) that was
+ * provisional. Answers whether it was written.
+ */
 export async function commitRun(
   store: ObjectStore,
   run: NewRun,
   standing: RunEntry | null,
+  confirms: boolean,
 ): Promise<boolean> {
   const address: RunAddress = standing?.address ?? {
     host: run.host,
@@ -109,7 +113,8 @@ export async function commitRun(
   };
   let prior = standing;
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
-    if (prior !== null && saysTheSame(await readRun(store, prior.key), run)) return false;
+    const isSaidAgain = confirms && prior === standing;
+    if (prior !== null && !isSaidAgain && saysTheSame(await readRun(store, prior.key), run)) return false;
     const revision = (prior?.revision ?? 0) + 1;
     const key = runKey(address, revision);
     const bytes = Buffer.from(`${JSON.stringify(ordered(run, revision, prior?.key ?? null))}\n`);

@@ -5,11 +5,10 @@ import { codedCause, type Connections } from './network/connections.ts';
 import type { InstallationToken, RepositoryRef, Tokens } from './credentials.ts';
 import type { GitHubHost } from './host.ts';
 import { checkLiteralAddress } from './log/log-hosts.ts';
-import { ownMessage } from './network/own-words.ts';
 import { networkFailure } from './network/network-failure.ts';
 import type { Permit } from './permits.ts';
 import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
-import { installationSuspended, saysSuspended } from './suspension.ts';
+import { installationSuspended, isGitHubsOwn, notGitHubs, saysSuspended } from './refusals.ts';
 
 /**
  * GitHub's REST API as Everlog uses it: authenticated GET requests whose answers are kept as bytes. Bodies are bounded,
@@ -30,8 +29,8 @@ export interface GitHubApi {
   /** Set where every call spends the same rate budget: that of a token. */
   readonly hasOneBudget?: boolean;
   /**
-   * GETs a path below the API's base. Answers 2xx, 302 (not followed), 403, 404, 410, 422 and 451. Takes a permit of the
-   * host's unless one is `held` already.
+   * GETs a path below the API's base. Answers 2xx, 302 (not followed), and what GitHub itself says with 403, 404, 410, 422
+   * and 451: the same of a proxy or gateway is an outage. Takes a permit of the host's unless one is `held` already.
    * @throws EverlogError `github_rate_limited`, `installation_suspended` (wait), `github_unavailable`, `github_unexpected`,
    * `unauthorised` (retry), `github_refused` (give up).
    */
@@ -86,11 +85,7 @@ export function openApi(
         throw retryable('github_unexpected', `${host.name}: GitHub has retired the API version asked for`);
       }
       // Before anybody concludes that access was withdrawn: it may be another installation's.
-      if (
-        answer.status === 404 &&
-        isRepositoryItself(path, repository) &&
-        (await tokens.isMisdirected(repository))
-      ) {
+      if (isUnseen(answer, path, repository) && (await tokens.isMisdirected(repository))) {
         throw retryable(
           'github_unexpected',
           `${host.name}: ${path} is of another installation than was given`,
@@ -120,8 +115,17 @@ export function openApi(
   };
 }
 
-function isRepositoryItself(path: string, { owner, repo }: RepositoryRef): boolean {
-  return path === `/repos/${owner}/${repo}`;
+function isOwn({ status, headers, bytes }: Omit<ApiAnswer, 'path'>): boolean {
+  try {
+    return isGitHubsOwn(status, headers, JSON.parse(bytes.toString('utf8')));
+  } catch {
+    return false;
+  }
+}
+
+/** Whether GitHub says of the repository itself that it is not to be seen. */
+function isUnseen(answer: Omit<ApiAnswer, 'path'>, path: string, { owner, repo }: RepositoryRef): boolean {
+  return answer.status === 404 && path === `/repos/${owner}/${repo}` && isOwn(answer);
 }
 
 /** 302 is the log link's own answer and the caller's to follow. */
@@ -132,7 +136,7 @@ function isRename(status: number): boolean {
 /** A retired API version answers 410 as a deleted log does; what tells them apart is a sunset that is over. */
 function isRetiredVersion(answer: Omit<ApiAnswer, 'path'>, now: Date): boolean {
   const sunset = Date.parse(headerText(answer.headers, 'sunset') ?? '');
-  return answer.status === 410 && sunset <= now.getTime();
+  return answer.status === 410 && sunset <= now.getTime() && isOwn(answer);
 }
 
 function sameOrigin(location: string | null, from: URL, base: URL, host: GitHubHost): URL {
@@ -144,27 +148,21 @@ function sameOrigin(location: string | null, from: URL, base: URL, host: GitHubH
   );
 }
 
-/** Statuses from which an absence may be concluded, where they are GitHub's own. */
-const ABSENCES: ReadonlySet<number> = new Set([403, 404, 410, 451]);
-
 /** Statuses that mean the same for every call become errors here. */
 function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
   const { status, headers, bytes, path } = answer;
   const body = bytes.toString('utf8', 0, 2048);
   const pause = pauseAskedFor(status, headers, body, now);
   if (pause !== null) throw waitUntil('github_rate_limited', pause, `${host.name}: rate limited (${status})`);
+  if (status >= 400 && status < 500 && status !== 408 && !isOwn(answer)) {
+    throw notGitHubs(host.name, status, headers, path);
+  }
   if (status === 403 && saysSuspended(body)) {
     throw installationSuspended(`${host.name}: the installation that sees ${path}`, now);
   }
   if (status === 401) throw retryable('unauthorised', `${host.name}: GitHub refuses the token for ${path}`);
   if (status >= 500 || status === 408) {
     throw retryable('github_unavailable', `${host.name}: ${status} for ${path}`);
-  }
-  if (ABSENCES.has(status) && ownMessage(bytes) === null) {
-    throw retryable(
-      'github_unavailable',
-      `${host.name}: ${status} for ${path} that is not GitHub's own answer: a proxy, gateway or address list stands between`,
-    );
   }
   if (status === 400) throw giveUp('github_refused', `${host.name}: GitHub calls ${path} a bad request`);
   return answer;

@@ -7,7 +7,7 @@ import { codedCause } from './network/connections.ts';
 import type { GitHubHost } from './host.ts';
 import { networkFailure } from './network/network-failure.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
-import { installationSuspended, saysSuspended } from './suspension.ts';
+import { installationSuspended, isGitHubsOwn, notGitHubs, saysSuspended } from './refusals.ts';
 
 /**
  * Calls that are made as the App itself, signed with its private key. `@octokit/app` makes the JWT and allows for clock
@@ -41,7 +41,7 @@ const APP_REQUEST_TIMEOUT_MS = 30_000;
 const requestErrorSchema = z.object({
   status: z.int(),
   message: z.string(),
-  response: z.object({ headers: z.record(z.string(), z.unknown()) }).optional(),
+  response: z.object({ headers: z.record(z.string(), z.unknown()), data: z.unknown() }).optional(),
 });
 
 /** What a GitHub App proves itself with. */
@@ -129,7 +129,8 @@ function appRequestError(error: unknown, host: GitHubHost, about: string, now: D
   if (!parsed.success)
     return giveUp('unauthorised', `${host.name}: the App key cannot sign: ${messageOf(error)}`, error);
   const { status, message, response } = parsed.data;
-  const pause = pauseAskedFor(status, textHeaders(response?.headers ?? {}), message, now);
+  const headers = textHeaders(response?.headers ?? {});
+  const pause = pauseAskedFor(status, headers, message, now);
   if (pause !== null) return waitUntil('github_rate_limited', pause, `${host.name}: rate limit for the App`);
   if (response === undefined || status >= 500) {
     return retryable(
@@ -137,6 +138,8 @@ function appRequestError(error: unknown, host: GitHubHost, about: string, now: D
       `${host.name}: no answer for ${about}: ${response === undefined ? networkFailure(error) : `${status} ${message}`}`,
     );
   }
+  if (status >= 400 && !isGitHubsOwn(status, headers, response.data))
+    return notGitHubs(host.name, status, headers, about);
   switch (status) {
     case 401:
       return retryable('unauthorised', `${host.name}: GitHub refuses the App's key or id: ${message}`);

@@ -44,16 +44,34 @@ export async function isRepositoryVisible(api: GitHubApi, repository: Repository
   return status === 200;
 }
 
-const runsSchema = z.looseObject({ total_count: z.int().min(0), workflow_runs: z.array(z.unknown()) });
+/** Runs asked for as witnesses: the newest, of which a few may be deleted between the calls. */
+const NEIGHBOURS = 3;
+const neighboursSchema = z.object({ workflow_runs: z.array(z.object({ id: z.int() })) });
+
+/** `gone`: GitHub answers for other runs of the repository and not for this one. `silent`: it answers for none of them. */
+export type RunWitness = 'there' | 'gone' | 'silent';
 
 /**
- * Whether GitHub lists a repository's runs now: a witness that a run or log it calls missing is missing by itself, and not all of
- * them in an incident.
+ * Asks whether a run is gone, with the repository's other runs as second witness: an incident answers 404 for all. Three
+ * calls at most where all is well.
  */
-export async function areRunsAnswered(api: GitHubApi, repository: RepositoryRef): Promise<boolean> {
-  const path = `/repos/${repository.owner}/${repository.repo}/actions/runs?per_page=1`;
-  const answer = await api.get(path, repository);
-  return answer.status === 200 && runsSchema.safeParse(jsonOf(answer, api)).success;
+export async function witnessRun(
+  api: GitHubApi,
+  repository: RepositoryRef,
+  runId: number,
+): Promise<RunWitness> {
+  const answers = async (id: number): Promise<boolean> =>
+    (await api.get(runPath(repository, id), repository)).status === 200;
+  if (await answers(runId)) return 'there';
+  const runs = `/repos/${repository.owner}/${repository.repo}/actions/runs`;
+  const answer = await api.get(`${runs}?per_page=${NEIGHBOURS}&exclude_pull_requests=true`, repository);
+  const listed = answer.status === 200 ? neighboursSchema.safeParse(jsonOf(answer, api)) : null;
+  if (listed?.success !== true) return 'silent';
+  const ids = listed.data.workflow_runs.map(({ id }) => id);
+  if (ids.includes(runId)) return 'silent';
+  for (const id of ids) if (await answers(id)) return 'gone';
+  // A repository without another run: the list, which does not know this one, is what answers.
+  return ids.length === 0 ? 'gone' : 'silent';
 }
 
 /** @throws EverlogError `github_unexpected` (retry) when the pages do not add up: a list cut short would hide jobs. */

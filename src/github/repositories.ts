@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { giveUp, retryable } from '../errors.ts';
+import { EverlogError, giveUp, retryable } from '../errors.ts';
 import type { GitHubApi } from './api.ts';
 import type { AppRequest } from './app-requests.ts';
 import type { RepositoryRef } from './credentials.ts';
@@ -55,12 +55,28 @@ export async function* listInstallations(request: AppRequest): AsyncGenerator<In
       { per_page: PAGE_ITEMS, page },
       'its installations',
     );
-    const installations = installationsSchema.parse(answer);
+    const parsed = installationsSchema.safeParse(answer);
+    if (!parsed.success) throw retryable('github_unexpected', 'the answer is not a list of installations');
+    const installations = parsed.data;
     for (const { id, account, suspended_at } of installations) {
       const suspended = suspended_at !== null && suspended_at !== undefined;
       yield { id, account: account?.login ?? account?.slug ?? String(id), suspended };
     }
     if (installations.length < PAGE_ITEMS) return;
+  }
+}
+
+/**
+ * Whether an installation exists, asked for by its id: a list that leaves it out may be short.
+ * @throws EverlogError as `AppRequest` does, but for GitHub's own 404.
+ */
+export async function isInstalled(request: AppRequest, id: number): Promise<boolean> {
+  try {
+    await request('GET /app/installations/{installation_id}', { installation_id: id }, `installation ${id}`);
+    return true;
+  } catch (error) {
+    if (error instanceof EverlogError && error.code === 'installation_gone') return false;
+    throw error;
   }
 }
 

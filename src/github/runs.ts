@@ -26,6 +26,8 @@ export interface ListedRun {
   readonly createdAt: Date;
   /** When its newest attempt began. */
   readonly startedAt: Date;
+  /** When GitHub last changed it: of a run that is over not before its end; null where the host sends none. */
+  readonly updatedAt: Date | null;
   /** What its number counts within: the workflow. */
   readonly workflow: string | null;
   readonly raw: Readonly<Record<string, unknown>>;
@@ -56,6 +58,7 @@ const runSchema = z.looseObject({
   status: z.string().nullish(),
   created_at: z.iso.datetime({ offset: true }),
   run_started_at: z.string().nullish(),
+  updated_at: z.string().nullish(),
   workflow_id: z.int().nullish(),
 });
 const pageSchema = z.object({ total_count: z.int().min(0), workflow_runs: z.array(z.unknown()) });
@@ -164,6 +167,7 @@ function parseRun(value: unknown, api: GitHubApi): ListedRun {
   }
   const run = parsed.data;
   const startedMs = Date.parse(run.run_started_at ?? '');
+  const updatedMs = Date.parse(run.updated_at ?? '');
   return {
     id: run.id,
     runNumber: run.run_number ?? null,
@@ -171,6 +175,7 @@ function parseRun(value: unknown, api: GitHubApi): ListedRun {
     status: run.status ?? 'completed',
     createdAt: new Date(run.created_at),
     startedAt: new Date(Number.isNaN(startedMs) ? run.created_at : startedMs),
+    updatedAt: Number.isNaN(updatedMs) ? null : new Date(updatedMs),
     workflow: run.workflow_id === null || run.workflow_id === undefined ? null : String(run.workflow_id),
     raw: run,
   };

@@ -101,7 +101,9 @@ function jobOptions(job: NewJob, id: string): Parameters<BullQueue['add']>[2] {
 
 /** Whoever has looked into the archive knows better than the queue, which only remembers that it once had the job. */
 function comesFromArchive(job: NewJob): boolean {
-  return job.name === 'archive-job' && (job.data.source === 'reconcile' || job.data.source === 'backfill');
+  if (job.name !== 'archive-job') return false;
+  const { source } = job.data;
+  return source === 'sweep' || source === 'reconcile' || source === 'backfill';
 }
 
 const PERIODIC: readonly NewJob['name'][] = [

@@ -50,6 +50,8 @@ const sweepRunSchema = z.object({
   run_attempt: id,
   /** Sweeps done so far that found the attempt unfinished. */
   rounds: z.int().min(0),
+  /** Of the newest sweeps, how many in a row did not find the run. */
+  gone_looks: z.int().min(0).optional(),
   requested_at: instant,
 });
 
@@ -78,6 +80,10 @@ const reconcileRepositorySchema = z.object({
   started_at: instant.nullable(),
   /** Runs created until then are compared; a broken-off job goes on behind. */
   done_until: instant.nullable(),
+  /** Until when the repository was compared before: what was created since then is looked through. */
+  compared_through: instant.nullable().optional(),
+  /** When the newest run that is known of it began. */
+  last_run_at: instant.nullable().optional(),
 });
 
 export type ReconcileHosts = z.infer<typeof nothingSchema>;

@@ -2,9 +2,9 @@ import { commitRecordRevision } from '../archive/commit.ts';
 import { findJobRecords, type StandingRecord } from '../archive/job-records.ts';
 import type { KnownNames } from '../archive/known-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { isProvisional, NEVER_RAN, type JobRecord, type Source } from '../archive/record.ts';
+import { isNeverRan, isProvisional, type JobRecord, type Source } from '../archive/record.ts';
 import { commitRun, type RunEntry } from '../archive/run-object.ts';
-import { neverRan } from '../github/job.ts';
+import { neverRan, type GitHubJob } from '../github/job.ts';
 import type { ListedJob } from '../github/lists.ts';
 import { packDelivered, type ArchiveJob, type NewJob } from '../queue/catalog.ts';
 
@@ -39,7 +39,7 @@ export interface Attempt {
 export type LookAgain = (record: JobRecord) => boolean;
 
 export interface Account {
-  /** Completed jobs without a record; they are queued now. */
+  /** Completed jobs without a record, or with one that says that they never ran though they did; they are queued now. */
   readonly missing: readonly number[];
   /** Jobs that GitHub says are not over. */
   readonly unfinished: readonly number[];
@@ -67,7 +67,7 @@ export async function accountForJobs(
   };
   for (const { job, raw } of listed) {
     const record = records.get(job.id);
-    if (record === undefined) {
+    if (record === undefined || contradicts(record.record, job)) {
       if ((job.status ?? 'completed') !== 'completed') {
         account.unfinished.push(job.id);
         continue;
@@ -76,19 +76,6 @@ export async function accountForJobs(
       const data = archiveJobOf(attempt, { job, raw }, source, deps.now());
       await deps.onMissing?.(data, job.completed_at ?? null);
       await deps.enqueue({ name: 'archive-job', data });
-      continue;
-    }
-    if (
-      NEVER_RAN.has(record.record.outcome) &&
-      !neverRan(job) &&
-      (job.status ?? 'completed') === 'completed'
-    ) {
-      // Whatever wrote that it never ran was wrong: GitHub's own listing shows that it did.
-      account.missing.push(job.id);
-      await deps.enqueue({
-        name: 'archive-job',
-        data: archiveJobOf(attempt, { job, raw }, source, deps.now()),
-      });
       continue;
     }
     await confirm(deps, record, { job, raw });
@@ -104,6 +91,11 @@ export async function accountForJobs(
   return account;
 }
 
+/** Whether GitHub lists a job as having run that is recorded as one that never did, whatever wrote that. */
+function contradicts(record: JobRecord, job: GitHubJob): boolean {
+  return isNeverRan(record.outcome) && (job.status ?? 'completed') === 'completed' && !neverRan(job);
+}
+
 /** Writes the attempt's object; answers whether it is new or says something new. */
 export function recordAttempt(
   deps: AccountDeps,
@@ -112,6 +104,7 @@ export function recordAttempt(
   listed: readonly ListedJob[],
   account: Pick<Account, 'archived' | 'absent'>,
   standing: RunEntry | null,
+  confirms = false,
 ): Promise<boolean> {
   return commitRun(
     deps.store,
@@ -134,6 +127,7 @@ export function recordAttempt(
       archiver: { name: 'everlog', version: deps.version },
     },
     standing,
+    confirms,
   );
 }
 

@@ -12,6 +12,7 @@ import {
   type Attempt,
   type LookAgain,
 } from './account-run.ts';
+import { isTooEarly, isYoung } from './plan.ts';
 import type { SpendingApi } from '../budget/spending.ts';
 import { addAbsent, addAccount, type Counts } from './tally.ts';
 
@@ -22,8 +23,6 @@ export interface Comparison extends AccountDeps {
   /** Whether objects of complete attempts are read: for their counts, and for absences that are due for another look. */
   readonly readsComplete: boolean;
   readonly lookAgain: LookAgain | null;
-  /** For how long after its listing has settled a run is listed once more; null for any time. */
-  readonly relistsWithinMs: number | null;
   /** After which GitHub deletes a log, in milliseconds. */
   readonly retentionMs: number;
   /** Objects written since then may be this comparison's own, of a try that died: they are said to be committed again. */
@@ -40,10 +39,10 @@ export interface OpenAttempt {
   readonly queued: readonly number[];
   readonly missing: readonly number[];
   readonly standing: RunEntry | null;
+  /** What stands is provisional and this listing is not: it is said again even where nothing has changed. */
+  readonly confirms?: boolean;
 }
 
-/** GitHub may list a job late; an hour after a run's end its listing is taken to be whole. */
-const SETTLED_MS = 60 * 60_000;
 /** Logs that GitHub deletes within this are worth hurrying for. */
 const EXPIRING_MS = 7 * 24 * 60 * 60_000;
 
@@ -69,8 +68,8 @@ export async function compareRun(
     const entry = known.get(number);
     if (entry?.lastModified !== undefined && deps.hintSince !== null && entry.lastModified >= deps.hintSince)
       await deps.hint([entry.key]);
-    const isKnown = entry !== undefined && !(number === run.runAttempt && isProvisionalRun(deps, run, entry));
-    const complete = isKnown ? await checkComplete(deps, attempt, entry, counts) : 'unknown';
+    const isOpen = entry === undefined || isProvisionalEntry(run, entry, deps.now());
+    const complete = isOpen ? 'unknown' : await checkComplete(deps, attempt, entry, counts);
     if (complete === 'unknown') unknown.push(number);
     else if (complete !== null) open.push(complete);
   }
@@ -78,22 +77,14 @@ export async function compareRun(
   return open;
 }
 
-/**
- * Whether an attempt's object was written so soon after its end that GitHub may not have listed every job yet. By hand such a run
- * is listed again each time; by schedule while that is news, so that each is listed once more.
- */
-function isProvisionalRun(deps: Comparison, run: ListedRun, entry: RunEntry): boolean {
-  const endMs = Date.parse(textIn(run.raw['updated_at']));
-  if (Number.isNaN(endMs) || entry.lastModified === undefined) return false;
-  if (entry.lastModified.getTime() >= endMs + SETTLED_MS) return false;
-  const sinceMs = deps.now().getTime() - endMs;
-  return (
-    sinceMs >= SETTLED_MS && (deps.relistsWithinMs === null || sinceMs < SETTLED_MS + deps.relistsWithinMs)
-  );
+/** Whether an attempt's object was written so soon after its end that GitHub may list more of it now. */
+function isProvisionalEntry(run: ListedRun, { address, lastModified }: RunEntry, now: Date): boolean {
+  return isTooEarly(lastModified ?? now, endOf(run, address.runAttempt));
 }
 
-function textIn(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+/** An attempt before the newest ended before that one began. */
+function endOf(run: ListedRun, attempt: number): Date {
+  return attempt === run.runAttempt ? (run.updatedAt ?? run.startedAt) : run.startedAt;
 }
 
 /** Looks at an attempt that has its object: nothing to do (null), absences to look at again, or no better than unknown. */
@@ -103,7 +94,8 @@ async function checkComplete(
   entry: RunEntry,
   counts: Counts,
 ): Promise<OpenAttempt | null | 'unknown'> {
-  if (!deps.readsComplete) {
+  const isYoungObject = entry.lastModified !== undefined && isYoung(entry.lastModified, deps.now());
+  if (!deps.readsComplete && !isYoungObject) {
     counts.attempts_complete += 1;
     return null;
   }
@@ -143,7 +135,10 @@ async function compareListing(
     counts.expiring += expiring(deps, listed, account.missing);
     const isOver = number < run.runAttempt || run.status === 'completed';
     const current = number === run.runAttempt ? run.raw : null;
-    const compared = { attempt, run: current, listed, standing: known.get(number) ?? null };
+    const standing = known.get(number) ?? null;
+    // What was written too early is written again once it no longer is, whatever it says.
+    const confirms = standing !== null && !isTooEarly(deps.now(), endOf(run, number));
+    const compared = { attempt, run: current, listed, standing, confirms };
     const one = await finish(deps, compared, account, isOver);
     if (one !== null) open.push(one);
   }
@@ -153,16 +148,16 @@ async function compareListing(
 /** Writes the attempt's object when every job has its record, else answers what is still open. */
 async function finish(
   deps: Comparison,
-  compared: Pick<OpenAttempt, 'attempt' | 'run' | 'listed' | 'standing'>,
+  compared: Pick<OpenAttempt, 'attempt' | 'run' | 'listed' | 'standing' | 'confirms'>,
   account: Account,
   isOver: boolean,
 ): Promise<OpenAttempt | null> {
   const { missing, lookedAgain, unfinished } = account;
   const queued = [...missing, ...lookedAgain];
   if (missing.length === 0 && unfinished.length === 0 && isOver) {
-    const { attempt, listed, standing } = compared;
+    const { attempt, listed, standing, confirms = false } = compared;
     const run = compared.run ?? (await runOfAttempt(deps, attempt));
-    if (run !== null) await recordAttempt(deps, attempt, run, listed, account, standing);
+    if (run !== null) await recordAttempt(deps, attempt, run, listed, account, standing, confirms);
   }
   return queued.length === 0 ? null : { ...compared, queued, missing };
 }

@@ -80,16 +80,53 @@ export function restOf({ from, to }: CreatedWindow, doneUntil: Date | null): Cre
   return doneUntil >= to ? null : { from: doneUntil, to };
 }
 
-/** Whether it is a repository's turn for its daily look, in the interval that `now` lies in. */
-export function isDailyTurn(repositoryId: number, now: Date, intervalMs: number): boolean {
+/**
+ * Whether a repository's turn for its daily look lies in the interval of `now`, or in one since the pass that began at `last`:
+ * a pass that began late, or not at all, skips nobody.
+ */
+export function isDailyTurn(
+  repositoryId: number,
+  now: Date,
+  intervalMs: number,
+  last: Date | null = null,
+): boolean {
   const turns = Math.max(1, Math.round(DAY_MS / intervalMs));
-  return Math.floor(now.getTime() / intervalMs) % turns === repositoryId % turns;
+  const slot = Math.floor(now.getTime() / intervalMs);
+  const done = last === null ? slot - 1 : Math.floor(last.getTime() / intervalMs);
+  const turn = slot - ((slot - (repositoryId % turns)) % turns);
+  return turn === slot || turn > done;
 }
 
 /** Whether a provisional absence is due: last looked at a day ago, and GitHub may still have the log. */
 export function isDueForLook(record: JobRecord, now: Date, retentionMs: number): boolean {
   const lookedMs = Date.parse(record.absence?.last_tried_at ?? record.recorded_at);
   return now.getTime() - lookedMs >= LOOK_AGAIN_MS && isWithinRetention(record, now, retentionMs);
+}
+
+/**
+ * What was recorded during an incident is looked at again within the hour, at each pass while it is this young; then daily.
+ */
+const EARLY_MS = 6 * 60 * 60_000;
+
+/** Whether something was written so lately that each pass looks at it again. */
+export function isYoung(writtenAt: Date, now: Date): boolean {
+  return now.getTime() - writtenAt.getTime() <= EARLY_MS;
+}
+
+/** Whether a provisional absence is due for one of its early looks. */
+export function isDueEarly(record: JobRecord, now: Date, retentionMs: number): boolean {
+  return isYoung(new Date(record.recorded_at), now) && isWithinRetention(record, now, retentionMs);
+}
+
+/**
+ * GitHub may list a job some time after its run has ended: what was written of a run within this is provisional, and every
+ * later comparison lists the run once more.
+ */
+const SETTLING_MS = 60 * 60_000;
+
+/** Whether what was written of a run came too early to be final. */
+export function isTooEarly(writtenAt: Date, runEndedAt: Date): boolean {
+  return writtenAt.getTime() < runEndedAt.getTime() + SETTLING_MS;
 }
 
 /** Whether GitHub may still have the log of a job. */

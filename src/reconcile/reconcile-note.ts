@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { comparedThrough, readCompared } from './compared-note.ts';
 import type { GapLine } from '../ledger/formats/formats.ts';
 import { archiveJobId, type ArchiveJob } from '../queue/catalog.ts';
 import { closeGap, gapOfWork, noteGap, readGaps, type NotedGap } from '../queue/gap-note.ts';
@@ -98,7 +99,8 @@ export async function noteCompared(notes: Pick<Notes, 'setField'>, queueId: stri
 
 /**
  * Until when everything that GitHub could tell of was compared with the archive: of each host the beginning of the last pass
- * whose comparisons have all ended, of these the oldest; null while a host has none.
+ * whose comparisons have all ended, of these the oldest; and no later than until when any single repository was, as a pass
+ * leaves out those that seem at rest. Null while a host has no such pass, or a repository was never compared.
  */
 export async function readReconciledThrough(notes: Notes, now: Date): Promise<Date | null> {
   const passes = await readPasses(notes);
@@ -115,7 +117,10 @@ export async function readReconciledThrough(notes: Notes, now: Date): Promise<Da
     if (through === undefined) return null;
     if (oldest === null || through < oldest) oldest = through;
   }
-  return oldest === null ? null : new Date(oldest);
+  const least = comparedThrough(await readCompared(notes));
+  if (oldest === null || least === 'never') return null;
+  const through = new Date(oldest);
+  return least !== null && least < through ? least : through;
 }
 
 async function readPasses(notes: Pick<Notes, 'fields'>): Promise<Map<string, readonly string[]>> {

@@ -52,7 +52,6 @@ export function openReconciler(deps: ReconcilerDeps, spending: Spending): Reconc
       api,
       source: spending.purpose,
       readsComplete: true,
-      relistsWithinMs: null,
       hintSince: null,
       // Somebody asks: the day that the schedule lets pass between looks is not waited for.
       lookAgain:

@@ -152,6 +152,7 @@ function handlersOf(
     onRecorded: (record: Recorded) => metrics.recorded(record),
     wasAskedFor: (host: string, guid: string) => wasAskedFor(notes, host, guid),
     installations: opened.installations,
+    isInstalled: opened.isInstalled,
     reconcileHosts: opened.reconcilable,
     reconcileIntervalMs: config.reconcileIntervalMs,
     reconcileLookbackMs: config.reconcileLookbackMs,

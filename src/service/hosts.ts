@@ -2,13 +2,13 @@ import type { HostAccess } from '../../workers/archive-run.ts';
 import type { ReconcileHost } from '../reconcile/targets.ts';
 import type { Config } from '../config.ts';
 import { openApi } from '../github/api.ts';
-import { openAppRequests, openRawAppRequests } from '../github/app-requests.ts';
+import { openAppRequests, openRawAppRequests, type AppRequest } from '../github/app-requests.ts';
 import { openConnections } from '../github/network/connections.ts';
 import { openTokens, type Tokens } from '../github/credentials.ts';
 import { openDeliveryLog, type DeliveryLog } from '../github/deliveries.ts';
 import { lookUpLog } from '../github/log/job-log.ts';
 import { openLeastRates } from '../github/least-rates.ts';
-import { listInstallations, type Installation } from '../github/repositories.ts';
+import { isInstalled, listInstallations, type Installation } from '../github/repositories.ts';
 
 /** Every host that there are credentials for, by the name in keys. */
 export interface OpenHosts {
@@ -18,6 +18,8 @@ export interface OpenHosts {
   /** Those that are reached as an App. */
   readonly deliveryLogs: ReadonlyMap<string, DeliveryLog>;
   readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
+  /** Whether the App has an installation on a host; false too where Everlog is no App. */
+  readonly isInstalled: (host: string, installationId: number) => Promise<boolean>;
   readonly rateLimitRemaining: (now: Date) => ReadonlyMap<string, number>;
   readonly close: () => Promise<void>;
 }
@@ -30,6 +32,7 @@ export function openHosts(config: Config, now: () => Date): OpenHosts {
   const deliveryLogs = new Map<string, DeliveryLog>();
   const rates = openLeastRates();
   const allInstallations = new Map<string, () => AsyncIterable<Installation>>();
+  const apps = new Map<string, AppRequest>();
   const closers: (() => Promise<void>)[] = [];
   for (const { github, credentials } of config.hosts) {
     if (credentials === null) continue;
@@ -44,6 +47,7 @@ export function openHosts(config: Config, now: () => Date): OpenHosts {
       credentials.kind === 'app' ? openAppRequests(github, credentials, connections.dispatcher, now) : null;
     const installations = appRequests === null ? null : () => listInstallations(appRequests);
     reconcilable.set(github.host, { api, installations });
+    if (appRequests !== null) apps.set(github.host, appRequests);
     if (installations !== null) allInstallations.set(github.host, installations);
     if (credentials.kind === 'app') {
       const requests = openRawAppRequests(github, credentials, connections.dispatcher, now);
@@ -57,6 +61,10 @@ export function openHosts(config: Config, now: () => Date): OpenHosts {
     reconcilable,
     deliveryLogs,
     installations: allInstallations,
+    async isInstalled(host, installationId) {
+      const request = apps.get(host);
+      return request !== undefined && (await isInstalled(request, installationId));
+    },
     rateLimitRemaining: (at) => rates.remaining(at),
     async close() {
       await Promise.all(closers.map((close) => close()));

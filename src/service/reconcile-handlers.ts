@@ -1,10 +1,11 @@
-import { reconcileHosts } from '../../workers/handlers/reconcile-hosts.ts';
+import { reconcileHosts, type PassNotes } from '../../workers/handlers/reconcile-hosts.ts';
 import {
   reconcileRepository,
   type ReconcileRepositoryDeps,
 } from '../../workers/handlers/reconcile-repository.ts';
 import type { Handlers } from '../../workers/run-workers.ts';
 import { queueIdOf, type NewJob } from '../queue/catalog.ts';
+import { comparedField, noteComparedRepository, readCompared } from '../reconcile/compared-note.ts';
 import { closeGap } from '../queue/gap-note.ts';
 import type { Notes } from '../queue/notes.ts';
 import {
@@ -15,6 +16,7 @@ import {
   noteGaps,
   noteMissing,
   noteReconciled,
+  readReconciled,
 } from '../reconcile/reconcile-note.ts';
 
 /** The handlers that compare GitHub with the archive, with what is noted of their findings for digests and metrics. */
@@ -30,14 +32,19 @@ export function reconcileHandlers(
         if (job.name === 'reconcile-repository') await pass.queued(job.data.host, queueIdOf(job));
         return deps.enqueue(job);
       };
-      await reconcileHosts({ ...deps, enqueue });
+      const [compared, { lastAt }] = await Promise.all([
+        readCompared(notes),
+        readReconciled(notes, startedAt),
+      ]);
+      const note: PassNotes['note'] = (field, known) => noteComparedRepository(notes, field, known);
+      await reconcileHosts({ ...deps, enqueue }, { lastAt, compared, note });
       const hosts = new Set(deps.reconcileHosts.keys());
       for (const host of hosts) await noteReconciled(notes, host, startedAt);
       await forgetOtherHosts(notes, hosts);
     },
     'reconcile-repository': async (data, context) => {
       const missing = { jobs: 0, named: 0 };
-      await reconcileRepository(
+      const { at, runAt } = await reconcileRepository(
         {
           ...deps,
           onReconciled: (counts) => void (missing.jobs = counts.missing),
@@ -50,6 +57,12 @@ export function reconcileHandlers(
         data,
         context,
       );
+      await noteComparedRepository(notes, comparedField(data.host, data.repository_id), {
+        at: at.toISOString(),
+        run_at: runAt?.toISOString() ?? null,
+        installation_id: data.installation_id,
+        suspended: false,
+      });
       await noteGaps(notes, data, missing, deps.now());
       await noteCompared(notes, context.id);
       await closeGap(notes, context.id);

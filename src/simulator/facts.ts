@@ -39,6 +39,8 @@ export interface RunFacts {
 /** A run with all its attempts, oldest first; the last is the current one. */
 export interface Run {
   repositoryId: number;
+  /** Jobs that listings count beyond those that they give. */
+  overstatedBy: number;
   attempts: RunFacts[];
 }
 
@@ -88,6 +90,8 @@ export interface Job {
   sealed: boolean;
   /** True: the API still calls the job running, and there is no log yet, though its deliveries say otherwise. */
   lagging: boolean;
+  /** Listings of jobs leave it out: not yet there, or no job at all. */
+  unlisted: boolean;
   /** The two parts of the log's path on the log host. */
   blobPath: string;
   /** Members left out of the object, as older GitHub Enterprise Server versions do. */

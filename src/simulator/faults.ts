@@ -1,6 +1,8 @@
 /** What goes wrong with one request. */
 export type FaultEffect =
   | { kind: 'status'; status: number; headers?: Record<string, string>; body?: string }
+  /** What stands between answers, a proxy or a gateway: a page without a header of GitHub's or the store's. */
+  | { kind: 'page'; status: number; contentType?: string; body?: string }
   | { kind: 'reset' }
   | { kind: 'hang' }
   | { kind: 'delay'; ms: number }

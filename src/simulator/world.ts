@@ -148,7 +148,7 @@ export class World {
       ...given,
       id,
     };
-    const run: Run = { repositoryId, attempts: [facts] };
+    const run: Run = { repositoryId, overstatedBy: 0, attempts: [facts] };
     this.runs.set(id, run);
     return run;
   }
@@ -193,6 +193,7 @@ export class World {
       logState: input.logState ?? 'served',
       sealed: input.sealed ?? true,
       lagging: false,
+      unlisted: false,
       blobPath: `${uuid(`run ${facts.run_id}`)}/workflow-job-run-${uuid(`job ${id}`)}`,
       omitted: input.omitted ?? [],
       extra: input.extra ?? {},
@@ -227,6 +228,10 @@ export class World {
   }
 
   /** Lets the API and the log host say that a job still runs although its `completed` delivery may be out. */
+  setUnlisted(jobId: number, unlisted: boolean): void {
+    this.job(jobId).unlisted = unlisted;
+  }
+
   setLag(jobId: number, lagging: boolean): void {
     this.job(jobId).lagging = lagging;
   }

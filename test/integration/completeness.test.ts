@@ -78,10 +78,7 @@ async function sendMixture(): Promise<number> {
     faults.add({ match: { route: 'job', jobId }, effect: { kind: 'redirect', status: 301, location } });
   }
   for (const jobId of jobs.slice(GOOD_JOBS + FAILING_JOBS)) {
-    faults.add({
-      match: { route: 'logs', jobId },
-      effect: { kind: 'status', status: 404, body: '{"message":"Not Found"}' },
-    });
+    faults.add({ match: { route: 'logs', jobId }, effect: { kind: 'status', status: 404 } });
   }
   const [first = 0] = jobs;
   const run = simulator.world.run(simulator.world.job(first).facts.run_id);

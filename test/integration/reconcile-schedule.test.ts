@@ -123,3 +123,39 @@ test('a share that is spent puts the repository off, and it is not spent over', 
   const spent = RECONCILE_ROUTES.reduce((sum, route) => sum + requests.count(route), 0);
   expect(spent).toBe(20);
 });
+
+test('a job that GitHub lists only after its run was accounted for is found by the next pass', async () => {
+  const { host, records, runObjects, reconcile } = await openScheduled(15_000);
+  const { world } = host.simulator;
+  const installationId = world.addInstallation({ login: 'octo-org' }).id;
+  const [id] = idsOfAnotherTurn();
+  world.addRepository({ id, name: 'one', installationId });
+  const { id: runId } = world.run(world.addRun({ repositoryId: id }));
+  const [, late = 0] = ['prompt\n', 'late\n'].map((log) => world.addJob({ runId, log }).facts.id);
+  world.setUnlisted(late, true);
+  await reconcile(1);
+  await until('the one that is listed is recorded', async () => (await records()) === 1, DONE_TIMEOUT_MS);
+  await reconcile(1);
+  expect(await runObjects()).toBe(1);
+  world.setUnlisted(late, false);
+  await reconcile(1);
+  await until('the late one is recorded', async () => (await records()) === 2, DONE_TIMEOUT_MS);
+  await reconcile(1);
+  expect(await runObjects()).toBe(2);
+});
+
+test('an absence written during an incident is looked at again by the next pass, not by the daily one', async () => {
+  const { host, records, runObjects, reconcile } = await openScheduled(15_000);
+  const { world } = host.simulator;
+  const installationId = world.addInstallation({ login: 'octo-org' }).id;
+  const [id] = idsOfAnotherTurn();
+  world.addRepository({ id, name: 'one', installationId });
+  const { jobIds } = addRuns(host.simulator, id, 1, { log: () => null });
+  await reconcile(1);
+  await until('it is recorded as unavailable', async () => (await records()) === 1, DONE_TIMEOUT_MS);
+  await reconcile(1);
+  await until('its run is accounted for', async () => (await runObjects()) === 1, DONE_TIMEOUT_MS);
+  world.setLog(jobIds[0] ?? 0, 'there after all\n');
+  await reconcile(1);
+  await until('the log is archived', async () => (await records()) === 2, DONE_TIMEOUT_MS);
+});

@@ -1,7 +1,7 @@
 import { commitLog, type Commit } from '../../src/archive/commit.ts';
 import { findRecord } from '../../src/archive/job-records.ts';
 import { parseKey } from '../../src/archive/keys.ts';
-import { isProvisional, NEVER_RAN, type JobRecord } from '../../src/archive/record.ts';
+import { isNeverRan, isProvisional } from '../../src/archive/record.ts';
 import { spoolLog, type SpoolResult } from '../../src/spool/spool.ts';
 import {
   FIRST_RESERVATION_BYTES,
@@ -10,10 +10,12 @@ import {
   type SpoolSpace,
 } from '../../src/spool/spool-space.ts';
 import { EverlogError, giveUp } from '../../src/errors.ts';
-import { neverRan } from '../../src/github/job.ts';
 import type { LogAnswer } from '../../src/github/log/job-log.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
-import { expectationOf } from '../absence.ts';
+import { looksLikeCheckRun, neverRan } from '../../src/github/job.ts';
+import { listRunJobs } from '../../src/github/lists.ts';
+import { saysIpAllowList } from '../../src/github/refusals.ts';
+import { expectationOf, type Known } from '../absence.ts';
 import {
   draftOf,
   noteRecorded,
@@ -24,7 +26,7 @@ import {
 } from '../archive-run.ts';
 import { budgetOf, notePause, notYourTurn, takeTurn } from '../../src/budget/budget.ts';
 import type { JobContext } from '../job-context.ts';
-import { detailsWithoutApi, readJobDetails, type JobDetails } from '../job-details.ts';
+import { detailsWithoutApi, listedAsRun, readJobDetails, type JobDetails } from '../job-details.ts';
 import { afterMissedLog, noteFirstLook } from '../missed-log.ts';
 import { endOf } from '../record-draft.ts';
 
@@ -41,8 +43,7 @@ export async function archiveJob(
   context: JobContext<ArchiveJob>,
 ): Promise<void> {
   const prior = await findRecord(deps.store, deps.names, placeOf(queued), queued.run_id, queued.job_id);
-  if (prior !== null && !isProvisional(prior.record.outcome) && !isReopened(prior.record, queued))
-    return deps.hint([prior.key]);
+  if (prior !== null && isSettled(prior.record.outcome, queued)) return deps.hint([prior.key]);
   const data: ArchiveJob = { ...queued, source: await sourceOf(deps, queued) };
   const host = deps.hosts.get(data.host);
   if (host === undefined) {
@@ -71,12 +72,10 @@ export async function archiveJob(
   }
 }
 
-/** Whether GitHub's own listing shows that a job ran of which it is recorded that it did not: whatever wrote that was wrong. */
-function isReopened(record: JobRecord, queued: ArchiveJob): boolean {
-  if (!NEVER_RAN.has(record.outcome) || queued.source === 'webhook' || queued.source === 'redelivery')
-    return false;
-  const listed = detailsWithoutApi(queued, 200);
-  return listed !== null && !neverRan(listed.job);
+/** Whether nothing more is to be found out. That a job never ran is open again once a listing shows that it did. */
+function isSettled(outcome: string, queued: ArchiveJob): boolean {
+  if (isNeverRan(outcome) && listedAsRun(queued) !== null) return false;
+  return !isProvisional(outcome);
 }
 
 /**
@@ -102,19 +101,15 @@ async function withGitHub(
     return { deps, host, repository, data, context, details, commit };
   };
   try {
-    const run = withDetails(await readJobDetails(host.api, data, deps.jobDetails, deps.now));
-    const expectation = expectationOf(run.details);
+    const read = await readJobDetails(host.api, data, deps.jobDetails, deps.now);
+    // Of two words of GitHub's the one that shows a job running stands.
+    const run = withDetails(neverRan(read.job) ? (listedAsRun(data) ?? read) : read);
+    const expectation = expectationOf(await knownOf(run));
     if (expectation.kind === 'absent') {
       const { outcome, reason } = expectation;
       await recordAbsence(run, { outcome, reason, apiStatus: run.details.apiStatus, logStatus: null });
     } else if (run.details.apiStatus === 403) {
-      await afterMissedLog(run, {
-        kind: 'absent',
-        why: 'forbidden',
-        apiStatus: 403,
-        logStatus: null,
-        said: run.details.refusal ?? null,
-      });
+      await afterMissedLog(run, { kind: 'absent', why: 'forbidden', apiStatus: 403, logStatus: null });
     } else {
       await fetchLog(run);
     }
@@ -127,8 +122,19 @@ async function withGitHub(
       why: 'forbidden',
       apiStatus: 404,
       logStatus: null,
+      byIpList: saysIpAllowList(error.message),
     });
   }
+}
+
+/** What decides whether a log is expected. A delivery's check run that GitHub does not know is looked for in the run's list. */
+async function knownOf({ details, data, host, repository }: ArchiveRun): Promise<Known> {
+  const { job, apiStatus, source } = details;
+  const known = { job, apiStatus, byGitHub: source !== 'webhook', unlisted: false };
+  if (known.byGitHub || apiStatus !== 404 || !looksLikeCheckRun(job)) return known;
+  const listing = await listRunJobs(host.api, repository, data.run_id);
+  const unlisted = listing.kind === 'jobs' && listing.jobs.every((listed) => listed.job.id !== job.id);
+  return { ...known, unlisted };
 }
 
 /** Space is taken before the link is asked for, so that a link never ages in a queue. */

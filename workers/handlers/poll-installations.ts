@@ -7,6 +7,7 @@ import type { SharedState } from '../../src/queue/shared-state.ts';
 export interface PollInstallationsDeps {
   /** The App's installations, by host; only those that are reached as an App have any. */
   readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
+  readonly isInstalled: (host: string, installationId: number) => Promise<boolean>;
   readonly notes: Pick<Notes, 'note' | 'noted'>;
   readonly state: Pick<SharedState, 'pause'>;
   readonly enqueue: (job: NewJob) => Promise<'queued' | 'duplicate'>;
@@ -45,8 +46,11 @@ export async function pollInstallations(deps: PollInstallationsDeps, data: PerHo
     if (suspended) await deps.state.pause(`${data.host}/${id}`, deps.now().getTime() + SUSPENDED_PAUSE_MS);
     else if (before[id] === true) await changed(id, 'unsuspend');
   }
-  for (const id of Object.keys(before)) {
-    if (!(id in present)) await changed(Number(id), 'deleted');
+  for (const [id, suspended] of Object.entries(before)) {
+    if (id in present) continue;
+    // A list that is short or empty removes nobody: each is asked for.
+    if (await deps.isInstalled(data.host, Number(id))) present[id] = suspended;
+    else await changed(Number(id), 'deleted');
   }
   await deps.notes.note(name, JSON.stringify(present), KEPT_MS);
 }

@@ -3,8 +3,9 @@ import type { ReconcileRepository } from '../../src/queue/catalog.ts';
 import type { AccountDeps } from '../../src/reconcile/account-run.ts';
 import type { JobContext } from '../job-context.ts';
 import type { Comparison } from '../../src/reconcile/compare-run.ts';
-import { isDueForLook, isScheduled, restOf, windowsOf } from '../../src/reconcile/plan.ts';
+import { isDueEarly, isDueForLook, isScheduled, restOf, windowsOf } from '../../src/reconcile/plan.ts';
 import { reconcileRepository as compare } from '../../src/reconcile/reconcile-repository.ts';
+import { lookbackOf } from '../../src/reconcile/compared-note.ts';
 import { openSpending } from '../../src/budget/spending.ts';
 import { addCounts, newCounts, type Counts } from '../../src/reconcile/tally.ts';
 import type { RunNumberGap } from '../../src/reconcile/run-numbers.ts';
@@ -18,20 +19,24 @@ export interface ReconcileRepositoryDeps extends ReconcileHostsDeps, AccountDeps
 
 /** One that was broken off this long ago begins anew: its windows lie too far back. */
 const STALE_MS = 6 * 60 * 60_000;
-/** A pass each hour meets every run once in this time; the daily one those whose repository was not thought active. */
-const RECENT_RELIST_MS = 2 * 60 * 60_000;
-const DAILY_RELIST_MS = 26 * 60 * 60_000;
 /** The store's clock may be this much behind. */
 const CLOCKS_APART_MS = 5 * 60_000;
 /** Run numbers told of in one line of the log. */
 const RUN_NUMBERS_SHOWN = 20;
+
+/** What a comparison covered. */
+export interface ComparedUntil {
+  readonly at: Date;
+  /** When the newest run known of the repository began; null: there is none. */
+  readonly runAt: Date | null;
+}
 
 /** Compares one repository with the archive; put off when its share of the rate budget is spent, it goes on where it was. */
 export async function reconcileRepository(
   deps: ReconcileRepositoryDeps,
   given: ReconcileRepository,
   context: JobContext<ReconcileRepository>,
-): Promise<void> {
+): Promise<ComparedUntil> {
   const host = deps.reconcileHosts.get(given.host);
   if (host === undefined)
     throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${given.host}`);
@@ -41,27 +46,32 @@ export async function reconcileRepository(
   const daily = given.pass === 'daily';
   const data = fresh(given, deps.now());
   const startedAt = new Date(data.started_at ?? deps.now());
+  const lookbackMs = lookbackOf(data.compared_through, startedAt, {
+    lookbackMs: deps.reconcileLookbackMs,
+    retentionMs,
+  });
+  let runAt = momentOrNull(data.last_run_at);
   const comparison: Comparison = {
     ...deps,
     api,
     source: 'reconcile',
     readsComplete: daily,
-    relistsWithinMs: daily ? DAILY_RELIST_MS : RECENT_RELIST_MS,
-    lookAgain: daily ? (record) => isDueForLook(record, deps.now(), retentionMs) : null,
+    lookAgain: (record) =>
+      isDueEarly(record, deps.now(), retentionMs) || (daily && isDueForLook(record, deps.now(), retentionMs)),
     retentionMs,
     hintSince: context.attempts > 1 ? new Date(startedAt.getTime() - CLOCKS_APART_MS) : null,
   };
   const doneUntil = data.done_until === null ? null : new Date(data.done_until);
   const sum = newCounts();
   const gaps: RunNumberGap[] = [];
-  for (const window of windowsOf(data.pass, startedAt, {
-    lookbackMs: deps.reconcileLookbackMs,
-    retentionMs,
-  })) {
+  for (const window of windowsOf(data.pass, startedAt, { lookbackMs, retentionMs })) {
     const rest = restOf(window, doneUntil);
     if (rest === null) continue;
     const { counts, runNumberGaps } = await compare(comparison, placeOf(data), rest, {
-      isMeant: (run, known) => isScheduled(run, known.size > 0, startedAt, deps.reconcileLookbackMs),
+      isMeant(run, known) {
+        if (runAt === null || run.startedAt > runAt) runAt = run.startedAt;
+        return isScheduled(run, known.size > 0, startedAt, lookbackMs);
+      },
       onWindow: ({ to }) => context.update({ ...data, done_until: to.toISOString() }),
     });
     addCounts(sum, counts);
@@ -81,6 +91,11 @@ export async function reconcileRepository(
       'run numbers without a run: these were deleted',
     );
   }
+  return { at: startedAt, runAt };
+}
+
+function momentOrNull(text: string | null | undefined): Date | null {
+  return text === null || text === undefined ? null : new Date(text);
 }
 
 function fresh(data: ReconcileRepository, now: Date): ReconcileRepository {

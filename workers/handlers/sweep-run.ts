@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findRunEntries } from '../../src/archive/run-object.ts';
 import { giveUp, waitUntil } from '../../src/errors.ts';
 import type { GitHubApi } from '../../src/github/api.ts';
-import { areRunsAnswered, isRepositoryVisible, jsonOf, listAttemptJobs } from '../../src/github/lists.ts';
+import { isRepositoryVisible, jsonOf, listAttemptJobs, witnessRun } from '../../src/github/lists.ts';
 import type { SweepRun } from '../../src/queue/catalog.ts';
 import {
   accountForJobs,
@@ -17,7 +17,6 @@ import type { JobContext } from '../job-context.ts';
 
 export interface SweepRunDeps extends AccountDeps, BudgetDeps {
   readonly hosts: ReadonlyMap<string, HostAccess>;
-  /** How long a missing run is waited for. */
   readonly missRules: Pick<MissRules, 'waitsMs'>;
 }
 
@@ -71,12 +70,20 @@ export async function sweepRun(
     await notePause(deps, budget, host.api, attempt, null);
     if (next === null) return;
     if (data.rounds >= ROUNDS_MAX) throw giveUp('job_not_finished', `run ${data.run_id} was never complete`);
-    await context.update({ ...data, rounds: data.rounds + 1 });
+    await context.update({ ...data, rounds: data.rounds + 1, gone_looks: next.goneLooks ?? 0 });
     throw waitUntil('job_not_finished', new Date(deps.now().getTime() + next.waitMs), next.why);
   } catch (error) {
     await notePause(deps, budget, host.api, attempt, error);
     throw error;
   }
+}
+
+/** Another look is needed. */
+interface Next {
+  readonly waitMs: number;
+  readonly why: string;
+  /** Looks in a row that found no run; without one it was found. */
+  readonly goneLooks?: number;
 }
 
 /** One look; null when the attempt is accounted for, else when to look again. */
@@ -85,7 +92,7 @@ async function sweep(
   api: GitHubApi,
   attempt: Attempt,
   data: SweepRun,
-): Promise<{ waitMs: number; why: string } | null> {
+): Promise<Next | null> {
   const path = `/repos/${attempt.owner}/${attempt.repo}/actions/runs/${attempt.runId}/attempts/${attempt.runAttempt}`;
   const answer = await api.get(path, attempt);
   const run = answer.status === 200 ? runSchema.safeParse(jsonOf(answer, api)) : null;
@@ -106,16 +113,13 @@ async function sweep(
   return { waitMs, why: `${account.missing.length} jobs of run ${attempt.runId} have no record yet` };
 }
 
-/**
- * A run that was announced and is gone: deleted when it stays so through all waits for a missing log, while its repository can be
- * seen and other runs are listed; else nothing can be said.
- */
+/** A run that was announced and is gone: deleted when its repository can still be seen, else nothing can be said. */
 async function gone(
   deps: SweepRunDeps,
   api: GitHubApi,
   attempt: Attempt,
   data: SweepRun,
-): Promise<{ waitMs: number; why: string } | null> {
+): Promise<Next | null> {
   if (!(await isRepositoryVisible(api, attempt))) {
     if (data.rounds >= ROUND_WAITS_MS.length) {
       throw giveUp(
@@ -126,10 +130,14 @@ async function gone(
     const waitMs = ROUND_WAITS_MS[data.rounds] ?? RUNNING_WAIT_MS;
     return { waitMs, why: `GitHub gives no access to ${attempt.owner}/${attempt.repo}` };
   }
-  const waitMs = deps.missRules.waitsMs[data.rounds];
-  if (waitMs !== undefined) return { waitMs, why: `run ${attempt.runId} is not found` };
-  if (!(await areRunsAnswered(api, attempt))) {
-    return { waitMs: ROUND_WAITS_MS[1], why: `GitHub lists no runs of ${attempt.owner}/${attempt.repo} now` };
+  // As many looks as at a log that is missing: an incident, or a new run that is not readable everywhere yet, passes.
+  const looks = data.gone_looks ?? 0;
+  const waitMs = deps.missRules.waitsMs[looks];
+  if (waitMs !== undefined)
+    return { waitMs, why: `run ${attempt.runId} is not found (look ${looks + 1})`, goneLooks: looks + 1 };
+  if ((await witnessRun(api, attempt, attempt.runId)) !== 'gone') {
+    const why = `run ${attempt.runId} is not found, nor are its neighbours: that proves no deletion`;
+    return { waitMs: ROUND_WAITS_MS[2], why, goneLooks: looks };
   }
   await recordAttempt(deps, attempt, null, [], { archived: [], absent: [] }, null);
   return null;

@@ -7,8 +7,9 @@ import type { GitHubApi } from '../api.ts';
 import { codedCause, type Connections } from '../network/connections.ts';
 import type { RepositoryRef } from '../credentials.ts';
 import { checkLogLocation } from './log-hosts.ts';
+import { isStoresOwn } from './log-evidence.ts';
+import { saysIpAllowList } from '../refusals.ts';
 import { networkFailure } from '../network/network-failure.ts';
-import { ownMessage, saysAddressNotAllowed } from '../network/own-words.ts';
 import type { Permit } from '../permits.ts';
 import { headerText, type Headers } from '../rate-limit.ts';
 
@@ -45,8 +46,8 @@ export type LogLookup =
       readonly why: 'missing' | 'expired' | 'forbidden';
       readonly apiStatus: number;
       readonly logStatus: number | null;
-      /** What GitHub gives as the reason, in Everlog's words; null where it gives none. */
-      readonly said?: string | null;
+      /** The owner's IP allow list leaves this service out. */
+      readonly byIpList?: boolean;
     };
 
 /** A link that a host calls expired is asked for anew this often within one try. */
@@ -55,6 +56,8 @@ const LINKS_MAX = 3;
 const HOPS_MAX = 3;
 /** The longest that one log may take: ten GiB at three MiB a second, and a stuck host is let go within the hour. */
 const LOG_TIMEOUT_MS = 60 * 60_000;
+/** What is read of an error's body: GitHub's and stores' are below a KB. */
+const ERROR_BODY_BYTES = 4096;
 /** Types of an error page; a log is text/plain, octets, or untyped. */
 const NOT_A_LOG = /^\s*(?:application|text)\/(?:[a-z.+-]*\+)?(?:xml|html|json)\b/i;
 
@@ -97,7 +100,8 @@ async function lookUpInTurn(
     if (apiStatus === 404) return { kind: 'absent', why: 'missing', apiStatus, logStatus: null };
     if (apiStatus === 410) return { kind: 'absent', why: 'expired', apiStatus, logStatus: null };
     if (isForbidden(apiStatus)) {
-      return { kind: 'absent', why: 'forbidden', apiStatus, logStatus: null, said: refusalOf(answer.bytes) };
+      const byIpList = saysIpAllowList(answer.bytes.toString('utf8', 0, ERROR_BODY_BYTES));
+      return { kind: 'absent', why: 'forbidden', apiStatus, logStatus: null, byIpList };
     }
     const location = headerText(answer.headers, 'location');
     if (apiStatus !== 302 || location === null) {
@@ -112,32 +116,21 @@ async function lookUpInTurn(
       followed.body.once('close', () => permit.release());
       return { kind: 'found', answer: logAnswer(followed, apiStatus, requestedAt, name) };
     }
-    await discard(followed);
-    if ((logStatus === 404 || logStatus === 410) && isPage(followed.headers)) {
-      throw retryable(
-        'log_host_unavailable',
-        `${name}: log host ${followed.host} answers ${logStatus} with a page, as a proxy does`,
-      );
+    if (logStatus === 404 || logStatus === 410) {
+      if (!isStoresOwn(followed.headers, await beginningOf(followed))) {
+        throw retryable(
+          'log_host_unavailable',
+          `${name}: ${logStatus} of log host ${followed.host} is not a store's own answer: a proxy or gateway stands between`,
+        );
+      }
+      return { kind: 'absent', why: logStatus === 404 ? 'missing' : 'expired', apiStatus, logStatus };
     }
-    if (logStatus === 404) return { kind: 'absent', why: 'missing', apiStatus, logStatus };
-    if (logStatus === 410) return { kind: 'absent', why: 'expired', apiStatus, logStatus };
+    await discard(followed);
     if (logStatus !== 403 && logStatus !== 401) {
       throw retryable('log_host_unavailable', `${name}: log host ${followed.host} answers ${logStatus}`);
     }
   }
   throw retryable('log_link_expired', `${name}: the log host refused ${LINKS_MAX} fresh links`);
-}
-
-/** Why GitHub refuses, where it says something that a person can mend; null for a plain refusal. */
-export function refusalOf(bytes: Buffer): string | null {
-  return saysAddressNotAllowed(ownMessage(bytes))
-    ? "the organisation's IP allow list does not have this service's address"
-    : null;
-}
-
-/** A store says what it lacks in XML, JSON or nothing; HTML is somebody else's page. */
-function isPage(headers: Headers): boolean {
-  return /^\s*text\/html\b/i.test(headerText(headers, 'content-type') ?? '');
 }
 
 /** 451: GitHub has blocked the repository for legal reasons. */
@@ -267,6 +260,25 @@ async function* gunzipped(received: AsyncIterable<Buffer>): AsyncGenerator<Buffe
     if (!Buffer.isBuffer(chunk)) throw new Error('zlib gave text for bytes');
     yield chunk;
   }
+}
+
+/** The beginning of an error's body. */
+async function beginningOf({ body }: Followed): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      if (!Buffer.isBuffer(chunk)) throw new Error('the HTTP client gave text for bytes');
+      chunks.push(chunk);
+      bytes += chunk.byteLength;
+      if (bytes >= ERROR_BODY_BYTES) break;
+    }
+  } catch {
+    // What was read is judged: a body that breaks off proves no more than it said.
+  } finally {
+    body.destroy();
+  }
+  return Buffer.concat(chunks).toString('utf8', 0, ERROR_BODY_BYTES);
 }
 
 /** Reads away a short error body, so that the connection can be used again; gives up on a long one. */

@@ -10,7 +10,10 @@ const METADATA: readonly string[] = [
   '169.254.169.254/32',
   '169.254.170.2/32',
   '100.100.100.200/32',
+  // Azure's platform address lies among public ones; it serves keys and agents of the machine.
+  '168.63.129.16/32',
   'fd00:ec2::254/128',
+  'fd20:ce::254/128',
 ];
 
 /** Not the public internet (IANA special-purpose registries, RFC 6890). */

@@ -138,6 +138,12 @@ export function faultAnswer(effect: FaultEffect | null): Answer | 'reset' | 'han
         ...errorAnswer(effect.status, 'Server Error', effect.headers),
         ...(effect.body === undefined ? {} : { body: effect.body }),
       };
+    case 'page':
+      return {
+        status: effect.status,
+        headers: { 'content-type': effect.contentType ?? 'text/html; charset=utf-8' },
+        body: effect.body ?? '<html><head><title>Blocked</title></head><body>Blocked by policy</body></html>',
+      };
     case 'redirect':
       return { status: effect.status ?? 302, headers: { location: effect.location }, body: null };
     case 'reset':

@@ -154,7 +154,8 @@ async function finish(
     .replaceAll(/(.{4})(?=.)/g, '$1:');
   // A caller whose clock is wrong learns GitHub's time from here.
   const date = new Date(hub.now()).toUTCString();
-  const headers = { server: 'github.com', date, 'x-github-request-id': requestId, ...answer.headers };
+  const own = effect?.kind === 'page' ? {} : { server: 'github.com', 'x-github-request-id': requestId };
+  const headers = { ...own, date, ...answer.headers };
   await sendAnswer(response, { ...answer, headers }, effect);
 }
 

@@ -67,10 +67,12 @@ function showAttempt(request: RepositoryRequest): Answer {
   return run === null || facts === undefined ? notFound() : jsonAnswer(200, runJson(request, run, facts));
 }
 
-function jobsAnswer(request: RepositoryRequest, jobs: readonly Job[]): Answer {
+function jobsAnswer(request: RepositoryRequest, all: readonly Job[]): Answer {
+  const jobs = all.filter(({ unlisted }) => !unlisted);
+  const beyond = findRun(request)?.overstatedBy ?? 0;
   const page = paginate(jobs, request.query, baseUrl(request));
   const objects = page.items.map((job) => jobJson(request, job));
-  return jsonAnswer(200, { total_count: jobs.length, jobs: objects }, page.headers);
+  return jsonAnswer(200, { total_count: jobs.length + beyond, jobs: objects }, page.headers);
 }
 
 function listRunJobs(request: RepositoryRequest): Answer {

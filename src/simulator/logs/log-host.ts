@@ -150,11 +150,14 @@ export async function serveLog(
   hub.requests.add({ ...entry, method: incoming.method ?? 'GET', atMs: hub.now() }, incoming.headers);
   if (answer === 'reset') incoming.socket.resetAndDestroy();
   if (typeof answer === 'string') return;
-  const headers = {
-    server: 'Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0',
-    'x-ms-version': '2025-11-05',
-    'x-ms-request-id': randomBytes(16).toString('hex'),
-    ...answer.headers,
-  };
+  const own =
+    effect?.kind === 'page'
+      ? {}
+      : {
+          server: 'Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0',
+          'x-ms-version': '2025-11-05',
+          'x-ms-request-id': randomBytes(16).toString('hex'),
+        };
+  const headers = { ...own, ...answer.headers };
   await sendAnswer(response, { ...answer, headers }, effect);
 }

@@ -11,7 +11,10 @@ import type { HostUnderTest, ServiceUnderTest } from './fetch-path.ts';
 
 /** Requests by what they ask for. `blob` is the log itself; the rest are API calls. */
 export type Spent = Partial<
-  Record<'token' | 'job' | 'logs' | 'blob' | 'run_jobs' | 'runs' | 'repo' | 'repo_installation', number>
+  Record<
+    'token' | 'job' | 'logs' | 'blob' | 'run' | 'runs' | 'run_jobs' | 'repo' | 'repo_installation',
+    number
+  >
 >;
 
 /** A situation, and how it must end. */

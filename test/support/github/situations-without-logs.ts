@@ -89,10 +89,13 @@ const NEVER_RAN: readonly Situation[] = [
     log: 'not asked',
     job: 'failure, labels []',
     arrange: jobWith({ conclusion: 'failure', runner: null, labels: [] }),
-    meanwhile: (scene, id) => scene.fault('job', id, status(404)),
+    meanwhile(scene, id) {
+      scene.fault('job', id, status(404));
+      scene.host.simulator.world.setUnlisted(id, true);
+    },
     ends: 'not_a_job',
     tries: 1,
-    spends: { token: 1, job: 1 },
+    spends: { token: 1, job: 1, run_jobs: 1 },
     says: { details_source: 'webhook', absence: { api_status: 404 } },
   },
   {
@@ -107,7 +110,7 @@ const NEVER_RAN: readonly Situation[] = [
   },
 ];
 
-const RERUNS: readonly Situation[] = [
+const REruns: readonly Situation[] = [
   {
     name: 'a copy that a re-run carried over',
     api: '302',
@@ -149,7 +152,7 @@ const RERUNS: readonly Situation[] = [
     arrange: (scene) => rerun(scene, { completedAtMs: Date.now() - 60_000 }),
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, blob: 3, run_jobs: 3, runs: 1 },
+    spends: { token: 1, job: 3, logs: 3, blob: 3, run_jobs: 3 },
   },
 ];
 
@@ -223,7 +226,7 @@ const MISSING: readonly Situation[] = [
     arrange: withoutLog,
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, blob: 3, runs: 1 },
+    spends: { token: 1, job: 3, logs: 3, blob: 3 },
     says: { absence: { api_status: 302, log_status: 404, tries: 3 } },
   },
   {
@@ -234,7 +237,7 @@ const MISSING: readonly Situation[] = [
     arrange: jobWith({ conclusion: 'cancelled', log: null }),
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, blob: 3, runs: 1 },
+    spends: { token: 1, job: 3, logs: 3, blob: 3 },
   },
   {
     name: 'a log that the API does not know',
@@ -244,7 +247,7 @@ const MISSING: readonly Situation[] = [
     arrange: jobWith({ logState: 'hidden' }),
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, runs: 1 },
+    spends: { token: 1, job: 3, logs: 3 },
   },
   {
     name: 'a log that GitHub has deleted',
@@ -301,7 +304,7 @@ const MISSING: readonly Situation[] = [
     arrange: jobWith({ log: null, completedAtMs: Date.now() - 2 * DAY_MS }),
     ends: 'unavailable',
     tries: 2,
-    spends: { token: 1, job: 2, logs: 2, blob: 2, runs: 1 },
+    spends: { token: 1, job: 2, logs: 2, blob: 2 },
   },
   {
     name: 'a run that was deleted',
@@ -315,7 +318,7 @@ const MISSING: readonly Situation[] = [
     },
     ends: 'unavailable',
     tries: 3,
-    spends: { token: 1, job: 3, logs: 3, repo: 3, runs: 1 },
+    spends: { token: 1, job: 3, logs: 3, repo: 3, run: 1, runs: 1 },
     says: { details_source: 'webhook', conclusion: 'success', absence: { api_status: 404, tries: 3 } },
   },
   {
@@ -485,7 +488,7 @@ function expectText(part: string): { asymmetricMatch(value: unknown): boolean } 
 
 export const SITUATIONS_WITHOUT_LOGS: readonly Situation[] = [
   ...NEVER_RAN,
-  ...RERUNS,
+  ...REruns,
   ...MISSING,
   ...NO_ACCESS,
   ...TOO_LARGE,

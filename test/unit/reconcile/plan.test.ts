@@ -6,6 +6,7 @@ import {
   isDailyTurn,
   isDueForLook,
   isScheduled,
+  isTooEarly,
   restOf,
   slicesOf,
   windowsOf,
@@ -59,6 +60,26 @@ test('each repository has exactly one daily turn a day', () => {
     expect(turns.filter((turn) => isDailyTurn(id, turn, HOUR_MS))).toHaveLength(1);
   }
   expect(isDailyTurn(7, NOW, 2 * DAY_MS)).toBe(true);
+});
+
+test('a pass that begins late, or after hours without one, passes over no turn', () => {
+  const at = (hours: number): Date => new Date(NOW.getTime() + hours * HOUR_MS);
+  for (const id of [1, 23, 24, 1_296_269]) {
+    const turns = [at(0), at(3), at(4.9), at(4.95), at(20), at(24)];
+    const taken = turns.filter((turn, index) => isDailyTurn(id, turn, HOUR_MS, turns[index - 1] ?? at(-1)));
+    expect(taken.length).toBeGreaterThanOrEqual(1);
+    expect(isDailyTurn(id, at(30), HOUR_MS, at(2))).toBe(true);
+  }
+  expect(isDailyTurn(7, at(1), HOUR_MS, at(0))).toBe(isDailyTurn(7, at(1), HOUR_MS));
+});
+
+test('what is written of a run within an hour of its end is provisional', () => {
+  expect(isTooEarly(at(59), at(0))).toBe(true);
+  expect(isTooEarly(at(60), at(0))).toBe(false);
+  expect(isTooEarly(at(-5), at(0))).toBe(true);
+  function at(minutes: number): Date {
+    return new Date(NOW.getTime() + minutes * 60_000);
+  }
 });
 
 test('runs from before the lookback are looked into when they run again or are known', () => {
@@ -117,6 +138,7 @@ test('left-out run numbers are told of, also where pages interleave', () => {
     id: runNumber,
     runNumber,
     runAttempt: 1,
+    updatedAt: null,
     status: 'completed',
     createdAt: NOW,
     startedAt: NOW,

@@ -8,7 +8,10 @@ const NOW = new Date('2026-11-20T12:00:00.000Z');
 const HOUR_MS = 3_600_000;
 
 function open(): {
-  poll: (present: Readonly<Record<number, 'active' | 'suspended'>>) => Promise<void>;
+  poll: (
+    present: Readonly<Record<number, 'active' | 'suspended'>>,
+    unlisted?: readonly number[],
+  ) => Promise<void>;
   told: () => readonly string[];
   paused: () => readonly string[];
 } {
@@ -21,12 +24,13 @@ function open(): {
     }
   }
   return {
-    async poll(present) {
+    async poll(present, unlisted = []) {
       told = [];
       paused = [];
       await pollInstallations(
         {
           installations: new Map([[HOST, () => list(present)]]),
+          isInstalled: (_host, id) => Promise.resolve(unlisted.includes(id)),
           notes: {
             note: (name, text) => Promise.resolve(void texts.set(name, text)),
             noted: (names) => Promise.resolve(names.map((name) => texts.get(name) ?? null)),
@@ -66,4 +70,13 @@ test('what no event said is done as the event would have', async () => {
   expect([told(), paused()]).toEqual([[], [`${HOST}/1`]]);
   await poll({});
   expect(told()).toEqual(['1 deleted', '2 deleted', '4 deleted']);
+});
+
+test('an empty list of installations deletes none that still answer', async () => {
+  const { poll, told } = open();
+  await poll({ 1: 'active', 2: 'suspended' });
+  await poll({}, [1, 2]);
+  expect(told()).toEqual([]);
+  await poll({ 2: 'active' }, []);
+  expect(told()).toEqual(['2 unsuspend', '1 deleted']);
 });
