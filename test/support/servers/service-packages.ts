@@ -8,6 +8,7 @@ const PROGRAMS = {
   ceph: ['ceph', 'ceph-authtool', 'ceph-mon', 'ceph-osd', 'monmaptool', 'radosgw', 'radosgw-admin'],
   /** What checks a bundle, beside the tools that every system has. */
   auditor: ['jq', 'openssl'],
+  promtool: ['promtool'],
 } as const;
 
 export type PackagedService = keyof typeof PROGRAMS;
