@@ -31,9 +31,13 @@ const podSchema = z.looseObject({
         readOnlyRootFilesystem: z.literal(true),
         capabilities: z.strictObject({ drop: z.tuple([z.literal('ALL')]) }),
       }),
-      readinessProbe: z.looseObject({
-        httpGet: z.strictObject({ path: z.literal('/readyz'), port: z.literal('admin') }),
-      }),
+      readinessProbe: z.union([
+        z.looseObject({
+          httpGet: z.strictObject({ path: z.literal('/readyz'), port: z.literal('admin') }),
+        }),
+        // The web page has no admin address.
+        z.looseObject({ tcpSocket: z.strictObject({ port: z.literal('http') }) }),
+      ]),
       resources: z.looseObject({ limits: z.looseObject({ memory: z.string() }) }),
       env: z.array(named.extend({ value: z.string().optional() })),
       volumeMounts: z.array(named),
@@ -118,10 +122,9 @@ describe.runIf(HAS_HELM)('the Helm chart', () => {
     expect(shapeProblems(manifest({ ports: [{ port: 80, targetPort: 'http' }] }))).toEqual([]);
   });
 
-  test('every role but the web page is given what the program takes, and nothing that it does not know', async () => {
+  test('every role is given what the program takes, and nothing that it does not know', async () => {
     for (const file of FILES.filter((each) => !each.endsWith('several-hosts.yaml'))) {
       for (const [role, pod] of rolesOf(await render('-f', file))) {
-        if (role === 'web') continue;
         const env = Object.fromEntries(
           pod.containers[0].env.map(({ name, value }) => [name, value?.replace(SECRETS, folder)]),
         );
@@ -133,8 +136,14 @@ describe.runIf(HAS_HELM)('the Helm chart', () => {
         };
         const config = loadConfig(needs, env);
         expect(config.unknownVariables, `${basename(file)} ${role}`).toEqual([]);
-        expect(config.adminListen).toEqual({ host: '0.0.0.0', port: 9464 });
-        if (role === 'receiver') expect(config.listen).toEqual({ host: '0.0.0.0', port: 3000 });
+        const { listen, adminListen, web } = config;
+        const all = '0.0.0.0';
+        expect({ listen, adminListen, web: web.listen }).toMatchObject({
+          ...(role === 'web'
+            ? { web: { host: all, port: 3001 } }
+            : { adminListen: { host: all, port: 9464 } }),
+          ...(role === 'receiver' ? { listen: { host: all, port: 3000 } } : {}),
+        });
       }
     }
   });
@@ -144,14 +153,14 @@ describe.runIf(HAS_HELM)('the Helm chart', () => {
     const seen = [...roles].map(([role, { containers, volumes }]) => {
       const sources = volumes.find(({ name }) => name === 'secrets')?.projected?.sources ?? [];
       const files = sources.flatMap(({ secret }) => secret.items.map(({ path }) => path));
-      return [role, containers[0].args.join(' '), files.join(' ')];
+      return `${role}: ${containers[0].args.join(' ')} with ${files.join(' ')}`;
     });
     expect(seen.toSorted()).toEqual([
-      ['receiver', 'serve', 'queue-url webhook-secret'],
-      ['sealer', 'work --only seal', 'queue-url signing-key'],
-      ['upkeep', 'work --only upkeep', 'queue-url private-key'],
-      ['web', 'web', 'queue-url web-secret client-secret'],
-      ['worker', 'work --only archive', 'queue-url private-key'],
+      'receiver: serve with queue-url webhook-secret',
+      'sealer: work --only seal with queue-url signing-key',
+      'upkeep: work --only upkeep with queue-url private-key',
+      'web: web with queue-url web-secret client-secret',
+      'worker: work --only archive with queue-url private-key',
     ]);
     const receiver = roles.get('receiver')?.containers[0].env.map(({ name }) => name) ?? [];
     expect(receiver.filter((name) => /ARCHIVE|AWS|SPOOL|LOCK/.test(name))).toEqual([]);

@@ -22,7 +22,9 @@ Secrets are files below /etc/everlog/secrets (see _secrets.tpl): an environment 
 
 {{- define "everlog.env.process" -}}
 {{- $values := .root.Values -}}
+{{- if ne .role "web" -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_ADMIN_LISTEN" "value" "0.0.0.0:9464") -}}
+{{- end -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_LOG_LEVEL" "value" $values.logLevel) -}}
 {{- include "everlog.env.secret" (dict "name" "EVERLOG_QUEUE_URL" "secret" $values.queue.url "file" "queue-url") -}}
 {{- if $values.queue.allowUnsafe -}}
@@ -76,13 +78,14 @@ Secrets are files below /etc/everlog/secrets (see _secrets.tpl): an environment 
 {{- /* Of a role that writes. */ -}}
 {{- define "everlog.env.writing" -}}
 {{- $archive := .root.Values.archive -}}
-{{- $spool := (index .root.Values .role).spool -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_LOCK_MODE" "value" $archive.lockMode) -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_RETENTION_DAYS" "value" $archive.retentionDays) -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_KMS_KEY_ID" "value" $archive.kmsKeyId) -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_LOG_STORAGE_CLASS" "value" $archive.logStorageClass) -}}
+{{- with (index .root.Values .role).spool -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_SPOOL_DIR" "value" "/spool") -}}
-{{- include "everlog.env.value" (dict "name" "EVERLOG_SPOOL_MAX_BYTES" "value" $spool.maxBytes) -}}
+{{- include "everlog.env.value" (dict "name" "EVERLOG_SPOOL_MAX_BYTES" "value" .maxBytes) -}}
+{{- end -}}
 {{- end -}}
 
 {{- /* Of a role that asks GitHub about jobs. */ -}}
@@ -116,9 +119,9 @@ Secrets are files below /etc/everlog/secrets (see _secrets.tpl): an environment 
 {{- include "everlog.env.value" (dict "name" "EVERLOG_WEB_LISTEN" "value" "0.0.0.0:3001") -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_WEB_URL" "value" (required "web.url is required: the address by which people reach the page" $web.url)) -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_WEB_AUTH" "value" $web.auth) -}}
+{{- if eq $web.auth "github" -}}
 {{- include "everlog.env.secret" (dict "name" "EVERLOG_WEB_SECRET" "secret" $web.secret "file" "web-secret") -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_WEB_AUDITORS" "value" (join "," $web.auditors)) -}}
-{{- if eq $web.auth "github" -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_GITHUB_API_URL" "value" .root.Values.github.apiUrl) -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_GITHUB_CLIENT_ID" "value" $web.clientId) -}}
 {{- include "everlog.env.secret" (dict "name" "EVERLOG_GITHUB_CLIENT_SECRET" "secret" $web.clientSecret "file" "client-secret") -}}
@@ -137,6 +140,8 @@ Secrets are files below /etc/everlog/secrets (see _secrets.tpl): an environment 
 {{- else if eq .role "web" -}}
 {{- include "everlog.env.web" . -}}
 {{- include "everlog.env.archive" . -}}
+{{- /* It writes down who looked. */ -}}
+{{- include "everlog.env.writing" . -}}
 {{- else -}}
 {{- include "everlog.env.archive" . -}}
 {{- include "everlog.env.writing" . -}}

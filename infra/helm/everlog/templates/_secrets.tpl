@@ -36,12 +36,14 @@ single key, so that a Secret which holds more gives no more.
 {{- include "everlog.secret.source" (dict "secret" $values.ledger.signingKey "file" "signing-key") -}}
 {{- end -}}
 {{- else if eq .role "web" -}}
+{{- if eq $values.web.auth "github" -}}
 {{- $key := required "web.secret.existingSecret is required: a Secret with the key of the sessions" $values.web.secret.existingSecret -}}
 {{- include "everlog.secret.source" (dict "secret" $values.web.secret "file" "web-secret") -}}
-{{- if eq $values.web.auth "github" -}}
 {{- $client := required "web.clientSecret.existingSecret is required: a Secret with the App's client secret" $values.web.clientSecret.existingSecret -}}
 {{- include "everlog.secret.source" (dict "secret" $values.web.clientSecret "file" "client-secret") -}}
 {{- else -}}
+{{- $proxy := required "web.proxySecret.existingSecret is required: a Secret with what the proxy proves itself by" $values.web.proxySecret.existingSecret -}}
+{{- $from := required "web.proxyCidrs is required: from where the proxy connects" (first $values.web.proxyCidrs) -}}
 {{- include "everlog.secret.source" (dict "secret" $values.web.proxySecret "file" "proxy-secret") -}}
 {{- end -}}
 {{- end -}}
