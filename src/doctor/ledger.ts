@@ -43,7 +43,7 @@ async function trySigning(config: Config, store: ObjectStore): Promise<Found> {
     usableKey(keys, keyId);
     const last = await findLastDigest(store, 0);
     if (last?.digest.final !== true) return { status: 'ok', detail: `${keyId} signs, and is of this ledger` };
-    const detail = `digest ${last.sequence} closed the ledger: what is archived after it is in no digest`;
+    const detail = `digest ${last.sequence} closed the ledger: the archive takes nothing more, and jobs wait`;
     const fix = 'archive to another prefix or folder (EVERLOG_ARCHIVE_URL): it gets a ledger of its own';
     return { status: 'failed', detail, fix };
   } finally {

@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { archiveJob } from '../../workers/handlers/archive-job.ts';
 import type { Recorded } from '../../workers/archive-run.ts';
+import type { LedgerEnd } from './sealing/closed-ledger.ts';
 import { hintingStore } from './sealing/hinting-store.ts';
 import { installationChanged } from '../../workers/handlers/installation-changed.ts';
 import { pollInstallations } from '../../workers/handlers/poll-installations.ts';
@@ -87,6 +88,7 @@ export function startWorkforce(
   log: Log,
   metrics: Metrics,
   sealing: Sealing | null,
+  end: LedgerEnd,
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
@@ -95,7 +97,15 @@ export function startWorkforce(
   const recent = tellRecent(config, store, log);
   const workers = runWorkers({
     storage: open.storage,
-    handlers: handlersOf(config, opened, open, { store: recent.store, spool, log, metrics, now, sealing }),
+    handlers: handlersOf(config, opened, open, {
+      store: recent.store,
+      spool,
+      log,
+      metrics,
+      now,
+      sealing,
+      end,
+    }),
     queues,
     concurrency: config.concurrency,
     log,
@@ -120,17 +130,18 @@ interface Surroundings {
   readonly metrics: Metrics;
   readonly now: () => Date;
   readonly sealing: Sealing | null;
+  readonly end: LedgerEnd;
 }
 
 function handlersOf(
   config: Config,
   opened: OpenHosts,
   { storage, queue }: Pick<OpenQueue, 'storage' | 'queue'>,
-  { store, spool, log, metrics, now, sealing }: Surroundings,
+  { store, spool, log, metrics, now, sealing, end }: Surroundings,
 ): Handlers {
   const { notes, pending } = queue;
   const deps = {
-    store: hintingStore(store, pending),
+    store: hintingStore(store, pending, end),
     hint: (keys: readonly string[]) => pending.add(keys),
     names: openKnownNames(store, now),
     hosts: opened.hosts,
@@ -162,13 +173,15 @@ function handlersOf(
   const redeliveries = new Map<string, RedeliveryDeps>();
   for (const [host, deliveries] of opened.deliveryLogs) redeliveries.set(host, { ...deps, deliveries });
   // What ends well is no gap any more.
-  const closing = async (work: Promise<void>, queueId: string): Promise<void> => {
-    await work;
+  const closing = async (work: () => Promise<void>, queueId: string): Promise<void> => {
+    // Before anything is fetched that could not be kept.
+    await end.refuseIfClosed();
+    await work();
     await closeGap(notes, queueId);
   };
   return {
-    'archive-job': (data, context) => closing(archiveJob(deps, data, context), context.id),
-    'sweep-run': (data, context) => closing(sweepRun(deps, data, context), context.id),
+    'archive-job': (data, context) => closing(() => archiveJob(deps, data, context), context.id),
+    'sweep-run': (data, context) => closing(() => sweepRun(deps, data, context), context.id),
     ...reconcileHandlers(deps, notes),
     seal: () => sealInterval({ seal: () => sealWith(sealing), log }),
     ...indexHandlers(config, store, log),

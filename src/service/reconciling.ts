@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { openLedgerEnd } from './sealing/closed-ledger.ts';
 import { hintingStore } from './sealing/hinting-store.ts';
 import { openReconciler, readOnly, type Reconciler } from '../reconcile/reconciler.ts';
 import { openKnownNames } from '../archive/known-names.ts';
@@ -37,7 +38,8 @@ export function openReconciling(
 ): { readonly reconciler: Reconciler; readonly close: () => Promise<void> } {
   const now = (): Date => new Date();
   const { reconcilable, close } = openHosts(config, now);
-  const store = queue === null ? readOnly(archive) : hintingStore(archive, queue.pending);
+  const store =
+    queue === null ? readOnly(archive) : hintingStore(archive, queue.pending, openLedgerEnd(archive, now));
   const share = purpose === 'reconcile' ? config.reconcileBudgetShare : config.backfillBudgetShare;
   let named = 0;
   const reconciler = openReconciler(

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { openLedgerEnd } from './sealing/closed-ledger.ts';
 import { hintingStore } from './sealing/hinting-store.ts';
 import type { Custody } from '../archive/custody/custody-format.ts';
 import type { ObjectStore } from '../store/object-store.ts';
@@ -20,7 +21,11 @@ const RANDOM_BYTES = 8;
 /** Wraps the archive for a command that commits records or custody objects. */
 export function openRecording(store: ObjectStore, queue: Pick<QueueControl, 'pending'>): Recording {
   return {
-    store: hintingStore(store, queue.pending),
+    store: hintingStore(
+      store,
+      queue.pending,
+      openLedgerEnd(store, () => new Date()),
+    ),
     who: actingUser(),
     version: readVersion(),
     now: () => new Date(),

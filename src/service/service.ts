@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listenForAdmin, listenForDeliveries, startWorkforce, type Workforce } from './compose.ts';
 import { openArchive } from './archive.ts';
 import { openQueue, type OpenQueue } from './queue.ts';
+import { openLedgerEnd, type LedgerEnd } from './sealing/closed-ledger.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
 import { announceReceiver, keepSchedules } from './schedules.ts';
 import { listenForWeb } from './web.ts';
@@ -67,13 +68,16 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const sealing =
     store === null ? null : await sealingOf(config, roles, open, store, log, metrics, stopping.signal);
   const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
+  const end = store === null ? null : openLedgerEnd(store, () => new Date());
   const workforce =
-    store === null ? null : startWorkforce(config, queues, open, store, log, metrics, sealing);
+    store === null || end === null
+      ? null
+      : startWorkforce(config, queues, open, store, log, metrics, sealing, end);
   observe(metrics, open, workforce);
   if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
   const dependencies = [
     { name: 'queue' as const, ping: () => open.queue.ping() },
-    ...(store === null ? [] : [{ name: 'archive' as const, ping: () => store.ping() }]),
+    ...(store === null ? [] : [{ name: 'archive' as const, ping: () => answers(store, end) }]),
   ];
   const socket =
     config.queue.kind === 'embedded'
@@ -120,6 +124,12 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       log.info({}, 'everlog has stopped');
     },
   };
+}
+
+/** An archive whose ledger was closed takes nothing, however well it answers. */
+async function answers(store: ObjectStore, end: LedgerEnd | null): Promise<void> {
+  await store.ping();
+  await end?.refuseIfClosed();
 }
 
 /** Says at start what of the configuration a person should know. */

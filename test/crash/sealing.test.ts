@@ -112,10 +112,10 @@ test(
     expect(new Set(rivals.map(({ said }) => said.entries))).toEqual(new Set([0, FORGOTTEN]));
     expect(rivals.some(({ said }) => said.listed)).toBe(true);
 
-    const closing = await command('--final');
+    const closing = await command('--final', '--yes');
     expect(closing).toMatchObject({ code: 0, said: { outcome: 'sealed', final: true, entries: 0 } });
     expect(await command()).toMatchObject({ code: 1, said: { outcome: 'closed' } });
-    expect(await command('--final')).toMatchObject({ code: 0, said: { outcome: 'closed' } });
+    expect(await command('--final', '--yes')).toMatchObject({ code: 0, said: { outcome: 'closed' } });
     const ledger = await demandAllSealed(files);
     expect(ledger.digests.at(-1)?.sequence).toBe(closing.said.sequence);
     expect(ledger.digests.at(-1)?.completeness).toMatchObject({ pending: 0, failed: 0, gaps: null });

@@ -227,7 +227,7 @@ describe('where something is wrong', () => {
   test('a ledger that was closed, while the archive goes on', async () => {
     const folder = stage.folder();
     const env = { ...sound(), EVERLOG_ARCHIVE_URL: folder };
-    const closing = spawnEverlog(['seal', '--final'], env);
+    const closing = spawnEverlog(['seal', '--final', '--yes'], env);
     expect(await closing.exited).toMatchObject({ code: 0 });
     const { failed, of } = await doctor(env, '--skip', 'github', '--skip', 'machine');
     expect(failed).toEqual(['ledger: signing key']);

@@ -51,8 +51,10 @@ async function clean(): Promise<void> {
   await queue.pending.remove([...(await pending()), ...(await announced())]);
 }
 
+const OPEN = { refuseIfClosed: () => Promise.resolve() };
+
 test('records, runs and custody objects are hinted, logs and names are not, and what stands already is hinted again', async () => {
-  const hinting = hintingStore(store, queue.pending);
+  const hinting = hintingStore(store, queue.pending, OPEN);
   const custody = 'v1/custody/dt=2020-01-20/20200120T101112000Z-00ff.json';
   const others = [
     `v1/logs/${PLACE}/dt=2026-11-20/29679449-1-399444496.log.gz`,
@@ -70,10 +72,14 @@ test('records, runs and custody objects are hinted, logs and names are not, and 
 
 test('a hint that fails is the writer’s trouble, and an announcement that fails is nobody’s', async () => {
   const down = retryable('queue_unavailable', 'the queue does not answer');
-  const deaf = hintingStore(store, {
-    announce: () => Promise.reject(down),
-    add: () => Promise.reject(down),
-  });
+  const deaf = hintingStore(
+    store,
+    {
+      announce: () => Promise.reject(down),
+      add: () => Promise.reject(down),
+    },
+    OPEN,
+  );
   const key = `v1/records/${PLACE}/29679449/1/1.json`;
   await expect(deaf.putIfAbsent(key, body('1'), JSON_OBJECT)).rejects.toBe(down);
   expect(await store.head(key)).not.toBeNull();
@@ -111,10 +117,14 @@ test('custody objects of a time that a clock was ahead of are found once it is r
 test('what was announced and written by somebody who died is added after a while; what was never written is forgotten', async () => {
   const written = `v1/records/${PLACE}/29679449/1/2.json`;
   const never = `v1/records/${PLACE}/29679449/1/3.json`;
-  const dying = hintingStore(store, {
-    announce: (keys) => queue.pending.announce(keys),
-    add: () => Promise.reject(new Error('killed')),
-  });
+  const dying = hintingStore(
+    store,
+    {
+      announce: (keys) => queue.pending.announce(keys),
+      add: () => Promise.reject(new Error('killed')),
+    },
+    OPEN,
+  );
   await expect(dying.putIfAbsent(written, body('2'), JSON_OBJECT)).rejects.toThrow('killed');
   await queue.pending.announce([never]);
   const deps = { store, pending: queue.pending, notes: queue.notes };

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { EXIT } from '../exit.ts';
+import { confirmed } from '../terminal/confirm.ts';
 import { formatCount } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
 import { openCommandQueue, type Sealed } from '../queue-work.ts';
@@ -11,23 +12,31 @@ import { openProgress } from '../terminal/terminal.ts';
 
 interface SealOptions {
   readonly final?: boolean;
+  readonly yes?: boolean;
   readonly json?: boolean;
 }
 
 /** Findings shown to a person; `--json` has more. */
 const FINDINGS_SHOWN_MAX = 100;
 const PROGRESS_MS = 1_000;
+const CLOSING =
+  'Close the ledger for good? Nothing can be sealed or archived there afterwards: jobs wait until EVERLOG_ARCHIVE_URL names another place.';
 
 export function registerSeal(program: Command, done: (exit: number) => void): void {
   program
     .command('seal')
     .description('append a digest to the ledger now')
     .option('--final', 'close the ledger with it: nothing can be appended afterwards')
+    .option('--yes', 'with --final: do not ask')
     .option('--json', 'one JSON document')
     .action(async (options: SealOptions) => done(await sealNow(options)));
 }
 
-async function sealNow({ final = false, json = false }: SealOptions): Promise<number> {
+async function sealNow({ final = false, yes = false, json = false }: SealOptions): Promise<number> {
+  if (final && !(await confirmed(CLOSING, yes, ''))) {
+    process.stderr.write('everlog: nothing was changed\n');
+    return EXIT.failed;
+  }
   const queue = await openCommandQueue();
   const startedMs = Date.now();
   const progress = openProgress(process.stderr, terminalOf(process.stderr), () => new Date());

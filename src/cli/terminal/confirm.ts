@@ -6,13 +6,14 @@ import { giveUp } from '../../errors.ts';
  * standard output stays the command's answer.
  * @throws EverlogError `usage` where there is nobody to ask.
  */
-export async function confirmed(question: string, yes: boolean): Promise<boolean> {
+export async function confirmed(
+  question: string,
+  yes: boolean,
+  otherwise = ', or look with --dry-run first',
+): Promise<boolean> {
   if (yes) return true;
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw giveUp(
-      'usage',
-      `${question} There is no terminal to ask on: give --yes, or look with --dry-run first.`,
-    );
+    throw giveUp('usage', `${question} There is no terminal to ask on: give --yes${otherwise}.`);
   }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
