@@ -191,6 +191,56 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     expect(await purgeJob(store, 1, { record: true })).toBeNull();
   });
 
+  test('a purge with its records takes people and the runner out of the run’s object too, in any version', async () => {
+    const store = await open();
+    const record = await storeJob(store, makeRecord({ job_id: 1, run_id: 7 }), 'the log');
+    const ada = { login: 'ada', name: 'Ada', email: 'ada@example.org' };
+    const place = `host=github.com/owner=${record.owner}/repo=${record.repo.toLowerCase()}`;
+    const run = {
+      schema: 'everlog.run/v1',
+      outcome: 'accounted',
+      revision: 1,
+      supersedes: null,
+      host: 'github.com',
+      owner: record.owner,
+      repo: record.repo,
+      repository_id: 1,
+      run_id: 7,
+      run_attempt: 1,
+      run: { id: 7, head_sha: 'f83a', actor: ada, display_title: 'by Ada', head_commit: { author: ada } },
+      jobs: [
+        { id: 1, name: 'for Ada', runner_name: 'adas-laptop', steps: [], conclusion: 'success' },
+        { id: 2, name: 'other', runner_name: 'shared' },
+      ],
+      expected: [1, 2],
+      archived: [1],
+      absent: [{ job_id: 2, outcome: 'expired' }],
+      complete: true,
+      recorded_at: '2020-01-20T18:00:00Z',
+    };
+    await put(store, `v1/runs/${place}/7/1.json`, Buffer.from(JSON.stringify(run)));
+    const result = await purgeJob(store, 1, { record: true });
+    const keys = await keysBelow(store, 'v1/runs/');
+    expect(keys).toEqual([`v1/runs/${place}/7/1.r2.json`]);
+    const bytes = (await readWhole(store, keys[0] ?? ''))?.bytes.toString() ?? '';
+    expect(bytes).not.toMatch(/ada|Ada/);
+    expect(JSON.parse(bytes)).toMatchObject({
+      revision: 2,
+      supersedes: `v1/runs/${place}/7/1.json`,
+      run: { id: 7, head_sha: 'f83a' },
+      jobs: [
+        { id: 1, conclusion: 'success' },
+        { id: 2, name: 'other', runner_name: 'shared' },
+      ],
+      expected: [1, 2],
+      archived: [1],
+    });
+    const claims = await Promise.all((result?.custody ?? []).map((key) => custodyAt(store, key)));
+    const named = claims.flatMap(({ objects }) => objects.map(({ key }) => key));
+    expect(named).toContain(`v1/runs/${place}/7/1.json`);
+    expect(await purgeJob(store, 1, { record: true })).toBeNull();
+  });
+
   test('a purge that dies after its claim, or between two removals, is completed by the next', async () => {
     const store = await open();
     const job = await storeJob(store, makeRecord({ job_id: 1 }), 'the token is hunter2\n');

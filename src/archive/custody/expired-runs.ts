@@ -59,7 +59,7 @@ async function lookAt(
 ): Promise<ExpiredRun[]> {
   const looked = await Promise.all(
     attempts.map(async (address) => {
-      const { versions, newest } = await versionsOf(store, address);
+      const { versions, newest } = await runVersions(store, address);
       if (newest === null || !holds(newest) || !isPast(newest, momentOf(newest))) return [];
       return [{ address, versions }];
     }),
@@ -67,11 +67,14 @@ async function lookAt(
   return looked.flat();
 }
 
+export interface StandingRunVersions {
+  readonly versions: readonly Removable[];
+  readonly newest: z.infer<typeof runSchema> | null;
+  readonly revision: number;
+}
+
 /** Every version of an attempt's object, and what the highest revision says. */
-async function versionsOf(
-  store: ObjectStore,
-  address: RunAddress,
-): Promise<{ versions: Removable[]; newest: z.infer<typeof runSchema> | null }> {
+export async function runVersions(store: ObjectStore, address: RunAddress): Promise<StandingRunVersions> {
   const stem = runKey(address, 1).slice(0, -'json'.length);
   const versions: Removable[] = [];
   let newest: z.infer<typeof runSchema> | null = null;
@@ -88,7 +91,7 @@ async function versionsOf(
     revision = parsed.revision;
     newest = run;
   }
-  return { versions, newest };
+  return { versions, newest, revision };
 }
 
 function parseRun(bytes: Buffer): z.infer<typeof runSchema> | null {

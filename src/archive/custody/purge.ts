@@ -9,6 +9,7 @@ import { recordsPrefix } from '../keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../record.ts';
 import { claimRemoval, findLocked, removeClaimed, type Locked, type RemovalDeps } from './removal.ts';
+import { eraseFromRun, planRunErasure, type RunErasure } from './run-erasure.ts';
 import { findNameHistory } from '../repository-names.ts';
 
 /** Removes one job's logs for good, with evidence of it: for leaked secrets and duties of erasure. */
@@ -36,6 +37,8 @@ export interface PurgePlan {
   readonly host: string;
   readonly jobId: number;
   readonly copies: readonly PurgeCopy[];
+  /** What is to be done with the objects of the attempts that it ran in; empty without `record`. */
+  readonly runs: readonly RunErasure[];
   /** Cases that hold the job: nothing of it goes. */
   readonly heldBy: readonly string[];
 }
@@ -90,12 +93,18 @@ export async function planPurge(
       isErased,
     });
   }
+  const runs: RunErasure[] = [];
+  for (const { newest } of options.record ? copies : []) {
+    const erasure = await planRunErasure(store, newest.address, options.bypassGovernance, now);
+    if (erasure !== null) runs.push(erasure);
+  }
   const { host: jobHost, job_id: jobId, run_id: runId } = first.record;
-  return { host: jobHost, jobId, copies, heldBy: holds.casesOf({ host: jobHost, runId, jobId }) };
+  return { host: jobHost, jobId, copies, runs, heldBy: holds.casesOf({ host: jobHost, runId, jobId }) };
 }
 
 /** Whether the plan would change anything. */
 export function hasWork(plan: PurgePlan): boolean {
+  if (plan.runs.some(({ next, free }) => next !== null || free.length > 0)) return true;
   return plan.copies.some(({ free, keepsLog, isErased }) => free.length > 0 || (!keepsLog && !isErased));
 }
 
@@ -130,6 +139,17 @@ export async function purge(deps: RemovalDeps, plan: PurgePlan, options: PurgeOp
     const records = await removeClaimed(store, ofType(copy.free, 'record'), bypassGovernance);
     removed += records.removed;
     locked.push(...records.locked);
+  }
+  for (const run of plan.runs) {
+    const scope = {
+      job: `${plan.host}/${plan.jobId}`,
+      record: 'true',
+      bypass_governance: String(bypassGovernance),
+    };
+    const erasure = await eraseFromRun(deps, run, { reason, scope, bypassGovernance });
+    removed += erasure.removed;
+    locked.push(...run.locked, ...erasure.locked);
+    custody.push(...erasure.custody);
   }
   return { removed, locked, erased, custody };
 }
