@@ -104,16 +104,29 @@ test('a successor that was sealed before its predecessor was revoked stays belie
   expect(await found(folder, maker, { range: { fromMs, toMs: null } })).toEqual([]);
 });
 
-test('a successor that was sealed by itself, or after the moment of the revocation, was not sealed before', async () => {
+test('a successor that was sealed by itself was not sealed before', async () => {
   const { folder, maker, first } = await begun(true);
   await maker.addKey(makeKey());
   await maker.seal();
   const thief = await addThief(maker, first, 5 * HOUR_MS);
   const own = await maker.seal({ key: thief });
-  await maker.revoke(first, maker.nowMs - 3 * HOUR_MS);
+  const next = await maker.seal({ key: thief });
+  await maker.revoke(first, maker.nowMs + 1);
   await maker.seal();
   const findings = await found(folder, maker);
   expect(findings).toContain(`UNKNOWN_KEY ${own.key}`);
+  expect(findings).toContain(`UNKNOWN_KEY ${next.key}`);
+});
+
+test('a successor that was sealed after the moment of the revocation was not sealed before', async () => {
+  const { folder, maker, first } = await begun(true);
+  const thief = await addThief(maker, first, 5 * HOUR_MS);
+  await maker.addKey(makeKey());
+  await maker.seal();
+  const stolen = await maker.seal({ key: thief });
+  await maker.revoke(first, maker.nowMs - 2 * HOUR_MS - 1);
+  await maker.seal();
+  expect(await found(folder, maker)).toContain(`UNKNOWN_KEY ${stolen.key}`);
 });
 
 test('a key that follows another without its signature is not believed', async () => {
