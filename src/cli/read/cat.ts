@@ -13,6 +13,7 @@ import { formatJobTable, jobTitleOf } from '../terminal/job-table.ts';
 import { isFailed } from '../../archive/find/conclusion.ts';
 import { stepsOf } from '../../log/log-steps.ts';
 import { parseLineRange } from '../../log/log-view.ts';
+import { tellUncovered } from './coverage.ts';
 import { withReadingSession } from './reading-session.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 
@@ -72,6 +73,7 @@ export async function runCat(deps: ReadingDeps, target: string, options: CatOpti
     const request = requestOf(options, parsed.reference);
     if (chosen === null && request.failed) return printFailedJobs(deps, session, found.records, request);
     if (chosen === null) return offerChoice(deps, session, found.records);
+    await tellUncovered(deps.store, session, [chosen]);
     return printJob(deps, session, chosen.record, request);
   });
 }
@@ -107,6 +109,7 @@ async function printFailedJobs(
     );
     return EXIT.ok;
   }
+  await tellUncovered(deps.store, session, failed);
   let exit: number = EXIT.ok;
   for (const { record } of failed) {
     const one = await printJob(deps, session, record, { ...request, isOneOfSeveral: true });

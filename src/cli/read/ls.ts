@@ -8,6 +8,7 @@ import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
 import { inertJson, inertText } from '../../log/inert.ts';
 import { formatJobTable } from '../terminal/job-table.ts';
+import { LOOKED_UP_MAX, tellUncovered } from './coverage.ts';
 import { chosenFields, fieldsOf } from './json-fields.ts';
 import { openFinder } from './find-jobs.ts';
 import { withReadingSession } from './reading-session.ts';
@@ -65,10 +66,12 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
         session.progress.show(() => `${formatCount(looked)} records read`);
       },
     });
+    const kept: StoredRecord[] = [];
+    const noted = keeping(found, kept);
     const shown =
       options.json === undefined || options.json === false
-        ? await printTable(deps, session, found)
-        : await printJson(deps, session, found, fields);
+        ? await printTable(deps, session, noted)
+        : await printJson(deps, session, noted, fields);
     if (shown === null) return EXIT.ok;
     session.progress.clear();
     if (shown === 0) {
@@ -81,8 +84,20 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
       await session.say(`The newest ${formatCount(limit)}; --limit shows more.`);
     }
     if (options.explain === true || (shown === 0 && finder.isIndexed)) await finder.explain(session);
+    await tellUncovered(deps.store, session, kept, shown - kept.length);
     return (await session.tellProblems()) > 0 ? EXIT.findings : EXIT.ok;
   });
+}
+
+/** Passes records on and keeps the first of them. */
+async function* keeping(
+  found: AsyncIterable<StoredRecord>,
+  kept: StoredRecord[],
+): AsyncGenerator<StoredRecord> {
+  for await (const stored of found) {
+    if (kept.length < LOOKED_UP_MAX) kept.push(stored);
+    yield stored;
+  }
 }
 
 /** The filters of the options and of a pasted address together. */

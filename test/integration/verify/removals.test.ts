@@ -307,6 +307,10 @@ describe('what is planted', () => {
     const copied = Date.parse(String(firstJob().record['recorded_at']));
     expect(await findingsWith(secondRevision(), revision(copied))).toEqual(expected);
     expect(await findingsWith(secondRevision(), revision(Date.now()), twoWindowsAgo)).toEqual(expected);
+    const first = `v1/records/${place}/77/1/7.json`;
+    const fields = { revision: 1, supersedes: null, run_id: 77, job_id: 7 };
+    expect(await findingsWith(first, revision(twoWindowsAgo, fields))).toEqual([`UNSEALED ${first}`]);
+    expect(await findingsWith(first, revision(Date.now(), fields))).toEqual([]);
   });
 
   test('a record of another job, another revision or no moment is in no digest', async () => {
