@@ -262,6 +262,24 @@ function count(problems: number): string {
   return problems === 1 ? 'a problem' : `${problems} problems`;
 }
 
+/**
+ * The GitHub host at an API address, as `EVERLOG_GITHUB_API_URL` would describe it, with the proxies on the way; null takes the
+ * variable itself.
+ * @throws EverlogError `config_invalid`
+ */
+export function hostAt(
+  apiUrl: string | null,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly host: HostConfig['github']; readonly proxies: ProxySettings } {
+  const { hosts, proxies } = loadConfig(
+    {},
+    apiUrl === null ? env : { ...env, EVERLOG_GITHUB_API_URL: apiUrl },
+  );
+  const [first] = hosts;
+  if (first === undefined) throw new Error('a configuration has a host');
+  return { host: first.github, proxies };
+}
+
 /** Whether colours are welcome where there is a terminal (https://no-color.org). */
 export function wantsColor(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
   return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';

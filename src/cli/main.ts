@@ -43,6 +43,7 @@ const REGISTERING: readonly {
   { commands: ['purge'], load: async () => (await import('./evidence/purge.ts')).registerPurge },
   { commands: ['expire'], load: async () => (await import('./evidence/expire.ts')).registerExpire },
   { commands: ['index'], load: async () => (await import('./upkeep/index-command.ts')).registerIndex },
+  { commands: ['setup'], load: async () => (await import('./upkeep/setup.ts')).registerSetup },
   { commands: ['doctor'], load: async () => (await import('./upkeep/doctor.ts')).registerDoctor },
   { commands: ['export'], load: async () => (await import('./evidence/export.ts')).registerExport },
 ];

@@ -69,6 +69,8 @@ export class Deliveries {
   #nextId = 12_345_678;
   readonly #pending = new Set<Promise<unknown>>();
 
+  #hookSecret: string | null = null;
+
   constructor(options: DeliveriesOptions) {
     this.#options = options;
     this.url = options.url;
@@ -178,9 +180,21 @@ export class Deliveries {
     };
   }
 
+  /** Takes over what the App's hook configuration says; deliveries go there, signed so, from now on. */
+  configureHook({
+    url,
+    secret,
+  }: {
+    readonly url?: string | undefined;
+    readonly secret?: string | undefined;
+  }): void {
+    if (url !== undefined) this.url = url;
+    if (secret !== undefined) this.#hookSecret = secret;
+  }
+
   #headers(event: string, guid: string, body: Buffer, options: SendOptions): Record<string, string> {
     const signed = options.tamper === true ? Buffer.concat([body, Buffer.from(' ')]) : body;
-    const secret = options.secret ?? this.#options.secret;
+    const secret = options.secret ?? this.#hookSecret ?? this.#options.secret;
     const all: Record<string, string | null> = {
       accept: '*/*',
       'content-type': 'application/json',

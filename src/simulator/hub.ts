@@ -11,6 +11,7 @@ import type { World } from './world.ts';
 /** All parts of one simulated GitHub, as routes see them. */
 export interface Hub {
   appId: number;
+  privateKeyPem: string;
   apiPrefix: string;
   world: World;
   credentials: Credentials;
@@ -44,7 +45,7 @@ export interface RepositoryRequest extends ApiRequest {
  * `app`: the App's JWT only. `resource`: an installation token or the accepted token. `repository`: the same, and
  * the path names a repository that must be visible. `open`: anybody.
  */
-export type Route = { name: string; method: 'GET' | 'POST'; path: string } & (
+export type Route = { name: string; method: 'GET' | 'POST' | 'PATCH'; path: string } & (
   | { access: 'open' | 'app' | 'resource'; handle(request: ApiRequest): Answer | Promise<Answer> }
   | { access: 'repository'; handle(request: RepositoryRequest): Answer }
 );

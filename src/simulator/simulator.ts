@@ -129,6 +129,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const url = options.webhookUrl ?? null;
   const hub: Hub = {
     appId,
+    privateKeyPem,
     apiPrefix,
     world,
     credentials: new Credentials({

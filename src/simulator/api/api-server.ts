@@ -180,7 +180,7 @@ export async function serveApi(hub: Hub, incoming: IncomingMessage, response: Se
     return;
   }
   const { route, params } = matched;
-  const body = method === 'POST' ? await readJson(incoming) : null;
+  const body = method === 'POST' || method === 'PATCH' ? await readJson(incoming) : null;
   const request: ApiRequest = { method, path, query: url.searchParams, params, body, caller, hub };
   const subject = faultSubject(request, route);
   const { delayMs, effect } = hub.faults.take(subject);

@@ -3,6 +3,7 @@ import { errorAnswer, jsonAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Installation, Repository } from '../facts.ts';
 import type { ApiRequest, Hub, Route } from '../hub.ts';
+import { registrationRoutes } from './app-registration.ts';
 import { linkTo, pageItems, paginate } from './pagination.ts';
 import { accountObject, installationObject, repositoryObject } from './rest-objects.ts';
 
@@ -271,6 +272,7 @@ export const appRoutes: readonly Route[] = [
     access: 'app',
     handle: redeliver,
   },
+  ...registrationRoutes,
   { name: 'versions', method: 'GET', path: '/versions', access: 'open', handle: showVersions },
   { name: 'rate_limit', method: 'GET', path: '/rate_limit', access: 'open', handle: showRateLimit },
   { name: 'meta', method: 'GET', path: '/meta', access: 'open', handle: showMeta },
