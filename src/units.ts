@@ -1,4 +1,4 @@
-/** Durations and sizes as they are written in options and variables (CONTRACT §1). */
+/** Durations and sizes as they are written in options and variables (CONTRACT §1), and moments as GitHub gives them. */
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -37,4 +37,14 @@ function product(
   if (count === undefined || factor === undefined) return null;
   const value = Number(count) * factor;
   return Number.isSafeInteger(value) ? value : null;
+}
+
+/** GitHub was founded in 2008. What lies before is no date of its own but a zero: year 1, 1970. */
+const GITHUB_BEGAN_MS = Date.UTC(2008, 0, 1);
+
+/** Milliseconds since 1970 of a moment that GitHub gave (RFC 3339); null for what is none, also for the year 1 that a server sends for "never". */
+export function momentMs(text: string | null | undefined): number | null {
+  if (text === null || text === undefined || !/^\d{4}-\d{2}-\d{2}T/.test(text)) return null;
+  const ms = Date.parse(text);
+  return ms >= GITHUB_BEGAN_MS ? ms : null;
 }

@@ -7,6 +7,7 @@ import type { Spool } from '../src/spool/spool-space.ts';
 import type { GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
 import type { LogAnswer, LogLookup, LogRef } from '../src/github/log/job-log.ts';
+import { momentMs } from '../src/units.ts';
 import type { ArchiveJob } from '../src/queue/catalog.ts';
 import type { MissRules } from './absence.ts';
 import type { BudgetDeps } from '../src/budget/budget.ts';
@@ -89,8 +90,8 @@ export function draftOf(
 
 /** Tells of a record that this run has written. */
 export function noteRecorded(run: ArchiveRun, outcome: string, source: string, logBytes: number): void {
-  const endMs = Date.parse(run.details.job.completed_at ?? '');
-  const lagMs = Number.isNaN(endMs) ? null : Math.max(0, run.deps.now().getTime() - endMs);
+  const endMs = momentMs(run.details.job.completed_at);
+  const lagMs = endMs === null ? null : Math.max(0, run.deps.now().getTime() - endMs);
   run.deps.onRecorded({ outcome, source, logBytes, lagMs });
 }
 

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { JsonText } from '../src/json-text.ts';
 import type { DetailsSource } from '../src/archive/record.ts';
 import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
-import { jsonOf } from '../src/github/lists.ts';
+import { readJson } from '../src/github/lists.ts';
 import { isForbidden } from '../src/github/log/job-log.ts';
 import { saysIpAllowList } from '../src/github/refusals.ts';
 import { neverRan, parseJob, type GitHubJob } from '../src/github/job.ts';
@@ -14,7 +15,7 @@ import { unpackDelivered, type ArchiveJob } from '../src/queue/catalog.ts';
 export interface JobDetails {
   readonly job: GitHubJob;
   /** The job object as GitHub gave it. */
-  readonly raw: Record<string, unknown>;
+  readonly raw: JsonText;
   readonly source: DetailsSource;
   /** Of the API's answer; null when the delivery's or the listing's copy serves. */
   readonly sha256: string | null;
@@ -22,7 +23,7 @@ export interface JobDetails {
   readonly apiStatus: number | null;
   /** The owner's IP allow list leaves this service out. */
   readonly byIpList?: boolean;
-  readonly deployment: unknown;
+  readonly deployment: JsonText | null;
 }
 
 /** EVERLOG_JOB_DETAILS. */
@@ -30,8 +31,8 @@ export type JobDetailsMode = 'auto' | 'always';
 
 interface Copy {
   readonly job: GitHubJob;
-  readonly raw: Record<string, unknown>;
-  readonly deployment: unknown;
+  readonly raw: JsonText;
+  readonly deployment: JsonText | null;
 }
 
 /**
@@ -52,7 +53,7 @@ export async function readJobDetails(
   }
   const answer = await api.get(`/repos/${data.owner}/${data.repo}/actions/jobs/${data.job_id}`, repository);
   if (answer.status !== 200) return withoutApi(answer, copy, data, api);
-  const parsed = parseJob(jsonOf(answer, api));
+  const parsed = parseJob(readJson(answer, api).json);
   if (!parsed.ok || parsed.job.id !== data.job_id) {
     const problem = parsed.ok ? `it is job ${parsed.job.id}` : parsed.problem;
     throw retryable(

@@ -1,6 +1,7 @@
 import type { RecordDraft } from '../src/archive/commit.ts';
 import type { Outcome, RecordedAbsence } from '../src/archive/record.ts';
 import type { LogAnswer } from '../src/github/log/job-log.ts';
+import { momentMs } from '../src/units.ts';
 import type { ArchiveJob } from '../src/queue/catalog.ts';
 import type { JobDetails } from './job-details.ts';
 
@@ -38,7 +39,7 @@ export function draftRecord(data: ArchiveJob, details: JobDetails, finding: Find
     head_sha: job.head_sha ?? null,
     conclusion: job.conclusion ?? null,
     runner_name: job.runner_name ?? null,
-    labels: job.labels ?? [],
+    labels: job.labels ?? null,
     sender: data.sender,
     deployment: details.deployment,
     created_at: job.created_at ?? null,
@@ -70,8 +71,8 @@ export function draftRecord(data: ArchiveJob, details: JobDetails, finding: Find
 export function endOf(details: JobDetails, data: ArchiveJob): Date {
   const { completed_at, started_at, created_at } = details.job;
   for (const text of [completed_at, started_at, created_at, data.received_at]) {
-    const ms = Date.parse(text ?? '');
-    if (!Number.isNaN(ms)) return new Date(ms);
+    const ms = momentMs(text);
+    if (ms !== null) return new Date(ms);
   }
   throw new Error(`job ${data.job_id} was queued without a time`);
 }

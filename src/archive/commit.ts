@@ -1,19 +1,26 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { recordAt, type StandingRecord } from './job-records.ts';
+import { recordAt, type ReadableRecord, type StandingRecord } from './job-records.ts';
 import { logKey, recordKey, type JobAddress } from './keys.ts';
 import type { ObjectStore, PutBody } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
-import { serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
+import { parseRecord, serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
 
 /**
  * The commit protocol (DESIGN decision 4): the log first, the record last, both create-only. Every step can be repeated:
  * what is there already and says the same is success, what says something else makes ours the next revision.
  */
 
-/** A record without what the commit decides. */
-export type RecordDraft = Omit<JobRecord, 'revision' | 'supersedes' | 'log'>;
+/** A record without what the commit decides; a whole record is none, so that nobody's revision is taken for the new one's. */
+export type RecordDraft = Omit<JobRecord, DecidedHere> & { readonly [K in DecidedHere]?: never };
+type DecidedHere = 'revision' | 'supersedes' | 'log';
+
+/** What a standing record says, for a draft of what follows it. */
+export function draftFrom(record: JobRecord): RecordDraft {
+  const { revision: _revision, supersedes: _supersedes, log: _log, ...draft } = record;
+  return draft;
+}
 
 /** A log that is ready to be stored. */
 export interface ReadyLog {
@@ -36,6 +43,7 @@ export interface Commit {
 
 export interface Committed {
   readonly key: string;
+  readonly revision: number;
   readonly record: JobRecord;
   /** False when the archive already said the same. */
   readonly written: boolean;
@@ -50,13 +58,8 @@ export async function commitRecordRevision(
   standing: StandingRecord,
   draft: RecordDraft,
 ): Promise<void> {
-  const key = recordKey(standing.address, standing.revision + 1);
-  const record = ordered(placed(draft, standing), standing.revision + 1, standing.key, standing.record.log);
   // Another process may have written that revision meanwhile: the newest is looked at again by the next sweep.
-  await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
-    contentType: 'application/json',
-    kind: 'record',
-  });
+  await putRecord(store, standing.address, followUp(draft, standing, standing.record?.log ?? null));
 }
 
 /**
@@ -65,28 +68,21 @@ export async function commitRecordRevision(
  */
 export async function commitErasure(
   store: ObjectStore,
-  standing: StandingRecord,
+  standing: ReadableRecord,
   draftOn: (record: JobRecord) => RecordDraft,
 ): Promise<string> {
-  let prior = standing;
+  const { address } = standing;
+  let prior: ReadableRecord = standing;
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
-    const revision = prior.revision + 1;
-    const key = recordKey(prior.address, revision);
-    const record = ordered(placed(draftOn(prior.record), prior), revision, prior.key, null);
-    const put = await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
-      contentType: 'application/json',
-      kind: 'record',
-    });
-    if (put.outcome === 'created') return key;
-    prior = {
-      key,
-      address: prior.address,
-      revision,
-      record: await recordAt(store, key, prior.address, revision),
-    };
-    if (prior.record.outcome === record.outcome) return key;
+    const record = followUp(draftOn(prior.record), prior, null);
+    const { key, created } = await putRecord(store, address, record);
+    if (created) return key;
+    const { revision } = record;
+    const there = await recordAt(store, key, address, revision);
+    if (there?.outcome === record.outcome) return key;
+    prior = { key, address, revision, record: there ?? prior.record };
   }
-  throw new Error(`more than ${REVISIONS_MAX} records of job ${standing.address.jobId}`);
+  throw new Error(`more than ${REVISIONS_MAX} records of job ${address.jobId}`);
 }
 
 /** Stores a log and commits its record. */
@@ -109,7 +105,7 @@ export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLo
       // A log without a record, left by a crash, that GitHub no longer serves in these bytes: it is evidence too.
       const adopted = await commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
       const address = commit.address;
-      const prior = { key: adopted.key, address, revision: adopted.record.revision, record: adopted.record };
+      const prior = { key: adopted.key, address, revision: adopted.revision, record: adopted.record };
       return commitLog(store, { ...commit, prior }, log);
     }
   }
@@ -119,8 +115,9 @@ export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLo
 /** Commits a record that has no log, unless the archive already says the same of the job. */
 export async function commitAbsence(store: ObjectStore, commit: Commit): Promise<Committed> {
   const { prior, draft } = commit;
-  if (prior?.record.outcome === draft.outcome)
-    return { key: prior.key, record: prior.record, written: false };
+  const said = prior?.record ?? null;
+  if (prior !== null && said?.outcome === draft.outcome)
+    return { key: prior.key, revision: prior.revision, record: said, written: false };
   return commitRecord(store, commit, null);
 }
 
@@ -135,23 +132,39 @@ export async function adoptLog(store: ObjectStore, commit: Commit): Promise<Comm
 }
 
 async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog | null): Promise<Committed> {
+  const { address } = commit;
   let prior = commit.prior;
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
-    const revision = (prior?.revision ?? 0) + 1;
-    const key = recordKey(commit.address, revision);
-    const record = ordered(placed(commit.draft, prior), revision, prior?.key ?? null, log);
-    const put = await store.putIfAbsent(key, bytesBody(serializeRecord(record)), {
-      contentType: 'application/json',
-      kind: 'record',
-    });
-    if (put.outcome === 'created') return { key, record, written: true };
-    const standing = await recordAt(store, key, commit.address, revision);
+    const record = prior === null ? ordered(commit.draft, 1, null, log) : followUp(commit.draft, prior, log);
+    const { revision } = record;
+    const { key, created } = await putRecord(store, address, record);
+    if (created) return { key, revision, record, written: true };
+    const standing = await recordAt(store, key, address, revision);
     // A job that is erased while its log is fetched stays erased.
-    if (saysTheSame(standing, record) || standing.outcome === 'erased')
-      return { key, record: standing, written: false };
-    prior = { key, address: commit.address, revision, record: standing };
+    if (standing !== null && (saysTheSame(standing, record) || standing.outcome === 'erased'))
+      return { key, revision, record: standing, written: false };
+    // What cannot be read says nothing: ours comes after it.
+    prior = { key, address, revision, record: standing ?? prior?.record ?? null };
   }
-  throw new Error(`more than ${REVISIONS_MAX} records of job ${commit.address.jobId}`);
+  throw new Error(`more than ${REVISIONS_MAX} records of job ${address.jobId}`);
+}
+
+/** Stores a record under the key of its revision. */
+async function putRecord(
+  store: ObjectStore,
+  address: JobAddress,
+  record: JobRecord,
+): Promise<{ readonly key: string; readonly created: boolean }> {
+  const key = recordKey(address, record.revision);
+  const bytes = serializeRecord(record);
+  const parsed = parseRecord(bytes);
+  // Nothing is written for years that its own readers would refuse.
+  if (!parsed.ok) throw new Error(`a record of job ${address.jobId} would be unreadable: ${parsed.problem}`);
+  const put = await store.putIfAbsent(key, bytesBody(bytes), {
+    contentType: 'application/json',
+    kind: 'record',
+  });
+  return { key, created: put.outcome === 'created' };
 }
 
 /** An archived record is not followed by an absence, and a same finding is not written twice. */
@@ -161,10 +174,11 @@ function saysTheSame(standing: JobRecord, ours: JobRecord): boolean {
 }
 
 /** A later finding stands where the first copy was filed, so it bears that copy's name and attempt. */
-function placed(draft: RecordDraft, prior: StandingRecord | null): RecordDraft {
-  if (prior === null) return draft;
-  const { owner, repo, run_attempt } = prior.record;
-  return { ...draft, owner, repo, run_attempt };
+function followUp(draft: RecordDraft, prior: StandingRecord, log: RecordedLog | null): JobRecord {
+  const { owner, repo, runAttempt } = prior.address;
+  const place = prior.record ?? { owner, repo, run_attempt: runAttempt };
+  const placed = { ...draft, owner: place.owner, repo: place.repo, run_attempt: place.run_attempt };
+  return ordered(placed, prior.revision + 1, prior.key, log);
 }
 
 /** Members in the contract's order, so that a person finds the outcome first. */

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { JsonText, objectText } from '../json-text.ts';
+import { momentMs } from '../units.ts';
 
 /**
  * The record of a job, `everlog.job/v1` (CONTRACT §5): how the job ended, and where its log is or why there is none.
@@ -102,13 +104,11 @@ const recordFields = z.object({
   head_sha: nullableString,
   conclusion: nullableString,
   runner_name: nullableString,
-  labels: z.array(z.string()),
+  labels: z.array(z.string()).nullable(),
   sender: nullableString,
-  deployment: z.unknown(),
   created_at: nullableString,
   started_at: nullableString,
   completed_at: nullableString,
-  job: z.record(z.string(), z.unknown()),
   details_source: z.string(),
   job_sha256: nullableString,
   log: logFields.nullable(),
@@ -130,8 +130,17 @@ const recordSchema = recordFields
 export type RecordedLog = z.infer<typeof logFields>;
 
 export type RecordedAbsence = z.infer<typeof absenceFields>;
+
+/** What GitHub said of a job, in its own text. Whatever JSON it is, it makes no record unreadable. */
+interface SaidByGitHub {
+  /** The job object. */
+  readonly job: JsonText;
+  /** The delivery's `deployment`, for jobs with an environment. */
+  readonly deployment: JsonText | null;
+}
+
 /** A record as it stands in the archive. */
-export type JobRecord = z.infer<typeof recordFields>;
+export type JobRecord = z.infer<typeof recordFields> & SaidByGitHub;
 
 /** What is read of a record that stands in the archive. */
 export type ParsedRecord =
@@ -139,24 +148,40 @@ export type ParsedRecord =
 
 /** Reads a record's bytes; says what is wrong with them instead of throwing, as anybody may have written them. */
 export function parseRecord(bytes: Uint8Array): ParsedRecord {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return { ok: false, problem: 'not UTF-8 JSON' };
+  const read = jsonOf(bytes);
+  if (read === null) return { ok: false, problem: 'not UTF-8 JSON' };
+  const parsed = recordSchema.safeParse(read.value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return {
+      ok: false,
+      problem: `${issue?.path.join('.') ?? 'record'}: ${issue?.message ?? 'not a record'}`,
+    };
   }
-  const parsed = recordSchema.safeParse(value);
-  if (parsed.success) return { ok: true, record: parsed.data };
-  const [issue] = parsed.error.issues;
-  return { ok: false, problem: `${issue?.path.join('.') ?? 'record'}: ${issue?.message ?? 'not a record'}` };
+  const job = read.json.member('job');
+  if (job === null) return { ok: false, problem: 'job: missing' };
+  const deployment = read.json.member('deployment');
+  return {
+    ok: true,
+    record: { ...parsed.data, job, deployment: deployment?.text === 'null' ? null : deployment },
+  };
 }
 
-/** The bytes of a record: one JSON document, one line, ended by a line feed. */
+function jsonOf(bytes: Uint8Array): ReturnType<typeof JsonText.read> {
+  try {
+    return JsonText.read(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return null;
+  }
+}
+
+/** The bytes of a record: one JSON document, ended by a line feed, in which `job` is GitHub's text. */
 export function serializeRecord(record: JobRecord): Buffer {
-  return Buffer.from(`${JSON.stringify(record)}\n`);
+  return Buffer.from(`${objectText(record)}\n`);
 }
 
 /** The moment a job belongs to: its end, else the best time known of it. ISO 8601. */
 export function momentOf(record: JobRecord): string {
-  return record.completed_at ?? record.started_at ?? record.created_at ?? record.recorded_at;
+  const { completed_at, started_at, created_at, recorded_at } = record;
+  return [completed_at, started_at, created_at].find((text) => momentMs(text) !== null) ?? recorded_at;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { JsonText, objectText } from '../json-text.ts';
 import { parseKey, placePrefix, RUNS_ROOT, runKey, type RunAddress } from './keys.ts';
 import { readWhole, type ObjectStore } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
@@ -8,7 +9,7 @@ import type { RepositoryName } from './repository-names.ts';
  * The object of a run attempt, `everlog.run/v1` (CONTRACT §5): which jobs GitHub listed and how each was accounted for. It
  * is written when all of them are, so an attempt that has one need not be looked at again.
  */
-const runSchema = z.looseObject({
+const runSchema = z.object({
   schema: z.literal('everlog.run/v1'),
   outcome: z.string(),
   revision: z.number(),
@@ -26,7 +27,12 @@ const runSchema = z.looseObject({
 });
 
 /** What is read of a run object. */
-export type StoredRun = z.infer<typeof runSchema>;
+export interface StoredRun extends z.infer<typeof runSchema> {
+  /** The run as GitHub gave it; null when it was gone. */
+  readonly run: JsonText | null;
+  /** The jobs as the listing gave them. */
+  readonly jobs: readonly JsonText[];
+}
 
 /** A run object to be written. */
 export interface NewRun {
@@ -39,9 +45,9 @@ export interface NewRun {
   readonly run_id: number;
   readonly run_attempt: number;
   /** The run as GitHub gave it; null when it was gone. */
-  readonly run: Readonly<Record<string, unknown>> | null;
+  readonly run: JsonText | null;
   /** The jobs as the listing gave them. */
-  readonly jobs: readonly Readonly<Record<string, unknown>>[];
+  readonly jobs: readonly JsonText[];
   readonly expected: readonly number[];
   readonly archived: readonly number[];
   readonly absent: readonly { readonly job_id: number; readonly outcome: string }[];
@@ -86,12 +92,15 @@ export async function findRunEntries(
 export async function readRun(store: ObjectStore, key: string): Promise<StoredRun | null> {
   const found = await readWhole(store, key);
   if (found === null) return null;
-  try {
-    const parsed = runSchema.safeParse(JSON.parse(found.bytes.toString('utf8')));
-    return parsed.success ? parsed.data : null;
-  } catch {
-    return null;
-  }
+  const read = JsonText.read(found.bytes.toString('utf8'));
+  const parsed = runSchema.safeParse(read?.value);
+  if (read === null || !parsed.success) return null;
+  const run = read.json.member('run');
+  return {
+    ...parsed.data,
+    run: run?.isObject() === true ? run : null,
+    jobs: [...(read.json.member('jobs')?.elements() ?? [])],
+  };
 }
 
 /**
@@ -117,7 +126,7 @@ export async function commitRun(
     if (prior !== null && !isSaidAgain && saysTheSame(await readRun(store, prior.key), run)) return false;
     const revision = (prior?.revision ?? 0) + 1;
     const key = runKey(address, revision);
-    const bytes = Buffer.from(`${JSON.stringify(ordered(run, revision, prior?.key ?? null))}\n`);
+    const bytes = Buffer.from(`${objectText(ordered(run, revision, prior?.key ?? null))}\n`);
     const put = await store.putIfAbsent(key, bytesBody(bytes), {
       contentType: 'application/json',
       kind: 'other',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { retryable } from '../errors.ts';
 import type { ApiAnswer, GitHubApi } from './api.ts';
 import type { RepositoryRef } from './credentials.ts';
+import { JsonText } from '../json-text.ts';
 import { parseJob, type GitHubJob } from './job.ts';
 import { headerText } from './rate-limit.ts';
 
@@ -13,15 +14,26 @@ const PAGES_MAX = 500;
 /** A job as a listing gave it. */
 export interface ListedJob {
   readonly job: GitHubJob;
-  readonly raw: Record<string, unknown>;
+  readonly raw: JsonText;
 }
 
 export type JobListing =
-  | { readonly kind: 'jobs'; readonly jobs: readonly ListedJob[]; readonly calls: number }
+  | {
+      readonly kind: 'jobs';
+      readonly jobs: readonly ListedJob[];
+      /** What is wrong with each listed job that has no id to know it by. They are jobs that nobody can account for. */
+      readonly unreadable: readonly string[];
+      readonly calls: number;
+    }
   /** The run or attempt is not there: deleted, or access was withdrawn. */
   | { readonly kind: 'missing'; readonly status: number };
 
-const jobPageSchema = z.object({ total_count: z.int().min(0), jobs: z.array(z.unknown()) });
+/** GitHub gives 100 at most. */
+const PAGE_ELEMENTS_MAX = 1_000;
+const jobPageSchema = z.object({
+  total_count: z.int().min(0),
+  jobs: z.array(z.unknown()).max(PAGE_ELEMENTS_MAX),
+});
 
 /** The jobs of a run in all its attempts. */
 export function listRunJobs(api: GitHubApi, repository: RepositoryRef, runId: number): Promise<JobListing> {
@@ -77,6 +89,7 @@ export async function witnessRun(
 /** @throws EverlogError `github_unexpected` (retry) when the pages do not add up: a list cut short would hide jobs. */
 async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string): Promise<JobListing> {
   const jobs = new Map<number, ListedJob>();
+  const unreadable: string[] = [];
   let total = 0;
   let path: string | null = first;
   let calls = 0;
@@ -86,26 +99,24 @@ async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string
     const answer: ApiAnswer = await api.get(path, repository);
     calls += 1;
     if (answer.status !== 200) return { kind: 'missing', status: answer.status };
-    const page = jobPageSchema.safeParse(jsonOf(answer, api));
+    const { json, value } = readJson(answer, api);
+    const page = jobPageSchema.safeParse(value);
     if (!page.success)
       throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of jobs`);
     total = page.data.total_count;
-    for (const value of page.data.jobs) {
-      const parsed = parseJob(value);
-      if (!parsed.ok) {
-        throw retryable(
-          'github_unexpected',
-          `${api.host.name}: a job in ${answer.path} cannot be read: ${parsed.problem}`,
-        );
-      }
-      jobs.set(parsed.job.id, { job: parsed.job, raw: parsed.raw });
+    for (const element of json.member('jobs')?.elements() ?? []) {
+      const parsed = parseJob(element);
+      // Its neighbours are not to wait for it.
+      if (parsed.ok) jobs.set(parsed.job.id, { job: parsed.job, raw: parsed.raw });
+      else unreadable.push(parsed.problem);
     }
     path = nextPath(answer, api);
   }
-  if (jobs.size < total) {
-    throw retryable('github_unexpected', `${api.host.name}: a list said ${total} jobs and gave ${jobs.size}`);
+  const given = jobs.size + unreadable.length;
+  if (given < total) {
+    throw retryable('github_unexpected', `${api.host.name}: a list said ${total} jobs and gave ${given}`);
   }
-  return { kind: 'jobs', jobs: [...jobs.values()], calls };
+  return { kind: 'jobs', jobs: [...jobs.values()], unreadable, calls };
 }
 
 /**
@@ -136,11 +147,17 @@ export function linkedPath(
 
 /** The JSON in an answer; a retryable error when it is none. */
 export function jsonOf(answer: ApiAnswer, api: GitHubApi): unknown {
-  try {
-    return JSON.parse(answer.bytes.toString('utf8'));
-  } catch {
-    throw retryable('github_unexpected', `${api.host.name}: the answer for ${answer.path} is not JSON`);
-  }
+  return readJson(answer, api).value;
+}
+
+/** Likewise with the text it came in. */
+export function readJson(
+  answer: ApiAnswer,
+  api: GitHubApi,
+): { readonly json: JsonText; readonly value: unknown } {
+  const read = JsonText.read(answer.bytes.toString('utf8'));
+  if (read !== null) return read;
+  throw retryable('github_unexpected', `${api.host.name}: the answer for ${answer.path} is not JSON`);
 }
 
 function runPath(repository: RepositoryRef, runId: number): string {

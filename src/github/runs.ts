@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { giveUp, retryable } from '../errors.ts';
 import type { ApiAnswer, GitHubApi } from './api.ts';
 import type { RepositoryRef } from './credentials.ts';
-import { jsonOf, linkedPath } from './lists.ts';
+import { linkedPath, readJson } from './lists.ts';
+import type { JsonText } from '../json-text.ts';
+import { momentMs } from '../units.ts';
 
 /**
  * The runs of a repository by the time of their creation. GitHub gives no more than 1,000 runs of a filtered list, whatever
@@ -30,13 +32,15 @@ export interface ListedRun {
   readonly updatedAt: Date | null;
   /** What its number counts within: the workflow. */
   readonly workflow: string | null;
-  readonly raw: Readonly<Record<string, unknown>>;
+  readonly raw: JsonText;
 }
 
 /** One page of a window. Windows come oldest first, and so do the pages of each. */
 export interface RunPage {
   readonly window: CreatedWindow;
   readonly runs: readonly ListedRun[];
+  /** Listed runs that have no id to know them by: nobody can account for their jobs. */
+  readonly unreadable: number;
   /** Whether these are the last runs of their window. */
   readonly endsWindow: boolean;
 }
@@ -51,17 +55,24 @@ const RUNS_PER_PART = 700;
 const PARTS_MAX = 64;
 const SECOND_MS = 1_000;
 
-const runSchema = z.looseObject({
+/** GitHub gives 100 at most. */
+const PAGE_ELEMENTS_MAX = 1_000;
+const text = z.string().nullish().catch(null);
+/** Only the id must be understood: one odd value must not keep a repository from being compared. */
+const runSchema = z.object({
   id: z.int().positive(),
-  run_number: z.int().nullish(),
-  run_attempt: z.int().positive().nullish(),
-  status: z.string().nullish(),
-  created_at: z.iso.datetime({ offset: true }),
-  run_started_at: z.string().nullish(),
-  updated_at: z.string().nullish(),
-  workflow_id: z.int().nullish(),
+  run_number: z.int().nullish().catch(null),
+  run_attempt: z.int().positive().nullish().catch(null),
+  status: text,
+  created_at: text,
+  run_started_at: text,
+  updated_at: text,
+  workflow_id: z.int().nullish().catch(null),
 });
-const pageSchema = z.object({ total_count: z.int().min(0), workflow_runs: z.array(z.unknown()) });
+const pageSchema = z.object({
+  total_count: z.int().min(0),
+  workflow_runs: z.array(z.unknown()).max(PAGE_ELEMENTS_MAX),
+});
 
 /**
  * Lists the runs created in a window, oldest page first: those that expire first come first, and a page read from the end
@@ -76,7 +87,7 @@ export async function* listRuns(
 ): AsyncGenerator<RunPage> {
   const windows = [window];
   for (let next = windows.pop(); next !== undefined; next = windows.pop()) {
-    const first = await readPage(api, repository, runsPath(repository, next, PAGE_RUNS));
+    const first = await readPage(api, repository, runsPath(repository, next, PAGE_RUNS), next);
     if (first.total >= RUNS_PER_WINDOW_MAX) {
       const parts = divideWindow(next, first.total);
       if (parts.length === 0) throw tooDense(api, repository, next, first.total);
@@ -93,7 +104,7 @@ export async function countRuns(
   repository: RepositoryRef,
   window: CreatedWindow,
 ): Promise<number> {
-  return (await readPage(api, repository, runsPath(repository, window, 1))).total;
+  return (await readPage(api, repository, runsPath(repository, window, 1), window)).total;
 }
 
 /** A window's parts, oldest first, that share its seconds; none when it is a single second. Pure. */
@@ -113,6 +124,7 @@ interface ReadPage {
   readonly answer: ApiAnswer;
   readonly total: number;
   readonly runs: readonly ListedRun[];
+  readonly unreadable: number;
 }
 
 async function* pagesOf(
@@ -122,23 +134,29 @@ async function* pagesOf(
   first: ReadPage,
 ): AsyncGenerator<RunPage> {
   const seen = new Set(first.runs.map(({ id }) => id));
-  const firstPage = first.runs;
+  let odd = first.unreadable;
   let total = first.total;
   let path = linkedPath(first.answer, api, 'last');
   for (let pages = 1; path !== null; pages += 1) {
     if (pages * PAGE_RUNS > RUNS_PER_WINDOW_MAX) throw notAddingUp(api, repository);
-    const page = await readPage(api, repository, path);
+    const page = await readPage(api, repository, path, window);
+    odd += page.unreadable;
     for (const { id } of page.runs) seen.add(id);
     total = page.total;
-    yield { window, runs: page.runs.toReversed(), endsWindow: false };
+    yield { window, runs: page.runs.toReversed(), unreadable: page.unreadable, endsWindow: false };
     const before = linkedPath(page.answer, api, 'prev');
     path = before === linkedPath(page.answer, api, 'first') ? null : before;
   }
-  if (seen.size < total) throw notAddingUp(api, repository);
-  yield { window, runs: firstPage.toReversed(), endsWindow: true };
+  if (seen.size + odd < total) throw notAddingUp(api, repository);
+  yield { window, runs: first.runs.toReversed(), unreadable: first.unreadable, endsWindow: true };
 }
 
-async function readPage(api: GitHubApi, repository: RepositoryRef, path: string): Promise<ReadPage> {
+async function readPage(
+  api: GitHubApi,
+  repository: RepositoryRef,
+  path: string,
+  window: CreatedWindow,
+): Promise<ReadPage> {
   const answer = await api.get(path, repository);
   if (answer.status !== 200) {
     throw giveUp(
@@ -146,38 +164,37 @@ async function readPage(api: GitHubApi, repository: RepositoryRef, path: string)
       `${api.host.name}: GitHub does not list the runs of ${repository.owner}/${repository.repo} (${answer.status})`,
     );
   }
-  const page = pageSchema.safeParse(jsonOf(answer, api));
+  const { json, value } = readJson(answer, api);
+  const page = pageSchema.safeParse(value);
   if (!page.success)
     throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of runs`);
+  const runs = [...(json.member('workflow_runs')?.elements() ?? [])].map((raw) => parseRun(raw, window));
+  const readable = runs.filter((run) => run !== null);
   return {
     answer,
     total: page.data.total_count,
-    runs: page.data.workflow_runs.map((value) => parseRun(value, api)),
+    runs: readable,
+    unreadable: runs.length - readable.length,
   };
 }
 
-function parseRun(value: unknown, api: GitHubApi): ListedRun {
-  const parsed = runSchema.safeParse(value);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw retryable(
-      'github_unexpected',
-      `${api.host.name}: a run cannot be read: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
-    );
-  }
+/** Null for a run without an id. One whose times cannot be read was created in the window that it was listed for. */
+function parseRun(raw: JsonText, window: CreatedWindow): ListedRun | null {
+  const parsed = runSchema.safeParse(raw.value());
+  if (!parsed.success) return null;
   const run = parsed.data;
-  const startedMs = Date.parse(run.run_started_at ?? '');
-  const updatedMs = Date.parse(run.updated_at ?? '');
+  const createdMs = momentMs(run.created_at) ?? window.to.getTime();
+  const updatedMs = momentMs(run.updated_at);
   return {
     id: run.id,
     runNumber: run.run_number ?? null,
     runAttempt: run.run_attempt ?? 1,
     status: run.status ?? 'completed',
-    createdAt: new Date(run.created_at),
-    startedAt: new Date(Number.isNaN(startedMs) ? run.created_at : startedMs),
-    updatedAt: Number.isNaN(updatedMs) ? null : new Date(updatedMs),
+    createdAt: new Date(createdMs),
+    startedAt: new Date(momentMs(run.run_started_at) ?? createdMs),
+    updatedAt: updatedMs === null ? null : new Date(updatedMs),
     workflow: run.workflow_id === null || run.workflow_id === undefined ? null : String(run.workflow_id),
-    raw: run,
+    raw,
   };
 }
 

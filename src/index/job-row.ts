@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { RunFacts } from '../archive/find/run-facts.ts';
 import type { JobAddress } from '../archive/keys.ts';
 import type { JobRecord } from '../archive/record.ts';
+import type { JsonText } from '../json-text.ts';
 import type { CommitRow, JobRow } from './parquet/columns.ts';
 
 const steps = z.array(z.looseObject({ name: z.string(), conclusion: z.string().nullish() }));
@@ -36,7 +37,7 @@ export function jobRow(
     event: run?.event ?? null,
     pr_numbers: run?.pullRequests ?? [],
     runner_name: record.runner_name,
-    labels: record.labels,
+    labels: record.labels ?? [],
     absence_reason: record.absence?.reason ?? null,
     created_at: timeOf(record.created_at),
     recorded_at: timeOf(record.recorded_at),
@@ -48,8 +49,8 @@ export function jobRow(
 }
 
 /** The first step that failed; where none did, the first that ran out of time. Null where no step says so. */
-export function failedStep(job: Readonly<Record<string, unknown>>): string | null {
-  const parsed = steps.safeParse(job['steps']);
+export function failedStep(job: JsonText): string | null {
+  const parsed = steps.safeParse(job.member('steps')?.value());
   if (!parsed.success) return null;
   const first = (conclusion: string): string | undefined =>
     parsed.data.find((step) => step.conclusion === conclusion)?.name;

@@ -26,7 +26,7 @@ const NOT_FAILED: ReadonlySet<string> = new Set(['success', 'neutral', 'skipped'
 
 /** The steps of a job by number; what GitHub gave in another shape is left out. */
 export function stepsOf(record: JobRecord): JobStep[] {
-  const given: unknown = record.job['steps'];
+  const given = record.job.member('steps')?.value();
   if (!Array.isArray(given)) return [];
   const steps: JobStep[] = [];
   for (const one of given) {

@@ -1,6 +1,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { z } from 'zod';
 import { isNameForKeys } from '../archive/keys.ts';
+import { JsonText, objectText } from '../json-text.ts';
 import { SOURCES } from '../archive/record.ts';
 
 /**
@@ -227,12 +228,12 @@ function idPart(host: string): string {
   return host.replaceAll(':', '_');
 }
 
-/** What a delivery said about its job beyond the ids. */
+/** What a delivery said about its job beyond the ids, in its own text. */
 export interface Delivered {
   /** The delivery's `workflow_job` object. */
-  readonly workflow_job: Record<string, unknown>;
+  readonly workflow_job: JsonText;
   /** The delivery's `deployment` object, for jobs with an environment. */
-  readonly deployment: unknown;
+  readonly deployment: JsonText | null;
 }
 
 /** A packed delivery larger than this when unpacked was not packed by Everlog: deliveries are 25 MiB at most. */
@@ -243,20 +244,18 @@ const PACKING = { level: 3, windowBits: 13, memLevel: 6 } as const;
 
 /** Packs what a delivery said (deflate, base64): about 650 bytes for a job of 30 steps. */
 export function packDelivered(delivered: Delivered): string {
-  return deflateRawSync(JSON.stringify(delivered), PACKING).toString('base64');
+  return deflateRawSync(objectText(delivered), PACKING).toString('base64');
 }
 
-const deliveredSchema = z.object({
-  workflow_job: z.record(z.string(), z.unknown()),
-  deployment: z.unknown().optional(),
-});
-
 /**
- * Unpacks what a delivery said.
+ * Unpacks what a delivery said. What earlier versions packed, who wrote it anew, is read likewise.
  * @throws Error when the text was not packed by `packDelivered`.
  */
 export function unpackDelivered(packed: string): Delivered {
   const json = inflateRawSync(Buffer.from(packed, 'base64'), { maxOutputLength: DELIVERED_BYTES_MAX });
-  const { workflow_job, deployment } = deliveredSchema.parse(JSON.parse(json.toString('utf8')));
-  return { workflow_job, deployment: deployment ?? null };
+  const said = JsonText.read(json.toString('utf8'))?.json;
+  const workflow_job = said?.member('workflow_job');
+  if (workflow_job?.isObject() !== true) throw new Error('a packed delivery without a job');
+  const deployment = said?.member('deployment') ?? null;
+  return { workflow_job, deployment: deployment?.text === 'null' ? null : deployment };
 }

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { EverlogError } from '../errors.ts';
 import type { NewJob } from '../queue/catalog.ts';
-import { readDelivery } from './delivery.ts';
+import { JsonText } from '../json-text.ts';
+import { readDelivery, type Payload } from './delivery.ts';
 import { headerForLog, readDeliveryHeaders, type DeliveryHeaders } from './delivery-headers.ts';
 import type { ReceiverLimits } from './limits.ts';
 import { UNPROCESSABLE, type Outcome } from './outcome.ts';
@@ -93,12 +94,12 @@ async function judgeBody(headers: DeliveryHeaders, bytes: Buffer, intake: Intake
   }
   const elsewhere = wrongTarget(headers, intake.target);
   if (elsewhere !== null) return refuse('wrong_target', elsewhere);
-  const payload = parseJson(text);
-  if (payload === undefined) return refuse('malformed', 'the body is not JSON');
+  const payload = JsonText.read(text);
+  if (payload === null) return refuse('malformed', 'the body is not JSON');
   return judgePayload(headers, payload, intake);
 }
 
-function judgePayload(headers: DeliveryHeaders, payload: unknown, intake: Intake): Judgement {
+function judgePayload(headers: DeliveryHeaders, payload: Payload, intake: Intake): Judgement {
   const context = { host: intake.target.host, guid: headers.guid, receivedAt: intake.now() };
   const reading = readDelivery(headers.event, payload, context);
   switch (reading.kind) {
@@ -146,14 +147,5 @@ function decodeStrictly(bytes: Buffer): string | null {
     return STRICT_UTF8.decode(bytes);
   } catch {
     return null;
-  }
-}
-
-/** Undefined for what is not JSON. The parser's own message would quote the body. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

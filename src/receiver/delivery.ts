@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isNameForKeys } from '../archive/keys.ts';
+import type { JsonText } from '../json-text.ts';
 import { packDelivered, SWEEP_LATE_MS, SWEEP_SOON_MS, type NewJob } from '../queue/catalog.ts';
 
 /**
@@ -13,6 +14,12 @@ export type DeliveryReading =
   | { readonly kind: 'unused'; readonly action: string | null; readonly reason: string }
   /** A used event without what its job needs. */
   | { readonly kind: 'unprocessable'; readonly action: string | null; readonly problems: readonly string[] };
+
+/** A signed payload: its text, of which members are kept as they were sent, and what JSON.parse makes of it. */
+export interface Payload {
+  readonly json: JsonText;
+  readonly value: unknown;
+}
 
 /** What the receiver itself knows of a delivery. */
 interface DeliveryContext {
@@ -31,26 +38,28 @@ const NAME_CHARS_MAX = 100;
 
 const id = z.int().positive();
 const name = z.string().refine(isNameForKeys, 'not a GitHub owner or repository name');
-const repository = z.object({ id: id.nullish(), name, owner: z.object({ login: name }) });
+const repository = z.object({ id: id.nullish().catch(null), name, owner: z.object({ login: name }) });
+/** An attempt that is no number is as one that was not sent. */
+const attempt = id.nullish().catch(null);
 /** Known to help, not needed: a worker can find the installation by its repository. */
 const installation = z.object({ id }).nullish().catch(null);
 const sender = z.object({ login: z.string() }).nullish().catch(null);
 
 const jobPayload = z.object({
-  workflow_job: z.object({ id, run_id: id, run_attempt: id.nullish() }),
+  workflow_job: z.object({ id, run_id: id, run_attempt: attempt }),
   repository,
   installation,
   sender,
 });
 const runPayload = z.object({
-  workflow_run: z.object({ id, run_attempt: id.nullish() }),
+  workflow_run: z.object({ id, run_attempt: attempt }),
   repository,
   installation,
 });
 const installationPayload = z.object({ installation: z.object({ id }) });
 
 /** Reads the payload of a signed delivery; never throws for what is in it. */
-export function readDelivery(event: string, payload: unknown, context: DeliveryContext): DeliveryReading {
+export function readDelivery(event: string, payload: Payload, context: DeliveryContext): DeliveryReading {
   switch (event) {
     case 'ping':
       return { kind: 'pong' };
@@ -59,19 +68,24 @@ export function readDelivery(event: string, payload: unknown, context: DeliveryC
     case 'installation':
       return readUsedEvent(event, payload, context);
     default:
-      return { kind: 'unused', action: actionOf(payload), reason: `event ${short(event)} is not used` };
+      return { kind: 'unused', action: actionOf(payload.value), reason: `event ${short(event)} is not used` };
   }
 }
 
 type ActionEvent = 'workflow_job' | 'workflow_run' | 'installation';
 
-function readUsedEvent(event: ActionEvent, payload: unknown, context: DeliveryContext): DeliveryReading {
+function readUsedEvent(
+  event: ActionEvent,
+  { json, value: payload }: Payload,
+  context: DeliveryContext,
+): DeliveryReading {
   if (!isObject(payload)) {
     return { kind: 'unprocessable', action: null, problems: ['payload: not a JSON object'] };
   }
   const action = actionOf(payload);
   if (action === null) return { kind: 'unprocessable', action, problems: ['action: not a string'] };
-  if (event === 'workflow_job' && action === 'completed') return readJob(action, payload, context);
+  if (event === 'workflow_job' && action === 'completed')
+    return readJob(action, { json, value: payload }, context);
   if (event === 'workflow_run' && (action === 'requested' || action === 'completed')) {
     return readRun(action, payload, context);
   }
@@ -81,16 +95,12 @@ function readUsedEvent(event: ActionEvent, payload: unknown, context: DeliveryCo
   return { kind: 'unused', action, reason: `action ${action} of event ${event} is not used` };
 }
 
-function readJob(
-  action: string,
-  payload: Record<string, unknown>,
-  context: DeliveryContext,
-): DeliveryReading {
-  const parsed = jobPayload.safeParse(payload);
+function readJob(action: string, { json, value }: Payload, context: DeliveryContext): DeliveryReading {
+  const parsed = jobPayload.safeParse(value);
   if (!parsed.success) return unprocessable(action, parsed.error);
   const { workflow_job: job, repository, installation, sender } = parsed.data;
-  const delivered = payload['workflow_job'];
-  if (!isObject(delivered)) throw new Error('a parsed workflow_job is an object');
+  const delivered = json.member('workflow_job');
+  if (delivered === null) throw new Error('a parsed workflow_job has a text');
   return {
     kind: 'job',
     action,
@@ -105,7 +115,7 @@ function readJob(
         delivery_ids: [context.guid],
         source: 'webhook',
         received_at: context.receivedAt.toISOString(),
-        delivered: packDelivered({ workflow_job: delivered, deployment: payload['deployment'] ?? null }),
+        delivered: packDelivered({ workflow_job: delivered, deployment: json.member('deployment') }),
         looks: null,
         spool_bytes: null,
         slot_at: null,

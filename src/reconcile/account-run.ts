@@ -1,5 +1,6 @@
-import { commitRecordRevision } from '../archive/commit.ts';
-import { findJobRecords, type StandingRecord } from '../archive/job-records.ts';
+import { commitRecordRevision, draftFrom } from '../archive/commit.ts';
+import { findJobRecords, type ReadableRecord } from '../archive/job-records.ts';
+import type { JsonText } from '../json-text.ts';
 import type { KnownNames } from '../archive/known-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { isNeverRan, isProvisional, type JobRecord, type Source } from '../archive/record.ts';
@@ -66,8 +67,10 @@ export async function accountForJobs(
     absent: [] as { job_id: number; outcome: string }[],
   };
   for (const { job, raw } of listed) {
-    const record = records.get(job.id);
-    if (record === undefined || contradicts(record.record, job)) {
+    const standing = records.get(job.id);
+    const record = standing?.record ?? null;
+    // A record that nobody can read accounts for nothing: the job is brought to its next revision.
+    if (standing === undefined || record === null || contradicts(record, job)) {
       if ((job.status ?? 'completed') !== 'completed') {
         account.unfinished.push(job.id);
         continue;
@@ -78,10 +81,10 @@ export async function accountForJobs(
       await deps.enqueue({ name: 'archive-job', data });
       continue;
     }
-    await confirm(deps, record, { job, raw });
-    if (record.record.outcome === 'archived') account.archived.push(job.id);
-    else account.absent.push({ job_id: job.id, outcome: record.record.outcome });
-    if (!isProvisional(record.record.outcome) || lookAgain?.(record.record) !== true) continue;
+    await confirm(deps, { ...standing, record }, { job, raw });
+    if (record.outcome === 'archived') account.archived.push(job.id);
+    else account.absent.push({ job_id: job.id, outcome: record.outcome });
+    if (!isProvisional(record.outcome) || lookAgain?.(record) !== true) continue;
     account.lookedAgain.push(job.id);
     await deps.enqueue({
       name: 'archive-job',
@@ -100,7 +103,7 @@ function contradicts(record: JobRecord, job: GitHubJob): boolean {
 export function recordAttempt(
   deps: AccountDeps,
   attempt: Attempt,
-  run: Readonly<Record<string, unknown>> | null,
+  run: JsonText | null,
   listed: readonly ListedJob[],
   account: Pick<Account, 'archived' | 'absent'>,
   standing: RunEntry | null,
@@ -135,7 +138,7 @@ export function recordAttempt(
  * A record made from a delivery's copy is only as good as the webhook's secret. Where GitHub's listing says otherwise of the
  * job, the next revision says it by the listing; where it agrees, the attempt's object, which holds the listing, confirms it.
  */
-async function confirm(deps: AccountDeps, stored: StandingRecord, { job, raw }: ListedJob): Promise<void> {
+async function confirm(deps: AccountDeps, stored: ReadableRecord, { job, raw }: ListedJob): Promise<void> {
   const { record } = stored;
   // What was erased on request stays erased: the listing would bring its names back.
   if (record.details_source !== 'webhook' || record.outcome === 'erased') return;
@@ -147,14 +150,14 @@ async function confirm(deps: AccountDeps, stored: StandingRecord, { job, raw }: 
     record.completed_at === (job.completed_at ?? null);
   if (agrees) return;
   await commitRecordRevision(deps.store, stored, {
-    ...record,
+    ...draftFrom(record),
     job_name: job.name ?? null,
     workflow_name: job.workflow_name ?? null,
     head_branch: job.head_branch ?? null,
     head_sha: job.head_sha ?? null,
     conclusion: job.conclusion ?? null,
     runner_name: job.runner_name ?? null,
-    labels: job.labels ?? [],
+    labels: job.labels ?? null,
     created_at: job.created_at ?? null,
     started_at: job.started_at ?? null,
     completed_at: job.completed_at ?? null,

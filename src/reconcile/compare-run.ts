@@ -1,8 +1,8 @@
-import { z } from 'zod';
+import type { JsonText } from '../json-text.ts';
 import { isProvisional } from '../archive/record.ts';
 import { readRun, type RunEntry, type StoredRun } from '../archive/run-object.ts';
 import { parseJob } from '../github/job.ts';
-import { jsonOf, listRunJobs, type ListedJob } from '../github/lists.ts';
+import { listRunJobs, readJson, type ListedJob } from '../github/lists.ts';
 import type { ListedRun } from '../github/runs.ts';
 import {
   accountForJobs,
@@ -33,7 +33,7 @@ export interface Comparison extends AccountDeps {
 export interface OpenAttempt {
   readonly attempt: Attempt;
   /** Null where only GitHub can say: an earlier attempt, whose own run object was not asked for. */
-  readonly run: Readonly<Record<string, unknown>> | null;
+  readonly run: JsonText | null;
   readonly listed: readonly ListedJob[];
   /** Jobs of it that were queued. */
   readonly queued: readonly number[];
@@ -45,12 +45,6 @@ export interface OpenAttempt {
 
 /** Logs that GitHub deletes within this are worth hurrying for. */
 const EXPIRING_MS = 7 * 24 * 60 * 60_000;
-
-const storedJobsSchema = z.object({
-  jobs: z.array(z.unknown()),
-  run: z.record(z.string(), z.unknown()),
-});
-const runSchema = z.record(z.string(), z.unknown());
 
 /** Compares a run; answers its attempts that have jobs under way. `known` are the attempts' objects in the archive. */
 export async function compareRun(
@@ -126,15 +120,21 @@ async function compareListing(
   // Deleted since the run was listed: there is nothing that GitHub can still tell.
   if (listing.kind === 'missing') return [];
   const open: OpenAttempt[] = [];
-  for (const number of numbers) {
+  counts.unreadable += listing.unreadable.length;
+  const attempts = listing.jobs.map(({ job }) => job.run_attempt ?? 1);
+  // Of a run whose newest attempt could not be read, its jobs tell.
+  const beyond = attempts.filter((number) => number > run.runAttempt && !known.has(number));
+  const newest = Math.max(run.runAttempt, ...beyond);
+  for (const number of new Set([...numbers, ...beyond])) {
     const attempt: Attempt = { ...place, runId: run.id, runAttempt: number };
     const listed = listing.jobs.filter(({ job }) => (job.run_attempt ?? 1) === number);
     const account = await accountForJobs(deps, attempt, listed, deps.source, deps.lookAgain);
     counts.attempts_compared += 1;
     addAccount(counts, account);
     counts.expiring += expiring(deps, listed, account.missing);
-    const isOver = number < run.runAttempt || run.status === 'completed';
-    const current = number === run.runAttempt ? run.raw : null;
+    // Of which attempt an unreadable job is, nobody knows.
+    const isOver = listing.unreadable.length === 0 && (number < newest || run.status === 'completed');
+    const current = number === newest ? run.raw : null;
     const standing = known.get(number) ?? null;
     // What was written too early is written again once it no longer is, whatever it says.
     const confirms = standing !== null && !isTooEarly(deps.now(), endOf(run, number));
@@ -178,18 +178,15 @@ export async function settleAttempt(deps: Comparison, open: OpenAttempt): Promis
 }
 
 /** An earlier attempt as GitHub gives it; the list of runs gives only the newest. */
-async function runOfAttempt(
-  { api }: Comparison,
-  attempt: Attempt,
-): Promise<Readonly<Record<string, unknown>> | null> {
+async function runOfAttempt({ api }: Comparison, attempt: Attempt): Promise<JsonText | null> {
   const { owner, repo, runId, runAttempt } = attempt;
   const answer = await api.get(
     `/repos/${owner}/${repo}/actions/runs/${runId}/attempts/${runAttempt}`,
     attempt,
   );
   if (answer.status !== 200) return null;
-  const parsed = runSchema.safeParse(jsonOf(answer, api));
-  return parsed.success ? parsed.data : null;
+  const { json } = readJson(answer, api);
+  return json.isObject() ? json : null;
 }
 
 function countStored(counts: Counts, stored: StoredRun): void {
@@ -200,18 +197,15 @@ function countStored(counts: Counts, stored: StoredRun): void {
 }
 
 /** The listing that an attempt's object keeps; null when it cannot be read. */
-function keptListing(
-  stored: StoredRun,
-): { run: Readonly<Record<string, unknown>>; listed: readonly ListedJob[] } | null {
-  const parsed = storedJobsSchema.safeParse(stored);
-  if (!parsed.success) return null;
+function keptListing({ run, jobs }: StoredRun): { run: JsonText; listed: readonly ListedJob[] } | null {
+  if (run === null) return null;
   const listed: ListedJob[] = [];
-  for (const value of parsed.data.jobs) {
-    const job = parseJob(value);
+  for (const raw of jobs) {
+    const job = parseJob(raw);
     if (!job.ok) return null;
-    listed.push({ job: job.job, raw: job.raw });
+    listed.push({ job: job.job, raw });
   }
-  return { run: parsed.data.run, listed };
+  return { run, listed };
 }
 
 function expiring(deps: Comparison, listed: readonly ListedJob[], missing: readonly number[]): number {

@@ -54,6 +54,7 @@ export async function reconcileRepository(
   const names = await deps.names.namesOf(place);
   for await (const page of listRuns(deps.api, place, window)) {
     numbers.see(page.runs);
+    counts.unreadable += page.unreadable;
     const ids = page.runs.map(({ id }) => id);
     const known = await findKnownAttempts(deps.store, place.host, names, ids);
     await forEachInFlight(inOrder(page.runs), RUNS_IN_FLIGHT, async (run) => {

@@ -17,6 +17,8 @@ export interface Counts {
   unfinished: number;
   /** Completed jobs without a record. */
   missing: number;
+  /** Runs and jobs that GitHub lists without an id to know them by. */
+  unreadable: number;
   /** Absences that were due for another look. */
   looked_again: number;
   /** Missing jobs whose logs GitHub deletes within seven days. */
@@ -33,6 +35,7 @@ export function newCounts(): Counts {
     absent: {},
     unfinished: 0,
     missing: 0,
+    unreadable: 0,
     looked_again: 0,
     expiring: 0,
   };
@@ -65,6 +68,7 @@ export function addCounts(sum: Counts, more: Counts): void {
   sum.archived += more.archived;
   sum.unfinished += more.unfinished;
   sum.missing += more.missing;
+  sum.unreadable += more.unreadable;
   sum.looked_again += more.looked_again;
   sum.expiring += more.expiring;
 }

@@ -47,7 +47,7 @@ export function reconcileHandlers(
       const { at, runAt } = await reconcileRepository(
         {
           ...deps,
-          onReconciled: (counts) => void (missing.jobs = counts.missing),
+          onReconciled: (counts) => void (missing.jobs = counts.missing + counts.unreadable),
           onMissing: async (job, completedAt) => {
             if (missing.named >= MISSING_NAMED_MAX) return;
             missing.named += 1;

@@ -43,7 +43,12 @@ export async function archiveJob(
   context: JobContext<ArchiveJob>,
 ): Promise<void> {
   const prior = await findRecord(deps.store, deps.names, placeOf(queued), queued.run_id, queued.job_id);
-  if (prior !== null && isSettled(prior.record.outcome, queued)) return deps.hint([prior.key]);
+  const said = prior?.record ?? null;
+  if (prior !== null && said !== null && isSettled(said.outcome, queued)) return deps.hint([prior.key]);
+  if (prior !== null && said === null && prior.revision > 1) {
+    // It may have said that the job was erased.
+    throw giveUp('object_corrupt', `no revision of the record at ${prior.key} can be read`);
+  }
   const data: ArchiveJob = { ...queued, source: await sourceOf(deps, queued) };
   const host = deps.hosts.get(data.host);
   if (host === undefined) {
@@ -215,7 +220,8 @@ function commitOf(data: ArchiveJob, details: JobDetails, prior: Commit['prior'])
     runAttempt: details.job.run_attempt ?? data.run_attempt ?? 1,
     jobId: data.job_id,
   };
-  const logged = prior === null || prior.record.log === null ? null : parseKey(prior.record.log.key);
+  const logKey = prior?.record?.log?.key;
+  const logged = logKey === undefined ? null : parseKey(logKey);
   const dt = logged?.type === 'log' ? logged.dt : endOf(details, data).toISOString().slice(0, 10);
   return { address, dt, prior };
 }

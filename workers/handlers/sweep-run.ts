@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findRunEntries } from '../../src/archive/run-object.ts';
 import { giveUp, waitUntil } from '../../src/errors.ts';
 import type { GitHubApi } from '../../src/github/api.ts';
-import { isRepositoryVisible, jsonOf, listAttemptJobs, witnessRun } from '../../src/github/lists.ts';
+import { isRepositoryVisible, listAttemptJobs, readJson, witnessRun } from '../../src/github/lists.ts';
 import type { SweepRun } from '../../src/queue/catalog.ts';
 import {
   accountForJobs,
@@ -29,7 +29,7 @@ const RUNNING_WAIT_MS = 6 * 60 * 60_000;
 /** A run ends within 35 days (GitHub's limit), so a sweep that has waited longer waits for nothing. */
 const ROUNDS_MAX = 300;
 
-const runSchema = z.looseObject({ id: z.int(), status: z.string().nullish() });
+const runSchema = z.object({ id: z.int(), status: z.string().nullish().catch(null) });
 
 /**
  * Accounts for one attempt of a run: lists its jobs, queues those without a record, and writes the attempt's object when all
@@ -95,22 +95,26 @@ async function sweep(
 ): Promise<Next | null> {
   const path = `/repos/${attempt.owner}/${attempt.repo}/actions/runs/${attempt.runId}/attempts/${attempt.runAttempt}`;
   const answer = await api.get(path, attempt);
-  const run = answer.status === 200 ? runSchema.safeParse(jsonOf(answer, api)) : null;
+  const said = answer.status === 200 ? readJson(answer, api) : null;
+  const run = said === null ? null : runSchema.safeParse(said.value);
   const listing =
     run?.success === true ? await listAttemptJobs(api, attempt, attempt.runId, attempt.runAttempt) : null;
-  if (run?.success !== true || listing === null || listing.kind === 'missing') {
+  if (said === null || run?.success !== true || listing === null || listing.kind === 'missing') {
     return gone(deps, api, attempt, data);
   }
   const account = await accountForJobs(deps, attempt, listing.jobs, 'sweep', null);
-  const open = account.missing.length + account.unfinished.length;
+  const unknown = listing.unreadable.length;
+  const open = account.missing.length + account.unfinished.length + unknown;
   if (open === 0 && (run.data.status ?? 'completed') === 'completed') {
-    await recordAttempt(deps, attempt, run.data, listing.jobs, account, null);
+    await recordAttempt(deps, attempt, said.json, listing.jobs, account, null);
     return null;
   }
-  if (account.missing.length === 0)
+  if (account.missing.length + unknown === 0)
     return { waitMs: RUNNING_WAIT_MS, why: `run ${attempt.runId} is not over` };
   const waitMs = ROUND_WAITS_MS[Math.min(data.rounds, ROUND_WAITS_MS.length - 1)] ?? RUNNING_WAIT_MS;
-  return { waitMs, why: `${account.missing.length} jobs of run ${attempt.runId} have no record yet` };
+  const why = `${account.missing.length} jobs of run ${attempt.runId} have no record yet`;
+  const odd = `, and ${unknown} that GitHub lists cannot be read: ${listing.unreadable[0] ?? ''}`;
+  return { waitMs, why: unknown === 0 ? why : why + odd };
 }
 
 /** A run that was announced and is gone: deleted when its repository can still be seen, else nothing can be said. */

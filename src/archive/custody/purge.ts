@@ -1,11 +1,12 @@
 import { giveUp } from '../../errors.ts';
-import { commitErasure, type RecordDraft } from '../commit.ts';
-import { findRecords, newestRevisions, readRecord } from '../find/find-records.ts';
+import { commitErasure, draftFrom, type RecordDraft } from '../commit.ts';
+import { findRecords, newestRevisions, readRecord, tellFlaws } from '../find/find-records.ts';
 import type { ReadingHooks, StoredRecord } from '../find/find-records.ts';
 import type { Holds } from './holds.ts';
 import type { JobReference } from '../find/job-reference.ts';
 import { versionsOfJob, type JobVersion } from './job-versions.ts';
 import { recordsPrefix } from '../keys.ts';
+import { JsonText } from '../../json-text.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../record.ts';
 import { claimRemoval, findLocked, removeClaimed, type Locked, type RemovalDeps } from './removal.ts';
@@ -13,6 +14,9 @@ import { eraseFromRun, planRunErasure, type RunErasure } from './run-erasure.ts'
 import { findNameHistory } from '../repository-names.ts';
 
 /** Removes one job's logs for good, with evidence of it: for leaked secrets and duties of erasure. */
+
+/** What a record says in place of GitHub's words once nothing may tell of people. */
+const NOTHING = JsonText.of({});
 
 export interface PurgeOptions {
   readonly reason: string;
@@ -167,8 +171,12 @@ async function copiesOf(
     for await (const entry of newestRevisions(store.list(recordsPrefix({ host, ...name, runId })))) {
       if (entry.address.jobId !== found.record.job_id) continue;
       const read = await readRecord(store, entry);
-      if (read.ok) copies.push(read.stored);
-      else hooks.onProblem(entry.key, read.problem);
+      if (!read.ok) {
+        hooks.onProblem(entry.key, read.problem);
+        continue;
+      }
+      tellFlaws(hooks, read.stored);
+      copies.push(read.stored);
     }
   }
   return copies;
@@ -176,14 +184,13 @@ async function copiesOf(
 
 /** With `--record` only a record that tells of nobody is enough. */
 function saysErased(record: JobRecord, options: PurgeOptions): boolean {
-  return record.outcome === 'erased' && (!options.record || Object.keys(record.job).length === 0);
+  return record.outcome === 'erased' && (!options.record || record.job.text === NOTHING.text);
 }
 
 /** Without `--record` the record keeps saying of the job what it said. */
 function erasureOf(record: JobRecord, claim: string, deps: RemovalDeps, options: PurgeOptions): RecordDraft {
-  const { log: _log, revision: _revision, supersedes: _supersedes, ...rest } = record;
   return {
-    ...rest,
+    ...draftFrom(record),
     ...(options.record ? withoutPeople(record) : {}),
     outcome: 'erased',
     absence: {
@@ -209,7 +216,7 @@ function withoutPeople(record: JobRecord): Partial<RecordDraft> {
     labels: [],
     sender: null,
     deployment: null,
-    job: {},
+    job: NOTHING,
     job_sha256: null,
     fetch: { ...record.fetch, delivery_ids: [], etag: null, request_id: null },
   };

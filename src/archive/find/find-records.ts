@@ -1,4 +1,4 @@
-import { EverlogError, giveUp } from '../../errors.ts';
+import { EverlogError, giveUp, retryable } from '../../errors.ts';
 import { forEachInFlight } from '../../in-flight.ts';
 import type { JobReference, PlaceReference } from './job-reference.ts';
 import { isSameJob, parseKey, RECORDS_ROOT, recordsPrefix } from '../keys.ts';
@@ -18,20 +18,40 @@ export interface StoredRecord {
   /** The object's bytes: one JSON document and a line feed. */
   readonly bytes: Buffer;
   readonly record: JobRecord;
+  /** What is not as it should be, and did not keep the job from being read. */
+  readonly flaws: readonly RecordFlaw[];
 }
 
-/** The newest revision's key of one job, from a listing. */
-export interface RecordEntry {
+/** What is wrong with one revision of a record. */
+export interface RecordFlaw {
   readonly key: string;
-  readonly address: JobAddress;
+  readonly problem: string;
+  /** `unusable`: the revision before it was read in its place. `misnumbered`: it was read all the same. */
+  readonly kind: 'unusable' | 'misnumbered';
+  /** Set where the store did not give it, so that nobody knows what it says. */
+  readonly withheld: EverlogError | null;
+}
+
+/** One revision's key, from a listing. */
+export interface RevisionEntry {
+  readonly key: string;
   readonly revision: number;
   /** Size of the record object. */
   readonly bytes: number;
 }
 
+/** The newest revision's key of one job, from a listing, with those before it. */
+export interface RecordEntry extends RevisionEntry {
+  readonly address: JobAddress;
+  /** The revisions below, newest first, to be read where it cannot be; of very many, the newest. Default: none. */
+  readonly earlier?: readonly RevisionEntry[];
+}
+
 /** What a reader wants to hear while it waits; a record that cannot be read is told, never left out silently. */
 export interface ReadingHooks {
   readonly onProblem: (key: string, problem: string) => void;
+  /** What is odd about a record that was read all the same. */
+  readonly onOddity?: (key: string, oddity: string) => void;
   /** Called for every key looked at. */
   readonly onKey?: () => void;
   /** Called for every record read where filters are applied. */
@@ -51,49 +71,117 @@ export const RECORDS_IN_FLIGHT_MAX = 16;
 const RECORD_BYTES_MAX = 16 * 1024 * 1024;
 /** Jobs that one address may match. A run has a few hundred jobs, a few thousand at the very most. */
 const MATCHES_MAX = 10_000;
+/** Earlier revisions of a job that are held; a job has two or three. */
+const EARLIER_MAX = 100;
 
 /**
  * Folds a listing of records into one entry per job, its newest revision. A job's keys are neighbours in key order
  * (`399.json`, `399.r10.json`, `399.r2.json`), so one job is held at a time. Keys that Everlog does not write are passed over.
  */
 export async function* newestRevisions(listing: AsyncIterable<ListedObject>): AsyncGenerator<RecordEntry> {
-  let newest: RecordEntry | null = null;
+  let address: JobAddress | null = null;
+  let revisions: RevisionEntry[] = [];
   for await (const { key, bytes } of listing) {
     const parsed = parseKey(key);
     if (parsed?.type !== 'record') continue;
-    const entry: RecordEntry = { key, address: parsed.address, revision: parsed.revision, bytes };
-    if (newest !== null && !isSameJob(newest.address, entry.address)) {
-      yield newest;
-      newest = entry;
-    } else if (newest === null || entry.revision > newest.revision) {
-      newest = entry;
+    if (address !== null && !isSameJob(address, parsed.address)) {
+      yield entryOf(address, revisions);
+      revisions = [];
     }
+    address = parsed.address;
+    revisions.push({ key, revision: parsed.revision, bytes });
+    if (revisions.length > 2 * EARLIER_MAX) revisions = newestFirst(revisions).slice(0, EARLIER_MAX);
   }
-  if (newest !== null) yield newest;
+  if (address !== null) yield entryOf(address, revisions);
+}
+
+function entryOf(address: JobAddress, revisions: readonly RevisionEntry[]): RecordEntry {
+  const [newest, ...earlier] = newestFirst(revisions);
+  if (newest === undefined) throw new Error('a job without a record was listed');
+  return { ...newest, address, earlier: earlier.slice(0, EARLIER_MAX) };
+}
+
+function newestFirst(revisions: readonly RevisionEntry[]): RevisionEntry[] {
+  return revisions.toSorted((a, b) => b.revision - a.revision);
+}
+
+/** What was read of a job: its last readable revision, or what is wrong with each that it has. */
+export type RecordRead =
+  | { readonly ok: true; readonly stored: StoredRecord }
+  | { readonly ok: false; readonly problem: string; readonly flaws: readonly RecordFlaw[] };
+
+/**
+ * Reads the record of a job. A revision that cannot be used does not hide the one before it, which is read in its place, and
+ * both are told (`flaws`).
+ * @throws EverlogError where the store does not answer.
+ */
+export async function readRecord(store: ObjectStore, entry: RecordEntry): Promise<RecordRead> {
+  const { address } = entry;
+  const flaws: RecordFlaw[] = [];
+  for (const { key, revision, bytes } of [entry, ...(entry.earlier ?? [])]) {
+    const read = await readRevision(store, address, { key, revision, bytes });
+    if (read.ok) return { ok: true, stored: { ...read.stored, flaws: [...flaws, ...read.stored.flaws] } };
+    flaws.push({ key, problem: read.problem, kind: 'unusable', withheld: read.withheld });
+  }
+  return { ok: false, problem: flaws[0]?.problem ?? 'not there', flaws };
+}
+
+/** What was read of one revision. */
+export type RevisionRead =
+  | { readonly ok: true; readonly stored: StoredRecord }
+  | { readonly ok: false; readonly problem: string; readonly withheld: EverlogError | null };
+
+/**
+ * Reads one revision; says what is wrong with it where it cannot be used.
+ * @throws EverlogError where the store does not answer.
+ */
+export async function readRevision(
+  store: ObjectStore,
+  address: JobAddress,
+  { key, revision, bytes }: RevisionEntry,
+): Promise<RevisionRead> {
+  if (bytes > RECORD_BYTES_MAX) return unusable('larger than any record');
+  let found: { bytes: Buffer } | null;
+  try {
+    found = await readWhole(store, key);
+  } catch (error) {
+    if (!(error instanceof EverlogError) || error.remedy.kind !== 'give_up') throw error;
+    return { ok: false, problem: error.message, withheld: error };
+  }
+  if (found === null) {
+    const problem = 'gone since it was listed';
+    return { ok: false, problem, withheld: retryable('store_unavailable', `record ${key} is ${problem}`) };
+  }
+  const parsed = parseRecord(found.bytes);
+  if (!parsed.ok) return unusable(parsed.problem);
+  const { record } = parsed;
+  if (!isOf(record, address)) return unusable('says it belongs under another key');
+  const stored = { key, address, revision, bytes: found.bytes };
+  if (record.revision === revision) return { ok: true, stored: { ...stored, record, flaws: [] } };
+  if (!isMisnumbered(record, revision)) return unusable(`says that it is revision ${record.revision}`);
+  const problem = `says that it is revision ${record.revision}, as an earlier Everlog wrote where GitHub's listing corrected a delivery; it is revision ${revision}`;
+  const flaw: RecordFlaw = { key, problem, kind: 'misnumbered', withheld: null };
+  return { ok: true, stored: { ...stored, record: { ...record, revision }, flaws: [flaw] } };
+}
+
+function unusable(problem: string): RevisionRead {
+  return { ok: false, problem, withheld: null };
+}
+
+/** Tells of the flaws that did not keep a job from being read. */
+export function tellFlaws(hooks: ReadingHooks, { flaws, revision }: StoredRecord): void {
+  for (const { key, problem, kind } of flaws) {
+    if (kind === 'unusable') hooks.onProblem(key, `${problem}; revision ${revision} was read in its place`);
+    else hooks.onOddity?.(key, problem);
+  }
 }
 
 /**
- * Reads one record; answers what is wrong with it where it cannot be used.
- * @throws EverlogError where the store does not answer.
+ * Whether this is a confirmation by GitHub's listing as an earlier Everlog wrote it: all is right but the number, which is
+ * that of the revision before. Anybody's copy of an earlier revision is not one: those are no listing's.
  */
-export async function readRecord(
-  store: ObjectStore,
-  entry: RecordEntry,
-): Promise<{ ok: true; stored: StoredRecord } | { ok: false; problem: string }> {
-  if (entry.bytes > RECORD_BYTES_MAX) return { ok: false, problem: 'larger than any record' };
-  let found: { bytes: Buffer } | null;
-  try {
-    found = await readWhole(store, entry.key);
-  } catch (error) {
-    if (!(error instanceof EverlogError) || error.remedy.kind !== 'give_up') throw error;
-    return { ok: false, problem: error.message };
-  }
-  if (found === null) return { ok: false, problem: 'gone since it was listed' };
-  const parsed = parseRecord(found.bytes);
-  if (!parsed.ok) return parsed;
-  if (!isAt(parsed.record, entry)) return { ok: false, problem: 'says it belongs under another key' };
-  const { key, address, revision } = entry;
-  return { ok: true, stored: { key, address, revision, bytes: found.bytes, record: parsed.record } };
+function isMisnumbered(record: JobRecord, revision: number): boolean {
+  return record.details_source === 'list' && record.job_sha256 === null && record.revision === revision - 1;
 }
 
 /**
@@ -115,6 +203,7 @@ export async function findRecords(
     async (entry) => {
       const read = await readRecord(store, entry);
       if (!read.ok) return hooks.onProblem(entry.key, read.problem);
+      tellFlaws(hooks, read.stored);
       found.push(read.stored);
       if (found.length > MATCHES_MAX) {
         throw giveUp('usage', `more than ${MATCHES_MAX} jobs match; give the address of one job`);
@@ -192,16 +281,13 @@ function inRunOrder({ record: a }: StoredRecord, { record: b }: StoredRecord): n
   return a.run_id - b.run_id || (a.run_attempt ?? 1) - (b.run_attempt ?? 1) || a.job_id - b.job_id;
 }
 
-function isAt(record: JobRecord, { address, revision }: RecordEntry): boolean {
-  return (
-    record.revision === revision &&
-    isSameJob(address, {
-      host: record.host,
-      owner: record.owner.toLowerCase(),
-      repo: record.repo.toLowerCase(),
-      runId: record.run_id,
-      runAttempt: record.run_attempt ?? 1,
-      jobId: record.job_id,
-    })
-  );
+function isOf(record: JobRecord, address: JobAddress): boolean {
+  return isSameJob(address, {
+    host: record.host,
+    owner: record.owner.toLowerCase(),
+    repo: record.repo.toLowerCase(),
+    runId: record.run_id,
+    runAttempt: record.run_attempt ?? 1,
+    jobId: record.job_id,
+  });
 }

@@ -1,4 +1,4 @@
-import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
+import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX, tellFlaws } from './find-records.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../record.ts';
@@ -44,6 +44,7 @@ async function readMatching(
       hooks.onProblem(entry.key, read.problem);
       continue;
     }
+    tellFlaws(hooks, read.stored);
     const { record } = read.stored;
     if (!place.holds(record)) continue;
     hooks.onRecord?.(record);

@@ -60,7 +60,7 @@ export class RunFactsReader {
   ): Promise<RunFacts | null> {
     const entry = (await findRunEntries(this.#store, host, [name], runId)).get(attempt);
     const run = entry === undefined ? null : await readRun(this.#store, entry.key);
-    return run === null ? null : factsOf(run['run']);
+    return run === null ? null : factsOf(run.run?.value());
   }
 }
 

@@ -1,4 +1,4 @@
-import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX } from './find-records.ts';
+import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX, tellFlaws } from './find-records.ts';
 import { findHosts } from './hosts.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
 import { forEachInFlight } from '../../in-flight.ts';
@@ -39,6 +39,7 @@ export async function* scanRecords(
     await forEachInFlight(entries, RECORDS_IN_FLIGHT_MAX, async (entry) => {
       const read = await readRecord(store, entry);
       if (!read.ok) return options.onProblem(entry.key, read.problem);
+      tellFlaws(options, read.stored);
       const { record } = read.stored;
       if (!place.holds(record)) return;
       options.onRecord?.(record);

@@ -57,6 +57,7 @@ export async function runCat(deps: ReadingDeps, target: string, options: CatOpti
     let keys = 0;
     const found = await findRecords(deps.store, parsed.reference, {
       onProblem: session.noteProblem,
+      onOddity: session.noteOddity,
       onKey() {
         keys += 1;
         session.progress.show(() => `looking for the job: ${formatCount(keys)} keys`);
@@ -71,10 +72,14 @@ export async function runCat(deps: ReadingDeps, target: string, options: CatOpti
     }
     const chosen = chooseRecord(found.records, parsed.reference);
     const request = requestOf(options, parsed.reference);
-    if (chosen === null && request.failed) return printFailedJobs(deps, session, found.records, request);
-    if (chosen === null) return offerChoice(deps, session, found.records);
-    await tellUncovered(deps.store, session, [chosen]);
-    return printJob(deps, session, chosen.record, request);
+    if (chosen === null && !request.failed) return offerChoice(deps, session, found.records);
+    if (chosen !== null) await tellUncovered(deps.store, session, [chosen]);
+    const exit =
+      chosen === null
+        ? await printFailedJobs(deps, session, found.records, request)
+        : await printJob(deps, session, chosen.record, request);
+    // What was printed may not be the last word, or not all.
+    return exit === EXIT.ok && unreadable > 0 ? EXIT.findings : exit;
   });
 }
 

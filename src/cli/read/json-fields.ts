@@ -1,3 +1,5 @@
+import { objectText, type JsonText } from '../../json-text.ts';
+
 /** Members that `--json` can choose: those of a record, and of its members with a point between. */
 const FIELDS = /^[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*$/;
 /** More are the whole record. */
@@ -11,15 +13,12 @@ export function fieldsOf(json: boolean | string | undefined): readonly string[] 
 }
 
 /** The chosen members of a document as one line of JSON, in the order they were asked for; what it does not have is null. */
-export function chosenFields(document: object, fields: readonly string[]): string {
-  return JSON.stringify(Object.fromEntries(fields.map((field) => [field, memberAt(document, field)])));
+export function chosenFields(document: JsonText, fields: readonly string[]): string {
+  return objectText(Object.fromEntries(fields.map((field) => [field, memberAt(document, field)])));
 }
 
-function memberAt(document: unknown, path: string): unknown {
-  let value: unknown = document;
-  for (const name of path.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return null;
-    value = Object.entries(value).find(([key]) => key === name)?.[1];
-  }
-  return value ?? null;
+function memberAt(document: JsonText, path: string): JsonText | null {
+  let value: JsonText | null = document;
+  for (const name of path.split('.')) value = value?.member(name) ?? null;
+  return value;
 }

@@ -4,6 +4,7 @@ import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { SCAN_LIMIT } from '../../archive/find/scan-records.ts';
 import { probablyMeant, SeenValues, type UnknownValue } from '../../archive/find/seen-values.ts';
+import { JsonText } from '../../json-text.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
 import { inertJson, inertText } from '../../log/inert.ts';
@@ -60,6 +61,7 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
     const found = finder.find(parsed.filters, {
       limit,
       onProblem: session.noteProblem,
+      onOddity: session.noteOddity,
       onRecord(record) {
         looked += 1;
         seen.see(record);
@@ -136,19 +138,24 @@ async function printJson(
   let printed = 0;
   for await (const stored of found) {
     session.progress.clear();
-    const line = fields === null ? asLine(stored.bytes) : chosenFields(stored.record, fields);
+    const line = jsonLineOf(stored, fields);
     if (!(await session.out.write(`${deps.terminal.isTTY ? inertJson(line) : line}\n`))) return null;
     printed += 1;
   }
   return printed;
 }
 
-/** A record's bytes as one line. Everlog writes it as one; line ends between the members of another's become spaces. */
-function asLine(bytes: Buffer): string {
-  return bytes
-    .toString('utf8')
-    .trimEnd()
-    .replaceAll(/[\r\n]/g, ' ');
+/**
+ * A record as it is stored, or members of it, on one line: line ends that GitHub or another writer left between members become
+ * spaces. `flaws` is added where a revision is not as it should be.
+ */
+function jsonLineOf({ bytes, flaws }: StoredRecord, fields: readonly string[] | null): string {
+  const stored = bytes.toString('utf8').trim();
+  const told = JSON.stringify(flaws.map(({ key, problem }) => ({ key, problem })));
+  const whole = flaws.length === 0 ? stored : `${stored.slice(0, -1)},"flaws":${told}}`;
+  const document = fields === null ? null : JsonText.read(whole);
+  const line = fields === null || document === null ? whole : chosenFields(document.json, fields);
+  return line.replaceAll(/[\r\n]/g, ' ');
 }
 
 /** Says why nothing was found: which value no job has, which repositories there are, or that there is no job at all. */

@@ -24,7 +24,9 @@ export interface ReadingSession {
   readonly progress: Progress;
   /** Takes note of a record that cannot be read; the first are named by `tellProblems`. */
   readonly noteProblem: (key: string, problem: string) => void;
-  /** Names the records that could not be read; answers how many there were. */
+  /** Takes note of what is odd about a record that is read all the same. */
+  readonly noteOddity: (key: string, oddity: string) => void;
+  /** Names the records that could not be read, and the odd ones; returns how many could not be read. */
   readonly tellProblems: () => Promise<number>;
 }
 
@@ -41,6 +43,8 @@ export async function withReadingSession(
   const progress = openProgress(deps.stderr, deps.terminal, deps.now);
   const named: string[] = [];
   let problems = 0;
+  const oddities: string[] = [];
+  let oddOnes = 0;
   const say = async (line: string): Promise<void> => {
     progress.clear();
     await errors.write(`${line}\n`);
@@ -53,7 +57,14 @@ export async function withReadingSession(
       problems += 1;
       if (named.length < PROBLEMS_NAMED_MAX) named.push(`${inertText(key)}: ${inertText(problem)}`);
     },
+    noteOddity(key, oddity) {
+      oddOnes += 1;
+      if (oddities.length < PROBLEMS_NAMED_MAX) oddities.push(`${inertText(key)} ${inertText(oddity)}`);
+    },
     async tellProblems() {
+      for (const line of oddities) await say(`everlog: note: ${line}`);
+      if (oddOnes > oddities.length)
+        await say(`everlog: note: … and ${formatCount(oddOnes - oddities.length)} more`);
       for (const line of named) await say(`everlog: cannot read ${line}`);
       if (problems > named.length)
         await say(`everlog: … and ${formatCount(problems - named.length)} more records`);

@@ -138,6 +138,7 @@ async function findFailures(
   let looked = 0;
   const hooks = {
     onProblem: session.noteProblem,
+    onOddity: session.noteOddity,
     onRecord: (record: JobRecord) => {
       looked += 1;
       seen.see(record);

@@ -3,6 +3,7 @@ import { momentMsOf, type RecordFilters } from '../../archive/find/record-filter
 import { SeenValues } from '../../archive/find/seen-values.ts';
 import type { JobRecord, RecordedLog } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
+import { JsonText } from '../../json-text.ts';
 import { compilePattern, LineSearch, type FoundLine, type LinePattern } from '../../log/line-search.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { inertJson, inertLine, inertText } from '../../log/inert.ts';
@@ -140,6 +141,7 @@ async function jobsToSearch(
   let looked = 0;
   const hooks = {
     onProblem: session.noteProblem,
+    onOddity: session.noteOddity,
     onRecord: (record: JobRecord) => {
       looked += 1;
       seen.see(record);
@@ -150,7 +152,7 @@ async function jobsToSearch(
   for await (const { record } of finder.all(filters, hooks)) {
     // What GitHub sent of the job and its points are the largest part of a record, and nothing here needs them.
     if (record.log !== null)
-      jobs.push({ record: { ...record, job: {} }, log: { ...record.log, points: null } });
+      jobs.push({ record: { ...record, job: JsonText.of({}) }, log: { ...record.log, points: null } });
     if (jobs.length > JOBS_MAX) {
       await session.say(
         `everlog grep: more than ${formatCount(JOBS_MAX)} jobs match; narrow it, as by --since`,

@@ -88,6 +88,7 @@ async function countJobs(
   let looked = 0;
   const hooks = {
     onProblem: session.noteProblem,
+    onOddity: session.noteOddity,
     onRecord: (record: JobRecord) => {
       looked += 1;
       seen.see(record);

@@ -43,6 +43,7 @@ export function comparisonDocument(plan: ComparisonPlan, result: ComparisonResul
     absent: counts.absent,
     unfinished: counts.unfinished,
     missing: counts.missing,
+    unreadable: counts.unreadable,
     jobs: counts.jobs,
     runs: counts.runs,
     attempts_complete: counts.attempts_complete,

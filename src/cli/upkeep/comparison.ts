@@ -161,6 +161,9 @@ class RunningComparison {
       });
       addCounts(this.done, counts);
       this.current = null;
+      if (counts.unreadable > 0) {
+        this.addPlaceGap(target, `GitHub lists ${counts.unreadable} runs or jobs without a usable id`);
+      }
       const repository = `${target.owner}/${target.repo}`;
       const room = RUN_NUMBERS_KEPT_MAX - this.runNumberGaps.length;
       this.runNumberGaps.push(...runNumberGaps.slice(0, room).map((gap) => ({ ...gap, repository })));

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { giveUp } from '../../errors.ts';
-import { readRecord, RECORDS_IN_FLIGHT_MAX } from '../../archive/find/find-records.ts';
+import { readRevision, RECORDS_IN_FLIGHT_MAX } from '../../archive/find/find-records.ts';
 import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { forEachInFlight } from '../../in-flight.ts';
 import { isSameJob, parseKey } from '../../archive/keys.ts';
@@ -49,6 +49,8 @@ export type RecordFacts = Pick<
 export interface ChoosingHooks {
   /** A record that cannot be read, so that nobody knows whether it was meant. */
   readonly onProblem: (key: string, problem: string) => void;
+  /** What is odd about a record that was read all the same. */
+  readonly onOddity?: (key: string, oddity: string) => void;
   /** Called for every record read. */
   readonly onRecord?: () => void;
 }
@@ -59,7 +61,7 @@ const RECORDS_MAX = 100_000;
 const REVISIONS_MAX = 1_000;
 
 /**
- * Every revision of the jobs whose newest record passes the filters and, where a list of commits is given, has one of them;
+ * Every readable revision of the jobs whose newest one passes the filters and, where a list of commits is given, has one of them;
  * in the order of their keys. Unlike a list for people, it leaves nothing out. Where `places` are known already, as by an
  * index, only those are looked through.
  * @throws EverlogError `usage` when there are more than 100,000; where the store does not answer.
@@ -75,15 +77,13 @@ export async function chooseJobs(
   const passes = openRecordFilter(store, filters);
   for (const place of places ?? (await findPlaces(store, filters))) {
     await forEachInFlight(jobsOf(store.list(place.prefix)), RECORDS_IN_FLIGHT_MAX, async (job) => {
-      const newest = await readRevision(store, job, job.newest, hooks);
-      if (newest === null || !place.holds(newest.record) || !(await passes(newest.record))) return;
+      const revisions = await readRevisions(store, job, hooks);
+      const newest = revisions[0]?.stored;
+      if (newest === undefined || !place.holds(newest.record) || !(await passes(newest.record))) return;
       const commit = newest.record.head_sha ?? '';
       const askedFor = commits === null ? null : commits.asks(commit);
       if (commits !== null && askedFor === null) return;
-      for (const revision of job.revisions) {
-        const read = revision === job.newest ? newest : await readRevision(store, job, revision, hooks);
-        if (read !== null) chosen.push(chosenRecord(read, revision.listed, askedFor));
-      }
+      for (const { stored, listed } of revisions) chosen.push(chosenRecord(stored, listed, askedFor));
       if (chosen.length > RECORDS_MAX) {
         throw giveUp(
           'usage',
@@ -102,13 +102,12 @@ interface Revision {
 
 interface ListedJob {
   readonly address: JobAddress;
-  readonly newest: Revision;
   readonly revisions: readonly Revision[];
 }
 
 /** Folds a listing of records into jobs: a job's keys are neighbours in key order. */
 async function* jobsOf(listing: AsyncIterable<ListedObject>): AsyncGenerator<ListedJob> {
-  let job: { address: JobAddress; newest: Revision; revisions: Revision[] } | null = null;
+  let job: { address: JobAddress; revisions: Revision[] } | null = null;
   for await (const listed of listing) {
     const parsed = parseKey(listed.key);
     if (parsed?.type !== 'record') continue;
@@ -116,28 +115,35 @@ async function* jobsOf(listing: AsyncIterable<ListedObject>): AsyncGenerator<Lis
     const one: Revision = { revision, listed };
     if (job === null || !isSameJob(job.address, address)) {
       if (job !== null) yield job;
-      job = { address, newest: one, revisions: [one] };
+      job = { address, revisions: [one] };
       continue;
     }
     job.revisions.push(one);
     if (job.revisions.length > REVISIONS_MAX)
       throw giveUp('object_corrupt', `a job has more than ${REVISIONS_MAX} records beside ${listed.key}`);
-    if (revision > job.newest.revision) job.newest = one;
   }
   if (job !== null) yield job;
 }
 
-async function readRevision(
+/** A job's readable revisions, newest first; of one that cannot be used, those before it are evidence all the same. */
+async function readRevisions(
   store: ObjectStore,
-  { address }: ListedJob,
-  { revision, listed }: Revision,
+  { address, revisions }: ListedJob,
   hooks: ChoosingHooks,
-): Promise<StoredRecord | null> {
-  const read = await readRecord(store, { key: listed.key, address, revision, bytes: listed.bytes });
-  hooks.onRecord?.();
-  if (read.ok) return read.stored;
-  hooks.onProblem(listed.key, read.problem);
-  return null;
+): Promise<readonly { readonly stored: StoredRecord; readonly listed: ListedObject }[]> {
+  const readable: { stored: StoredRecord; listed: ListedObject }[] = [];
+  for (const { revision, listed } of revisions.toSorted((a, b) => b.revision - a.revision)) {
+    const { key, bytes } = listed;
+    const read = await readRevision(store, address, { key, revision, bytes });
+    hooks.onRecord?.();
+    if (!read.ok) {
+      hooks.onProblem(key, read.problem);
+      continue;
+    }
+    for (const flaw of read.stored.flaws) hooks.onOddity?.(key, flaw.problem);
+    readable.push({ stored: read.stored, listed });
+  }
+  return readable;
 }
 
 function chosenRecord(

@@ -2,6 +2,7 @@ import { Queue as BullQueue } from 'bullmq';
 import { jobObject, OWNER, REPOSITORY, REPOSITORY_ID, runOf } from './deliveries.ts';
 import { openRedisStorage } from '../../../src/queue/redis/redis-storage.ts';
 import { openJobQueue, type JobQueue } from '../../../src/queue/job-queue.ts';
+import { JsonText } from '../../../src/json-text.ts';
 import { packDelivered, type NewJob } from '../../../src/queue/catalog.ts';
 import { openLog } from '../../../src/logger.ts';
 import type { Queue } from '../stage.ts';
@@ -35,7 +36,7 @@ function archiveJobOf(id: number): NewJob {
       delivery_ids: [`${id.toString(16).padStart(8, '0')}-1c2d-11ef-8d3b-5a2f6e0c9b11`],
       source: 'webhook',
       received_at: '2026-11-20T10:01:01.000Z',
-      delivered: packDelivered({ workflow_job: jobObject(id), deployment: null }),
+      delivered: packDelivered({ workflow_job: JsonText.of(jobObject(id)), deployment: null }),
       looks: null,
       spool_bytes: null,
       slot_at: null,

@@ -8,7 +8,7 @@ export interface TreeRule {
   readonly breaches: (files: readonly SourceFile[]) => readonly string[];
 }
 
-const PURE = ['errors', 'logger', 'units', 'proxies', 'in-flight'];
+const PURE = ['errors', 'logger', 'units', 'json-text', 'proxies', 'in-flight'];
 const STORES = ['store', 'archive', 'github', 'queue', 'ledger', 'index'];
 /** What compares GitHub with the archive, and what that may cost of a rate limit. */
 const COMPARING = ['reconcile', 'redelivery', 'budget'];
@@ -67,6 +67,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   logger: [],
   errors: [],
   units: [],
+  'json-text': [],
   proxies: [],
   'in-flight': [],
   simulator: [],

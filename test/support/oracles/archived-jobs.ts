@@ -8,6 +8,7 @@ import { openFolderStore } from '../../../src/store/folder/folder-object-store.t
 import { idToNameKey, logKey, nameToIdKey, recordKey } from '../../../src/archive/keys.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import { bytesBody } from '../../../src/store/put-body.ts';
+import { JsonText } from '../../../src/json-text.ts';
 import { serializeRecord } from '../../../src/archive/record.ts';
 import type { JobRecord, RecordedLog } from '../../../src/archive/record.ts';
 
@@ -22,8 +23,18 @@ export async function makeArchive(): Promise<ObjectStore> {
   return store;
 }
 
+/** Changes to a record; what GitHub said may be given as an object. */
+export type RecordChanges = Partial<Omit<JobRecord, 'job' | 'deployment'>> & {
+  readonly job?: object;
+  readonly deployment?: object | null;
+};
+
+function textOf(said: object): JsonText {
+  return said instanceof JsonText ? said : JsonText.of(said);
+}
+
 /** A record with every field, archived by default; `changes` are laid over it. */
-export function makeRecord(changes: Partial<JobRecord> = {}): JobRecord {
+export function makeRecord({ job, deployment, ...changes }: RecordChanges = {}): JobRecord {
   return {
     schema: 'everlog.job/v1',
     outcome: 'archived',
@@ -45,11 +56,11 @@ export function makeRecord(changes: Partial<JobRecord> = {}): JobRecord {
     runner_name: 'my runner',
     labels: ['self-hosted'],
     sender: 'octocat',
-    deployment: null,
+    deployment: deployment === undefined || deployment === null ? null : textOf(deployment),
     created_at: null,
     started_at: '2020-01-20T17:42:40Z',
     completed_at: '2020-01-20T17:44:39Z',
-    job: { steps: [] },
+    job: textOf(job ?? { steps: [] }),
     details_source: 'api',
     job_sha256: null,
     log: null,
@@ -74,7 +85,7 @@ export function makeRecord(changes: Partial<JobRecord> = {}): JobRecord {
 }
 
 /** A record without a log, and why. */
-export function makeAbsence(outcome: string, changes: Partial<JobRecord> = {}): JobRecord {
+export function makeAbsence(outcome: string, changes: RecordChanges = {}): JobRecord {
   const absence = {
     reason: 'not_found',
     api_status: 200,

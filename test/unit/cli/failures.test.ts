@@ -6,6 +6,7 @@ import {
   makeAbsence,
   makeArchive,
   makeRecord,
+  type RecordChanges,
   storeJob,
   storeRecord,
 } from '../../support/oracles/archived-jobs.ts';
@@ -34,7 +35,7 @@ const LOG = [
   ...[1, 2, 3].map((n) => `${DAY}T22:00:0${n + 1}.0000000Z   test ${n}${ESC}]52;c;eA==\u0007`),
 ].join('\r\n');
 
-function job(id: number, at: string, changes: Partial<JobRecord>): JobRecord {
+function job(id: number, at: string, changes: RecordChanges): JobRecord {
   return makeRecord({ job_id: id, run_id: id * 10, completed_at: at, ...changes });
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parsePartKey, partKey } from '../../../src/archive/index-keys.ts';
 import { failedStep } from '../../../src/index/job-row.ts';
+import { JsonText } from '../../../src/json-text.ts';
 import { mergeSpans } from '../../../src/index/parquet/ranged-file.ts';
 import { widest, type Part } from '../../../src/index/parts.ts';
 
@@ -113,6 +114,6 @@ describe('the step that failed', () => {
     ['no steps that can be read', [{ name: 1 }], null],
     ['no steps', undefined, null],
   ])('%s', (_what, steps, name) => {
-    expect(failedStep({ steps })).toBe(name);
+    expect(failedStep(JsonText.of({ steps }))).toBe(name);
   });
 });

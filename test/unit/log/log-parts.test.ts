@@ -5,7 +5,7 @@ import { runCat, type CatOptions } from '../../../src/cli/read/cat.ts';
 import type { JobRecord } from '../../../src/archive/record.ts';
 import { spoolLog } from '../../../src/spool/spool.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
-import { makeArchive, makeRecord, put, storeRecord } from '../../support/oracles/archived-jobs.ts';
+import { makeArchive, makeRecord, storeRecord } from '../../support/oracles/archived-jobs.ts';
 import { readingDeps, SCREEN } from '../../support/harness/terminal-under-test.ts';
 
 const START_MS = Date.parse('2020-01-20T10:00:00Z');
@@ -122,15 +122,10 @@ test('a block that is not the recorded one is a finding', async () => {
   const { store, record } = await archived();
   const { log } = record;
   if (log === null) throw new Error('the job has a log');
-  const points = log.points?.map((point, index) =>
-    index === 3 ? ([...point.slice(0, 4), '0'.repeat(64)] as const) : point,
+  const points = (log.points ?? []).map((point, index) =>
+    index === 3 ? ([point[0], point[1], point[2], point[3], '0'.repeat(64)] as const) : point,
   );
-  const changed = JSON.parse(JSON.stringify({ ...record, revision: 2, log: { ...log, points } }));
-  await put(
-    store,
-    'v1/records/host=github.com/owner=octo-org/repo=octo-repo/29679449/1/399444496.r2.json',
-    Buffer.from(JSON.stringify(changed)),
-  );
+  await storeRecord(store, { ...record, revision: 2, log: { ...log, points } });
   const answer = await cat(store, { step: '3' });
   expect(answer.exit).toBe(4);
   expect(answer.err).toContain('has a block 3 that is not the recorded one');

@@ -1,3 +1,5 @@
+import { deflateRawSync } from 'node:zlib';
+import { JsonText } from '../../../src/json-text.ts';
 import { describe, expect, test } from 'vitest';
 import { packDelivered, queueIdOf, unpackDelivered, type NewJob } from '../../../src/queue/catalog.ts';
 import { priorityOf, tagOf, TAGS_MAX, URGENCIES } from '../../../src/queue/fair-order.ts';
@@ -38,12 +40,29 @@ describe('the id of a queued job', () => {
 
 describe('what a delivery said', () => {
   test('comes back as it was packed', () => {
-    const delivered = { workflow_job: { id: 1, name: 'ünïcode/№ \u{1F680}', steps: [] }, deployment: null };
-    expect(unpackDelivered(packDelivered(delivered))).toEqual(delivered);
+    const job = '{"id" : 1,"__proto__":{"id":2},"n":9007199254740993,"e":1e400,"name":"ünïcode/№ \\ud800"}';
+    const json = JsonText.read(job)?.json;
+    if (json === undefined) throw new Error('no JSON');
+    const unpacked = unpackDelivered(packDelivered({ workflow_job: json, deployment: null }));
+    expect(unpacked.workflow_job.text).toBe(job);
+    expect(unpacked.deployment).toBeNull();
+  });
+
+  test('is read as earlier versions packed it', () => {
+    const delivered = {
+      workflow_job: { id: 1, name: 'ünïcode/№ \u{1F680}', steps: [] },
+      deployment: { id: 5 },
+    };
+    const unpacked = unpackDelivered(deflateRawSync(JSON.stringify(delivered)).toString('base64'));
+    expect(unpacked.workflow_job.value()).toEqual(delivered.workflow_job);
+    expect(unpacked.deployment?.value()).toEqual(delivered.deployment);
   });
 
   test('is not unpacked without end, nor from anything', () => {
-    const bomb = packDelivered({ workflow_job: { name: 'x'.repeat(40_000_000) }, deployment: null });
+    const bomb = packDelivered({
+      workflow_job: JsonText.of({ name: 'x'.repeat(40_000_000) }),
+      deployment: null,
+    });
     expect(bomb.length).toBeLessThan(400_000);
     expect(() => unpackDelivered(bomb)).toThrow();
     expect(() => unpackDelivered('bm9uc2Vuc2U=')).toThrow();

@@ -1,13 +1,20 @@
 import { inflateRawSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { JsonText } from '../../../src/json-text.ts';
 import { readDelivery, type DeliveryReading } from '../../../src/receiver/delivery.ts';
 import { jobPayload, runPayload } from '../../support/github/delivery-payloads.ts';
 
 const CONTEXT = { host: 'github.com', guid: 'guid-1', receivedAt: new Date('2026-11-20T10:11:12.345Z') };
 const NAME_PROBLEM = 'not a GitHub owner or repository name';
 
-function read(event: string, payload: unknown): DeliveryReading {
+function readText(event: string, text: string): DeliveryReading {
+  const payload = JsonText.read(text);
+  if (payload === null) throw new Error('no JSON');
   return readDelivery(event, payload, CONTEXT);
+}
+
+function read(event: string, payload: unknown): DeliveryReading {
+  return readText(event, JSON.stringify(payload));
 }
 
 function dataOf(reading: DeliveryReading): Readonly<Record<string, unknown>> {
@@ -87,7 +94,6 @@ describe('workflow_job completed', () => {
     [{ workflow_job: { id: 0, run_id: 3 } }, 'workflow_job.id:'],
     [{ workflow_job: { id: 1.5, run_id: 3 } }, 'workflow_job.id:'],
     [{ workflow_job: { id: 2 ** 53, run_id: 3 } }, 'workflow_job.id:'],
-    [{ workflow_job: { id: 4, run_id: 3, run_attempt: 0 } }, 'workflow_job.run_attempt:'],
     [{ repository: undefined }, 'repository:'],
     [{ repository: { name: 'r', owner: null } }, 'repository.owner:'],
     [{ repository: { name: '..', owner: { login: 'o' } } }, `repository.name: ${NAME_PROBLEM}`],

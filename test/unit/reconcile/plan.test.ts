@@ -1,3 +1,4 @@
+import { JsonText } from '../../../src/json-text.ts';
 import { expect, test } from 'vitest';
 import { runKey } from '../../../src/archive/keys.ts';
 import type { ListedRun } from '../../../src/github/runs.ts';
@@ -143,7 +144,7 @@ test('left-out run numbers are told of, also where pages interleave', () => {
     createdAt: NOW,
     startedAt: NOW,
     workflow,
-    raw: {},
+    raw: JsonText.of({}),
   });
   numbers.see([run(5), run(6), run(9)]);
   numbers.see([run(8), run(10), run(2, '2'), run(3, '2')]);

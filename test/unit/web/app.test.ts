@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { openLog } from '../../../src/logger.ts';
-import type { JobRecord } from '../../../src/archive/record.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import { loopbackAccess, proxyAccess, type Access } from '../../../src/web/access.ts';
 import { createWeb } from '../../../src/web/app.ts';
@@ -10,6 +9,7 @@ import {
   makeAbsence,
   makeArchive,
   makeRecord,
+  type RecordChanges,
   put,
   storeJob,
   storeRecord,
@@ -95,7 +95,7 @@ async function site(access: Access = loopbackAccess('me'), remoteAddress = '127.
   };
 }
 
-const RECORD: Partial<JobRecord> = { conclusion: 'failure', job: { steps: STEPS } };
+const RECORD: RecordChanges = { conclusion: 'failure', job: { steps: STEPS } };
 
 async function withJob(access?: Access, remoteAddress?: string): Promise<Site> {
   const made = await site(access, remoteAddress);
