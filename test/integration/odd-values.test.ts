@@ -159,7 +159,7 @@ describe.each(['redis', 'embedded'] as const)('with the %s queue', (kind) => {
     const runId = site.addRun();
     const [odd, plain] = [site.addJob(runId), site.addJob(runId)];
     const said = oddJob(odd, runId, 'listed');
-    const other = `{"id":${plain},"run_id":${runId},"status":"completed","started_at":"${STARTED_AT}"}`;
+    const other = `{"id":${plain},"run_id":${runId},"status":"completed","runner_id":5,"started_at":"${STARTED_AT}"}`;
     const page = `{"total_count":3,"jobs":[${said} , {"id":"7","run_id":${runId}},\n${other}]}`;
     site.answer('attempt_jobs', { runId }, page);
     for (const jobId of [odd, plain]) site.answer('job', { jobId }, null);
@@ -179,7 +179,7 @@ describe.each(['redis', 'embedded'] as const)('with the %s queue', (kind) => {
     const id = site.addJob(runId);
     site.answer('job', { jobId: id }, null);
     const job = (completedAt: string): string =>
-      `{"id":${id},"run_id":${runId},"status":"completed","n":9007199254740993,"completed_at":"${completedAt}"}`;
+      `{"id":${id},"run_id":${runId},"status":"completed","runner_id":5,"n":9007199254740993,"completed_at":"${completedAt}"}`;
     await site.deliver(job('2026-01-20T17:44:39Z'));
     const first = read(await site.record(runId, `${id}.json`));
     const listed = job('2026-01-20T17:44:40Z');
