@@ -10,9 +10,12 @@ import { listenHttp, type HttpListener } from '../receiver/serve.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { loopbackAccess, proxyAccess, type Access } from '../web/access.ts';
 import { createWeb } from '../web/app.ts';
+import { GitHubLogin } from '../web/github-login.ts';
 import type { StatusFacts } from '../web/status-page.ts';
+import { openConnections } from '../github/network/connections.ts';
 import { actingUser } from './actor.ts';
 import { openArchive } from './archive.ts';
+import { openGitHubUsers } from '../github/network/users.ts';
 import { openQueue } from './queue.ts';
 import { openViewNotes } from './view-notes.ts';
 
@@ -40,11 +43,13 @@ export async function listenForWeb(
   const { auth } = config.web;
   if (listen === null || auth === null) return null;
   const views = openViewNotes(store, log);
+  const access = accessOf(config);
   const isLoopback = auth.kind === 'loopback';
   let hosts: readonly string[] | null = config.web.url === null ? null : [new URL(config.web.url).host];
   const app = createWeb({
     store,
-    access: accessOf(config),
+    access,
+    ...(access instanceof GitHubLogin ? { login: access.routes } : {}),
     hosts: () => hosts,
     noteView: (view) => views.note(view),
     status: () => statusOf(store, queue),
@@ -105,7 +110,20 @@ function accessOf(config: Config): Access {
       return proxyAccess(auth);
     case 'loopback':
       return loopbackAccess(actingUser().name);
-    case 'github':
+    case 'github': {
+      const [host] = config.hosts;
+      const { url } = config.web;
+      if (host === undefined || url === null) throw giveUp('config_invalid', 'EVERLOG_WEB_URL is missing');
+      const users = openGitHubUsers(host.github, openConnections(host.github, config.proxies), auth);
+      const auditors = new Set(auth.auditors);
+      return new GitHubLogin(users, {
+        url,
+        secret: auth.secret,
+        auditors,
+        host: host.github.host,
+        now: () => new Date(),
+      });
+    }
     case undefined:
       throw giveUp('config_invalid', 'EVERLOG_WEB_AUTH is missing');
   }

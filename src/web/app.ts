@@ -24,6 +24,7 @@ export function createWeb(deps: WebDeps): Hono<Env> {
   asset(app, '/-/style.css', 'text/css; charset=utf-8', STYLE);
   asset(app, '/-/script.js', 'text/javascript; charset=utf-8', SCRIPT);
   asset(app, '/-/icon.svg', 'image/svg+xml', ICON);
+  if (deps.login !== undefined) app.route('/', deps.login);
   app.use('*', async (c, next) => {
     // A page that another site makes a browser load must not be searched through for it.
     if (c.req.query('q') !== undefined && c.req.header('sec-fetch-site') === 'cross-site') {

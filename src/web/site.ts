@@ -3,6 +3,7 @@ import { findHosts } from '../archive/find/hosts.ts';
 import { parseAddress, type JobReference } from '../archive/find/job-reference.ts';
 import type { JobRecord } from '../archive/record.ts';
 import { EverlogError, messageOf } from '../errors.ts';
+import type { Hono } from 'hono';
 import type { Log } from '../logger.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import type { Access, Reader } from './access.ts';
@@ -23,6 +24,8 @@ export interface View {
 export interface WebDeps {
   readonly store: ObjectStore;
   readonly access: Access;
+  /** Where people log in, before anybody is known. */
+  readonly login?: Hono;
   /** Values of `Host` that are answered; others get 421, as their name may point here by somebody else's will. Null: any. */
   readonly hosts: () => readonly string[] | null;
   /** Writes a view down; a raw view or download waits for it before its first byte. */
