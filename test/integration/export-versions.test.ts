@@ -38,7 +38,7 @@ test('of an object with several versions, the sealed one is exported, also from 
   await client.send(new DeleteObjectCommand({ Bucket, Key: `archive/${hidden.log?.key ?? ''}` }));
 
   const bundle = join(folder, 'bundle');
-  const { report, problems } = await exportTo(store, bundle);
+  const { report, problems } = await exportTo(store, bundle, { madeAt: new Date() });
   expect(report.rows.map(({ status }) => status)).toEqual(['sealed', 'sealed']);
   expect(JSON.parse(readFileSync(join(bundle, recordKeyOf(shadowed)), 'utf8'))).toMatchObject({
     conclusion: 'success',

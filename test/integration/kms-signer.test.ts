@@ -26,7 +26,7 @@ describe('a key of AWS KMS', () => {
     const store = await openFolderStore({ folder });
     const queue = memoryQueue();
     await commitJob(store, queue, 1);
-    expect(await seal(sealerOf(store, queue, { signer }), { final: false })).toMatchObject({ entries: 1 });
+    expect(await seal(sealerOf(store, queue, { signer }), { final: false })).toMatchObject({ entries: 2 });
     await demandAllSealed(folderFiles(folder));
     const signs = fake.calls.filter(({ action }) => action === 'Sign');
     expect(signs).toHaveLength(3);

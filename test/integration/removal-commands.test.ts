@@ -146,7 +146,7 @@ describe('bad input', () => {
   const RERUNS = /120d/;
   const CASES: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [['purge', '--reason', 'x', '--yes'], /--job/],
-    [['purge', '--job', 'not a job', '--reason', 'x'], /--job not a job: .*job id/],
+    [['purge', '--job', 'not a job', '--reason', 'x'], /--job not a job: .*id of a job/],
     [['purge', '--job', 'https://github.com/o/r/actions/runs/1', '--reason', 'x'], /names a run/],
     [['purge', '--job', '1', '--reason', ' '], /--reason is empty/],
     [['purge', '--job', '1', '--reason', 'x'], /--yes/],

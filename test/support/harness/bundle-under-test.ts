@@ -22,7 +22,7 @@ export interface Exported {
 export async function exportTo(
   store: ObjectStore,
   out: string,
-  request: { readonly filters?: RecordFilters; readonly commits?: CommitList } = {},
+  request: { readonly filters?: RecordFilters; readonly commits?: CommitList; readonly madeAt?: Date } = {},
 ): Promise<Exported> {
   const folder = await BundleFolder.begin(out, 'test');
   const problems: string[] = [];
@@ -33,7 +33,7 @@ export async function exportTo(
       filters: request.filters ?? {},
       commits: request.commits ?? null,
       scope: {},
-      madeAt: new Date('2026-11-21T00:00:00Z'),
+      madeAt: request.madeAt ?? new Date('2026-11-21T00:00:00Z'),
       version: '0.0.0',
     },
     { onProblem: (key, problem) => problems.push(`${key}: ${problem}`), onProgress: () => undefined },
