@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { WEB_LISTEN, type WebSettings } from '../config/web-variables.ts';
-import { giveUp } from '../errors.ts';
+import { giveUp, messageOf } from '../errors.ts';
 import type { Log } from '../logger.ts';
 import { readLastDigest } from '../queue/digest-note.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
@@ -55,7 +55,16 @@ export async function listenForWeb(
     status: () => statusOf(store, queue),
     log,
   });
-  const listener = await listenHttp({ app, ...listen });
+  const listener = await listenHttp({ app, ...listen }).catch((error: unknown) => {
+    if (config.web.isListenSet) throw error;
+    // Nobody asked for this address: another program on it must not keep logs from being archived.
+    log.warn({ error: messageOf(error) }, 'no web page: set EVERLOG_WEB_LISTEN to another address, or off');
+    return null;
+  });
+  if (listener === null) {
+    await views.close();
+    return null;
+  }
   // Only these names lead to this machine by its own will; any other may have been pointed here by somebody else.
   if (isLoopback)
     hosts = [

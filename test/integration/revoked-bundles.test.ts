@@ -118,7 +118,7 @@ async function bundleOf(
   await sealJob(maker);
   await play(maker, first);
   const bundle = join(folder, `bundle-${name}`);
-  await exportTo(await openFolderStore({ folder: archive }), bundle);
+  await exportTo(await openFolderStore({ folder: archive }), bundle, { madeAt: new Date() });
   return { bundle, pin: first.id };
 }
 
@@ -159,7 +159,7 @@ test('an archive whose digest is by a revoked key is not exported as sealed', as
   await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
   await sealJob(maker, first);
   const store = await openFolderStore({ folder: archive });
-  const { report, problems } = await exportTo(store, join(folder, 'bundle-revoked'));
+  const { report, problems } = await exportTo(store, join(folder, 'bundle-revoked'), { madeAt: new Date() });
   expect(report.rows.map(({ status, sequence }) => [status, sequence])).toEqual([
     ['sealed', 1],
     ['sealed', 2],

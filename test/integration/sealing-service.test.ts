@@ -242,7 +242,7 @@ test(
     const pem = readFileSync(standing, 'utf8');
     // By the service, which holds the queue.
     const first = await sealed(env, cwd);
-    expect(first).toMatchObject({ sequence: 1, entries: 0 });
+    expect(first).toMatchObject({ sequence: 1, entries: 1 });
 
     const rotated = await run(['keys', 'rotate', '--json'], env, cwd);
     expect(rotated.code).toBe(0);

@@ -168,7 +168,7 @@ describe('what was sealed wrongly, by whoever has the key', () => {
   });
 
   test('an object sealed twice is shadowed', async () => {
-    const { folder, maker } = begin();
+    const { folder, maker } = begin(2);
     const job = await maker.addJob();
     let kept: readonly object[] = [];
     await maker.seal({ entries: (entries) => (kept = entries) && entries });
@@ -177,7 +177,7 @@ describe('what was sealed wrongly, by whoever has the key', () => {
   });
 
   test('a record that disagrees with its log or its key is modified', async () => {
-    const { folder, maker } = begin();
+    const { folder, maker } = begin(2);
     const wrongJob = await maker.addJob(undefined, { job_name: 'x', host: 'example.com' });
     const log = Buffer.from('hello\n');
     const stored = gzipSync(log);
@@ -221,7 +221,7 @@ describe('what was sealed wrongly, by whoever has the key', () => {
   });
 
   test('windows that do not follow each other are a gap; another ledger’s digest is a fork', async () => {
-    const { folder, maker } = begin();
+    const { folder, maker } = begin(3);
     await maker.seal();
     const later = new Date(maker.nowMs + 60_000).toISOString();
     await maker.seal({ changes: { window_start: later } });
@@ -319,7 +319,7 @@ describe('levels', () => {
   });
 
   test('a sample does not miss the records of a complete run that it happens to read', async () => {
-    const { folder, maker } = begin();
+    const { folder, maker } = begin(2);
     const [one, other] = [await maker.addJob(), await maker.addJob()];
     await maker.addRun(one.runId, [one.jobId]);
     await maker.addRun(other.runId, [other.jobId]);
@@ -332,7 +332,7 @@ describe('levels', () => {
   });
 
   test('a sample finds a removal’s evidence outside the sample', async () => {
-    const { folder, maker } = begin();
+    const { folder, maker } = begin(2);
     const job = await maker.addJob();
     await maker.seal();
     const objects = [job.recordKey, job.logKey].map((key) => ({
