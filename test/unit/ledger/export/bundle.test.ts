@@ -180,10 +180,12 @@ describe('what is not as it was sealed', () => {
     const signature = readdirSync(folderOfDigest()).find((name) => name.endsWith('.sig')) ?? '';
     rmSync(join(folderOfDigest(), signature));
     const { problems } = await exportTo(store, bundle);
-    expect(problems.toSorted()).toEqual([
-      `ledger/digests/0000000001/${signature}: the digest’s signature is missing`,
-      'ledger/digests/0000000001/digest.json: BAD_SIGNATURE: there is no signature',
-    ]);
+    expect(new Set(problems)).toEqual(
+      new Set([
+        `ledger/digests/0000000001/${signature}: the digest’s signature is missing`,
+        'ledger/digests/0000000001/digest.json: BAD_SIGNATURE: there is no signature',
+      ]),
+    );
     expect((await verdict()).code).toBe(4);
   });
 });
