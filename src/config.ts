@@ -1,6 +1,13 @@
 import { tmpdir } from 'node:os';
 import { ARCHIVE_URL_FORM, parseArchiveUrl, type ArchiveUrl } from './config/archive-url.ts';
-import { hostFromVariables, hostsFromFile, type HostConfig } from './config/github-hosts.ts';
+import {
+  hostFromVariables,
+  hostsFromFile,
+  hostVariablesBeside,
+  type HostConfig,
+} from './config/github-hosts.ts';
+import { barePortsOf, readListen, type ListenAddress } from './config/listen-address.ts';
+import { readS3, type S3Settings } from './config/s3-settings.ts';
 import { proxiesFromVariables } from './config/proxy-variables.ts';
 import { readSealing, SIGNING_KEY_CURE, type SealingSettings } from './config/sealing-variables.ts';
 import { Variables } from './config/variables.ts';
@@ -8,16 +15,26 @@ import { readWeb, WEB_LISTEN, type WebSettings } from './config/web-variables.ts
 import { giveUp } from './errors.ts';
 import { LOG_LEVELS, type LogLevel } from './logger.ts';
 import type { ProxySettings } from './proxies.ts';
-import { parseQueueUrl, type QueueUrl } from './queue/queue-url.ts';
+import {
+  DEFAULT_PREFIX,
+  parseQueuePrefix,
+  parseQueueUrl,
+  PREFIX_FORM,
+  type QueueUrl,
+} from './queue/queue-url.ts';
 
 /** The configuration (CONTRACT §2). This is the only place that reads the environment; everybody else is given values. */
 export interface Config {
   readonly hosts: readonly HostConfig[];
   readonly queue: QueueUrl;
+  /** Every key on a queue server begins so. */
+  readonly queuePrefix: string;
   readonly allowUnsafeQueue: boolean;
   readonly archive: ArchiveUrl;
   /** Where the query index is; null: `index/` below the archive. */
   readonly indexUrl: ArchiveUrl | null;
+  /** Whether EVERLOG_ARCHIVE_URL names it: a receiver needs no archive, and knows of one only then. */
+  readonly archiveNamed: boolean;
   readonly s3: S3Settings;
   readonly sealing: SealingSettings;
   readonly missingLogRetriesMs: readonly number[];
@@ -39,23 +56,17 @@ export interface Config {
   readonly proxies: ProxySettings;
   /** Variables that begin with EVERLOG_ and mean nothing: likely misspelt. */
   readonly unknownVariables: readonly string[];
+  /** Variables of the one host that EVERLOG_CONFIG, which is set as well, leaves without effect. */
+  readonly ignoredVariables: readonly string[];
+  /** Listening addresses given as a bare port, which only this machine reaches. */
+  readonly barePorts: readonly string[];
+  /** Whether EVERLOG_CONFIG describes the hosts. */
+  readonly hostsFromFile: boolean;
 }
 
 export { parseArchiveUrl, type ArchiveUrl } from './config/archive-url.ts';
+export type { S3Settings } from './config/s3-settings.ts';
 export type { SealingSettings } from './config/sealing-variables.ts';
-
-export interface S3Settings {
-  readonly forcePathStyle: boolean;
-  readonly lockMode: 'none' | 'GOVERNANCE' | 'COMPLIANCE' | 'bucket';
-  readonly retentionDays: number | null;
-  readonly kmsKeyId: string | null;
-  readonly logStorageClass: string | null;
-}
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** What a command cannot do without. */
 export interface Needs {
@@ -79,7 +90,7 @@ const DAY_MS = 86_400_000;
 
 const KNOWN = new Set(
   `GITHUB_APP_ID GITHUB_PRIVATE_KEY GITHUB_TOKEN GITHUB_WEBHOOK_SECRET GITHUB_API_URL GITHUB_LOG_HOSTS GITHUB_PRIVATE_CIDRS CONFIG
-  QUEUE_URL ARCHIVE_URL S3_FORCE_PATH_STYLE LOCK_MODE RETENTION_DAYS KMS_KEY_ID LOG_STORAGE_CLASS SIGNING_KEY ANCHOR_URL TSA_URL
+  QUEUE_URL QUEUE_PREFIX ARCHIVE_URL S3_FORCE_PATH_STYLE LOCK_MODE RETENTION_DAYS KMS_KEY_ID LOG_STORAGE_CLASS SIGNING_KEY ANCHOR_URL TSA_URL
   INDEX_URL SEAL_INTERVAL RECONCILE_INTERVAL RECONCILE_LOOKBACK RECONCILE_BUDGET_SHARE BACKFILL_BUDGET_SHARE MISSING_LOG_RETRIES
   JOB_DETAILS JOB_LOG_MAX_BYTES SPOOL_DIR SPOOL_MAX_BYTES CONCURRENCY LISTEN ADMIN_LISTEN GITHUB_LOG_RETENTION ALLOW_UNSAFE_QUEUE
   WEB_LISTEN WEB_URL WEB_AUTH WEB_SECRET WEB_AUDITORS WEB_PROXY_CIDRS WEB_PROXY_HEADER WEB_PROXY_SECRET
@@ -108,6 +119,7 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
   return {
     hosts: file === null ? [hostFromVariables(variables)] : hostsFromFile(file, variables),
     queue,
+    queuePrefix: variables.parsed('EVERLOG_QUEUE_PREFIX', DEFAULT_PREFIX, parseQueuePrefix, PREFIX_FORM),
     allowUnsafeQueue: variables.flag('EVERLOG_ALLOW_UNSAFE_QUEUE'),
     archive: readArchiveUrl(variables),
     indexUrl: variables.parsed<ArchiveUrl | null>(
@@ -116,6 +128,7 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
       parseArchiveUrl,
       ARCHIVE_URL_FORM,
     ),
+    archiveNamed: variables.text('EVERLOG_ARCHIVE_URL') !== null,
     s3: readS3(variables),
     sealing: readSealing(variables, queue),
     missingLogRetriesMs: variables.durations('EVERLOG_MISSING_LOG_RETRIES', [
@@ -141,6 +154,9 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     logLevel: variables.choice('EVERLOG_LOG_LEVEL', LOG_LEVELS, 'info'),
     proxies: proxiesFromVariables(variables),
     unknownVariables: Object.keys(env).filter(isUnknown),
+    ignoredVariables: hostVariablesBeside(file, variables),
+    barePorts: barePortsOf(variables),
+    hostsFromFile: file !== null,
   };
 }
 
@@ -163,41 +179,10 @@ function readReconcileInterval(variables: Variables): number {
   return ms;
 }
 
-function readS3(variables: Variables): S3Settings {
-  const lockMode = variables.choice(
-    'EVERLOG_LOCK_MODE',
-    ['none', 'GOVERNANCE', 'COMPLIANCE', 'bucket'],
-    'none',
-  );
-  const days = variables.whole('EVERLOG_RETENTION_DAYS', 0, { min: 1, max: 36_500 });
-  if ((lockMode === 'GOVERNANCE' || lockMode === 'COMPLIANCE') && days === 0) {
-    variables.problem('EVERLOG_RETENTION_DAYS', `is missing: EVERLOG_LOCK_MODE=${lockMode} needs it`);
-  }
-  return {
-    forcePathStyle: variables.flag('EVERLOG_S3_FORCE_PATH_STYLE'),
-    lockMode,
-    retentionDays: days === 0 ? null : days,
-    kmsKeyId: variables.text('EVERLOG_KMS_KEY_ID'),
-    logStorageClass: variables.text('EVERLOG_LOG_STORAGE_CLASS'),
-  };
-}
-
-function readListen(variables: Variables, name: string, fallback: ListenAddress): ListenAddress | null {
-  if (variables.text(name)?.trim() === 'off') return null;
-  return variables.parsed(name, fallback, parseListen, 'HOST:PORT, PORT or off');
-}
-
 function readWebListen(variables: Variables): ListenAddress | null {
   return variables.text('EVERLOG_WEB_LISTEN') === null
     ? null
     : readListen(variables, 'EVERLOG_WEB_LISTEN', WEB_LISTEN);
-}
-
-function parseListen(text: string): ListenAddress | null {
-  const [, host = '', digits = ''] = /^(?:(.*):)?(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (digits === '' || port > 65_535) return null;
-  return { host: host === '' ? '127.0.0.1' : host.replace(/^\[|\]$/g, ''), port };
 }
 
 function checkNeeds(config: Config, needs: Needs, variables: Variables): void {

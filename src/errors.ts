@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'queue_unavailable'
   | 'queue_unsafe'
   | 'queue_locked'
+  | 'queue_unsuitable'
+  | 'queue_foreign'
   | 'store_unavailable'
   | 'store_refused'
   | 'store_misconfigured'
@@ -61,12 +63,15 @@ const GIVE_UP: Remedy = { kind: 'give_up' };
 export class EverlogError extends Error {
   readonly code: ErrorCode;
   readonly remedy: Remedy;
+  /** What mends it, where that is known apart; `message` ends in it. */
+  readonly cure: string | null;
 
-  constructor(code: ErrorCode, remedy: Remedy, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+  constructor(code: ErrorCode, remedy: Remedy, message: string, cause?: unknown, cure: string | null = null) {
+    super(cure === null ? message : `${message}: ${cure}`, cause === undefined ? undefined : { cause });
     this.name = 'EverlogError';
     this.code = code;
     this.remedy = remedy;
+    this.cure = cure;
   }
 }
 
@@ -83,6 +88,17 @@ export function waitUntil(code: ErrorCode, until: Date, message: string, cause?:
 /** Final until somebody changes something. */
 export function giveUp(code: ErrorCode, message: string, cause?: unknown): EverlogError {
   return new EverlogError(code, GIVE_UP, message, cause);
+}
+
+/** A failure whose cure is known, and told apart where there is a place for it. */
+export function curable(
+  code: ErrorCode,
+  kind: 'retry' | 'give_up',
+  what: string,
+  cure: string | null,
+  cause?: unknown,
+): EverlogError {
+  return new EverlogError(code, kind === 'retry' ? RETRY : GIVE_UP, what, cause, cure);
 }
 
 /** The text of anything thrown, for messages and logs. */

@@ -20,6 +20,8 @@ const CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   signing_key_revoked: EXIT.usage,
   queue_unsafe: EXIT.usage,
   queue_locked: EXIT.usage,
+  queue_unsuitable: EXIT.usage,
+  queue_foreign: EXIT.usage,
   store_unsuitable: EXIT.usage,
   store_misconfigured: EXIT.usage,
   not_found: EXIT.notFound,

@@ -1,7 +1,8 @@
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
 import { openArchive } from '../service/archive.ts';
-import { openQueue, type OpenQueue } from '../service/queue.ts';
+import { openQueue, refuseForeignQueueOf, type OpenQueue } from '../service/queue.ts';
 import { openSealing } from '../service/sealing/sealing.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
@@ -9,6 +10,7 @@ import type { QueueControl, SealAnswer } from '../control/requests.ts';
 import { reachService, type RemoteControl } from '../control/socket-client.ts';
 import { EverlogError, giveUp } from '../errors.ts';
 import { openLog } from '../logger.ts';
+import { holdsQueue } from '../queue/embedded/queue-folder.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 import { openLocalState, type SharedState } from '../queue/shared-state.ts';
@@ -43,13 +45,24 @@ const ANSWER_TIMEOUT_MS = 10_000;
 const BUSY_WAIT_MS_MAX = 15 * 60_000;
 const BUSY_LOOK_MS = 500;
 
-/** Opens the queue for a command that only looks at it or takes something out. */
-export async function openCommandQueue(): Promise<CommandQueue> {
+/**
+ * Opens the queue for a command that only looks at it, takes something out or tells it something. It begins none: without
+ * `mayBegin` an embedded queue that was never begun is not there.
+ * @throws EverlogError `not_found` where there is no queue, `queue_foreign` where it is another archive's
+ */
+export async function openCommandQueue({ mayBegin = false } = {}): Promise<CommandQueue> {
   const config = loadConfig({});
   const remote = config.queue.kind === 'embedded' ? await reachService(config.queue.folder) : null;
   if (remote !== null) return reached(remote);
+  if (!mayBegin) requireQueue(config);
   const open = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
-  await answering(open);
+  try {
+    await answering(open);
+    if (config.archiveNamed) await refuseForeignQueueOf(config, open.queue);
+  } catch (error) {
+    await open.queue.close();
+    throw error;
+  }
   const { queue, storage } = open;
   return {
     control: queue,
@@ -60,12 +73,21 @@ export async function openCommandQueue(): Promise<CommandQueue> {
   };
 }
 
+function requireQueue({ queue }: Config): void {
+  if (queue.kind !== 'embedded' || holdsQueue(queue.folder)) return;
+  throw giveUp(
+    'not_found',
+    `there is no queue here: it would be in ${resolve(queue.folder)}, and no service ever ran on it. Run the command where the service runs, or set EVERLOG_QUEUE_URL as the service has it.`,
+  );
+}
+
 /** Seals in this process, which holds the queue. */
 async function sealHere(
   config: Config,
   queue: JobQueue,
   options: { readonly final: boolean },
 ): Promise<SealAnswer> {
+  await refuseForeignQueueOf(config, queue);
   const archive = await openArchive(config, config.archive);
   const sealing = openSealing(config, queue, archive, openLog('warn', destination({ fd: 2, sync: true })));
   try {
@@ -107,7 +129,7 @@ async function answering(open: OpenQueue): Promise<void> {
 /** Opens the queue for a command that adds work, and workers with it where nobody else would do that work. */
 export async function openWorkingQueue(): Promise<CommandQueue> {
   const config = loadConfig({});
-  if (config.queue.kind !== 'embedded') return openCommandQueue();
+  if (config.queue.kind !== 'embedded') return openCommandQueue({ mayBegin: true });
   const remote = await reachService(config.queue.folder);
   if (remote !== null) return reached(remote);
   const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+
 /** Where an archive is: a folder, or a bucket and a prefix. */
 export type ArchiveUrl =
   | { readonly kind: 'folder'; readonly folder: string }
@@ -14,4 +16,10 @@ export function parseArchiveUrl(text: string): ArchiveUrl | null {
     return URL.canParse(text) ? { kind: 'folder', folder: decodeURIComponent(new URL(text).pathname) } : null;
   const folder = text.startsWith('file:') ? text.slice('file:'.length) : text;
   return folder === '' || /^[a-z][a-z0-9+.-]+:/i.test(folder) ? null : { kind: 'folder', folder };
+}
+
+/** An archive's address in one form, however it was written: what a queue that belongs to it is marked with. */
+export function archiveIdentity(archive: ArchiveUrl): string {
+  if (archive.kind === 'folder') return `file:${resolve(archive.folder)}`;
+  return archive.prefix === '' ? `s3://${archive.bucket}` : `s3://${archive.bucket}/${archive.prefix}`;
 }

@@ -59,6 +59,22 @@ export function hostFromVariables(variables: Variables): HostConfig {
   };
 }
 
+/** What describes the one host, and is not read where a file describes them. */
+const HOST_VARIABLES = [
+  'EVERLOG_GITHUB_API_URL',
+  'EVERLOG_GITHUB_APP_ID',
+  'EVERLOG_GITHUB_PRIVATE_KEY',
+  'EVERLOG_GITHUB_TOKEN',
+  'EVERLOG_GITHUB_WEBHOOK_SECRET',
+  'EVERLOG_GITHUB_LOG_HOSTS',
+  'EVERLOG_GITHUB_PRIVATE_CIDRS',
+].flatMap((name) => [name, `${name}_FILE`]);
+
+/** Variables that are set beside EVERLOG_CONFIG and have no effect. */
+export function hostVariablesBeside(file: string | null, variables: Variables): readonly string[] {
+  return file === null ? [] : HOST_VARIABLES.filter((name) => variables.text(name) !== null);
+}
+
 const oneOrMore = z.union([z.string(), z.array(z.string())]);
 
 const hostSchema = z.strictObject({
@@ -183,6 +199,11 @@ function parseApiUrl(text: string): URL | string {
   if (url.username !== '' || url.password !== '')
     return 'carries credentials: use EVERLOG_GITHUB_TOKEN or an App';
   if (url.search !== '' || url.hash !== '') return 'carries a query or fragment';
+  const [, tenant = null] = /^([a-z0-9-]+)\.ghe\.com$/.exec(url.hostname) ?? [];
+  if (tenant !== null && tenant !== 'api')
+    return `is the address of the web pages: use https://api.${tenant}.ghe.com`;
+  if (/^(www\.)?github\.com$/.test(url.hostname))
+    return 'is the address of the web pages: use https://api.github.com';
   return url;
 }
 

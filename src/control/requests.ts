@@ -29,6 +29,8 @@ export interface QueueControl {
   counts(): Promise<Readonly<Record<string, QueueCounts>>>;
   /** Since when the oldest waits, and why jobs are put off. */
   census(): Promise<Census>;
+  /** Adds a job to a queue of its own, takes it, and leaves nothing; see `JobQueue.tryWork`. */
+  tryWork(): Promise<void>;
   readonly notes: Pick<Notes, 'note' | 'noted' | 'setField' | 'fields' | 'claim' | 'release'>;
   /** What was committed and is not sealed yet. */
   readonly pending: Pick<PendingCommits, 'announce' | 'add'>;
@@ -84,6 +86,7 @@ export const requestSchema = z.discriminatedUnion('ask', [
   z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
   z.object({ ask: z.literal('counts') }),
   z.object({ ask: z.literal('census') }),
+  z.object({ ask: z.literal('try_work') }),
   z.object({ ask: z.literal('add'), job: addedJobSchema }),
   z.object({ ask: z.literal('seal'), final: z.boolean() }),
   z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
@@ -144,6 +147,8 @@ export function answerRequest(control: ServiceControl, request: ControlRequest):
       return control.counts();
     case 'census':
       return control.census();
+    case 'try_work':
+      return control.tryWork().then(() => true);
     case 'seal':
       if (control.seal === null)
         return Promise.reject(new Error('it has no signing key: set EVERLOG_SIGNING_KEY'));

@@ -60,6 +60,9 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
     counts: async () => countsSchema.parse(await ask({ ask: 'counts' })),
     census: async () => censusSchema.parse(await ask({ ask: 'census' })),
+    async tryWork() {
+      await ask({ ask: 'try_work' });
+    },
     notes: {
       async note(name, text, keptMs) {
         await ask({ ask: 'note', name, text, keptMs });

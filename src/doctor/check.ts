@@ -27,15 +27,19 @@ export type Found = Pick<Checked, 'status' | 'detail'> & { readonly fix?: string
 export async function check(
   area: Area,
   name: string,
-  fix: string,
+  fix: string | ((error: unknown) => string),
   look: () => Promise<Found>,
 ): Promise<Checked> {
   try {
     const found = await withinTime(look());
     return { area, name, status: found.status, detail: found.detail, fix: found.fix ?? null };
   } catch (error) {
-    const detail = error instanceof EverlogError ? error.message : `unexpected: ${messageOf(error)}`;
-    return { area, name, status: 'failed', detail, fix: fix === '' ? null : fix };
+    const known = error instanceof EverlogError ? error : null;
+    const detail = known === null ? `unexpected: ${messageOf(error)}` : known.message;
+    const otherwise = typeof fix === 'string' ? fix : fix(error);
+    if (known === null || known.cure === null)
+      return { area, name, status: 'failed', detail, fix: otherwise === '' ? null : otherwise };
+    return { area, name, status: 'failed', detail: detail.replace(`: ${known.cure}`, ''), fix: known.cure };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import type { HostConfig } from '../config/github-hosts.ts';
+import { EverlogError } from '../errors.ts';
 import { openApi } from '../github/api.ts';
 import { openAppRequests, openRawAppRequests } from '../github/app-requests.ts';
 import { openConnections, type Connections } from '../github/network/connections.ts';
@@ -15,7 +16,41 @@ const EVENTS = ['workflow_job', 'workflow_run'] as const;
 const TOKENS_TRIED_MAX = 20;
 const NAMES_SHOWN_MAX = 5;
 
-const KEY_FIX = 'correct EVERLOG_GITHUB_APP_ID and EVERLOG_GITHUB_PRIVATE_KEY';
+/** Names of settings, in the environment or in the file of EVERLOG_CONFIG. */
+interface Names {
+  readonly key: string;
+  readonly token: string;
+  readonly secret: string;
+  readonly credentials: string;
+  readonly apiUrl: string;
+}
+
+function namesOf({ hostsFromFile }: Config, { github }: HostConfig): Names {
+  if (!hostsFromFile)
+    return {
+      key: 'EVERLOG_GITHUB_APP_ID and EVERLOG_GITHUB_PRIVATE_KEY',
+      token: 'EVERLOG_GITHUB_TOKEN',
+      secret: 'EVERLOG_GITHUB_WEBHOOK_SECRET',
+      credentials: 'EVERLOG_GITHUB_APP_ID and EVERLOG_GITHUB_PRIVATE_KEY, or EVERLOG_GITHUB_TOKEN',
+      apiUrl: 'EVERLOG_GITHUB_API_URL',
+    };
+  const there = `of host ${github.name} in the file of EVERLOG_CONFIG`;
+  return {
+    key: `app_id and private_key ${there}`,
+    token: `token ${there}`,
+    secret: `webhook_secret ${there}`,
+    credentials: `app_id and private_key, or token, ${there}`,
+    apiUrl: `api_url ${there}`,
+  };
+}
+
+/** A host that does not answer says nothing about the credentials. */
+function fixOf(names: Names, github: HostConfig['github'], otherwise: string): (error: unknown) => string {
+  return (error) =>
+    error instanceof EverlogError && ['github_unavailable', 'address_refused'].includes(error.code)
+      ? `see that ${github.apiUrl} is right (${names.apiUrl}) and can be reached from here`
+      : otherwise;
+}
 
 const now = (): Date => new Date();
 
@@ -24,16 +59,17 @@ export async function examineGitHub(config: Config): Promise<readonly Checked[]>
   const results: Checked[] = [];
   for (const host of config.hosts) {
     const named = config.hosts.length > 1 ? ` (${host.github.name})` : '';
-    results.push(await examineSecret(host, named));
-    if (host.credentials === null) results.push(await withoutCredentials(named));
+    const names = namesOf(config, host);
+    results.push(await examineSecret(host, named, names));
+    if (host.credentials === null) results.push(await withoutCredentials(named, names));
     else {
       const connections = openConnections(host.github, config.proxies);
       try {
         const { credentials } = host;
         results.push(
           ...(credentials.kind === 'app'
-            ? await examineAsApp(host, credentials, connections, named)
-            : [await examineAsToken(host, credentials, connections, named)]),
+            ? await examineAsApp(host, credentials, connections, named, names)
+            : [await examineAsToken(host, credentials, connections, named, names)]),
         );
       } finally {
         await connections.close();
@@ -43,7 +79,7 @@ export async function examineGitHub(config: Config): Promise<readonly Checked[]>
   return results;
 }
 
-function examineSecret({ webhookSecrets }: HostConfig, named: string): Promise<Checked> {
+function examineSecret({ webhookSecrets }: HostConfig, named: string, names: Names): Promise<Checked> {
   return check('github', `webhook secret${named}`, '', async () => {
     if (webhookSecrets.length === 1) return { status: 'ok', detail: 'set' };
     if (webhookSecrets.length > 1)
@@ -51,16 +87,16 @@ function examineSecret({ webhookSecrets }: HostConfig, named: string): Promise<C
     return {
       status: 'failed',
       detail: 'none: deliveries cannot be received here',
-      fix: 'set EVERLOG_GITHUB_WEBHOOK_SECRET to the secret of the App or webhook; where only `everlog work` runs, leave this check out with --skip github',
+      fix: `set ${names.secret} to the secret of the App or webhook; where only \`everlog work\` runs, leave this check out with --skip github`,
     };
   });
 }
 
-function withoutCredentials(named: string): Promise<Checked> {
+function withoutCredentials(named: string, names: Names): Promise<Checked> {
   return check('github', `credentials${named}`, '', async () => ({
     status: 'failed',
     detail: 'none: logs cannot be fetched from here',
-    fix: 'set EVERLOG_GITHUB_APP_ID and EVERLOG_GITHUB_PRIVATE_KEY, or EVERLOG_GITHUB_TOKEN',
+    fix: `set ${names.credentials}`,
   }));
 }
 
@@ -69,11 +105,13 @@ async function examineAsApp(
   credentials: Extract<Credentials, { kind: 'app' }>,
   connections: Connections,
   named: string,
+  names: Names,
 ): Promise<readonly Checked[]> {
   const { dispatcher } = connections;
   let app: AppExamination | null = null;
   let askedAt = now();
-  const identity = await check('github', `credentials${named}`, KEY_FIX, async () => {
+  const keyFix = fixOf(names, github, `correct ${names.key}`);
+  const identity = await check('github', `credentials${named}`, keyFix, async () => {
     app = await examineApp(openRawAppRequests(github, credentials, dispatcher, now));
     askedAt = now();
     return { status: 'ok', detail: `${app.name} (App ${app.id}) on ${github.host}` };
@@ -154,9 +192,10 @@ function examineAsToken(
   credentials: Extract<Credentials, { kind: 'token' }>,
   connections: Connections,
   named: string,
+  names: Names,
 ): Promise<Checked> {
-  const fix = 'correct EVERLOG_GITHUB_TOKEN; it needs to read Actions of its repositories';
-  return check('github', `credentials${named}`, fix, async () => {
+  const fix = `correct ${names.token}; it needs to read Actions of its repositories`;
+  return check('github', `credentials${named}`, fixOf(names, github, fix), async () => {
     const tokens = openTokens(github, credentials, connections.dispatcher, now);
     const { status, scopes, date } = await examineToken(openApi(github, connections, tokens, now));
     const skew = date === null ? null : judgeSkew(date, now(), "GitHub's clock");

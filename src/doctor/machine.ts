@@ -12,13 +12,28 @@ const MIB = 1024 * 1024;
 /** What can be seen of the settings themselves. */
 export function examineConfiguration(config: Config): Promise<Checked> {
   return check('configuration', 'environment', '', async () => {
-    const { unknownVariables } = config;
-    if (unknownVariables.length === 0) return { status: 'ok', detail: 'every variable is understood' };
-    const names = unknownVariables.join(', ');
+    const { unknownVariables, ignoredVariables, barePorts } = config;
+    const troubles: { detail: string; fix: string }[] = [];
+    if (unknownVariables.length > 0)
+      troubles.push({
+        detail: `${unknownVariables.join(', ')}: no such setting`,
+        fix: 'correct the name, or remove it; README.md lists them all',
+      });
+    if (ignoredVariables.length > 0)
+      troubles.push({
+        detail: `${ignoredVariables.join(', ')}: ignored, as EVERLOG_CONFIG describes the hosts`,
+        fix: 'remove it, or move it into the file of EVERLOG_CONFIG',
+      });
+    for (const name of barePorts)
+      troubles.push({
+        detail: `${name} is a port alone: only this machine reaches it, on 127.0.0.1`,
+        fix: `write the address, such as ${name}=0.0.0.0:PORT for all that reach this machine, or 127.0.0.1:PORT`,
+      });
+    if (troubles.length === 0) return { status: 'ok', detail: 'every variable is understood' };
     return {
       status: 'warning',
-      detail: `${names}: no such setting`,
-      fix: 'correct the name, or remove it; README.md lists them all',
+      detail: troubles.map(({ detail }) => detail).join(' · '),
+      fix: troubles.map(({ fix }) => fix).join(' · '),
     };
   });
 }

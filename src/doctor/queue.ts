@@ -1,74 +1,99 @@
-import { openQueue } from '../service/queue.ts';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openQueue, refuseForeignQueueOf } from '../service/queue.ts';
 import type { Config } from '../config.ts';
 import { reachService } from '../control/socket-client.ts';
-import { EverlogError, giveUp } from '../errors.ts';
+import { EverlogError } from '../errors.ts';
 import { openLog } from '../logger.ts';
-import type { Notes } from '../queue/notes.ts';
-import type { QueueDurability } from '../queue/queue-storage.ts';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { check, type Checked, type Found } from './check.ts';
+import { holdsQueue } from '../queue/embedded/queue-folder.ts';
+import type { QueueDurability, Weakness } from '../queue/queue-storage.ts';
+import { check, skipped, type Checked, type Found } from './check.ts';
 
-/** What is noted to see whether notes are kept. */
-const NOTE = 'doctor';
-const NOTE_KEPT_MS = 60_000;
 /** A server that has not answered by then is down. */
 const ANSWER_TIMEOUT_MS = 5_000;
 const LOOK_MS = 200;
 
-const DURABILITY: Readonly<Record<QueueDurability, Found>> = {
-  persistent: { status: 'ok', detail: 'what the server acknowledges is on its disk, and nothing is evicted' },
-  embedded: {
-    status: 'warning',
-    detail: 'the embedded queue survives the death of the process, not of the machine',
-    fix: 'for production set EVERLOG_QUEUE_URL to a Redis or Valkey server; what a crash of the machine loses, reconcile finds again',
-  },
-  unknown: {
-    status: 'warning',
-    detail: 'the server does not tell how durable it is (CONFIG is forbidden)',
-    fix: 'see at your provider that it has persistence on and maxmemory-policy noeviction',
-  },
-  unsafe: {
+const URL_FIX = 'start the server, or correct EVERLOG_QUEUE_URL';
+
+const EMBEDDED: Found = {
+  status: 'warning',
+  detail: 'the embedded queue survives the death of the process, not of the machine',
+  fix: 'for production set EVERLOG_QUEUE_URL to a Redis or Valkey server; what a crash of the machine loses, reconcile finds again',
+};
+
+/** Whether the queue can be reached, does what adding and taking a job needs, is this archive's, and keeps jobs through a crash. */
+export async function examineQueue(config: Config): Promise<readonly Checked[]> {
+  if (config.queue.kind !== 'embedded') return examineOpened(config);
+  const { folder } = config.queue;
+  const durability = await check('queue', 'durability', '', async () => EMBEDDED);
+  const service = await reachService(folder);
+  if (service === null) {
+    if (holdsQueue(folder)) return [...(await examineOpened(config)), durability];
+    const detail = `none yet: the first \`everlog up\` begins it in ${resolve(folder)}`;
+    return [skipped('queue', 'reachable', detail), durability];
+  }
+  try {
+    const reachable = await check('queue', 'reachable', '', async () => ({
+      status: 'ok',
+      detail: `${folder}: the service that owns it answers`,
+    }));
+    const work = await check('queue', 'work', 'see the log of that service', async () => {
+      await service.tryWork();
+      return { status: 'ok', detail: 'a job was added, taken and removed' };
+    });
+    return [reachable, work, durability];
+  } finally {
+    await service.close();
+  }
+}
+
+async function examineOpened(config: Config): Promise<readonly Checked[]> {
+  const open = await openQueue(config, openLog('silent', { write: () => undefined }));
+  try {
+    const { queue, storage } = open;
+    const reachable = await check('queue', 'reachable', URL_FIX, async () => {
+      await answering(() => open.check());
+      return { status: 'ok', detail: `${queue.location} answers` };
+    });
+    if (reachable.status !== 'ok') return [reachable];
+    const results = [
+      reachable,
+      await check('queue', 'work', URL_FIX, async () => {
+        await answering(() => queue.tryWork());
+        return { status: 'ok', detail: 'a job was added, taken and removed' };
+      }),
+      await check('queue', 'archive', '', async () => {
+        const owner = await refuseForeignQueueOf(config, queue);
+        const detail =
+          owner === 'own' ? 'the queue is this archive’s' : 'the queue belongs to no archive yet';
+        return { status: 'ok', detail };
+      }),
+    ];
+    if (storage.kind === 'embedded') return results;
+    const judge = async (): Promise<Found> => judgeDurability(storage.durability, storage.weaknesses);
+    return [...results, await check('queue', 'durability', '', judge)];
+  } finally {
+    await open.queue.close();
+  }
+}
+
+function judgeDurability(durability: QueueDurability, weaknesses: readonly Weakness[]): Found {
+  if (weaknesses.length > 0)
+    return {
+      status: 'warning',
+      detail: weaknesses.map(({ what }) => what).join(' · '),
+      fix: weaknesses.map(({ cure }) => cure).join(' · '),
+    };
+  if (durability === 'persistent')
+    return {
+      status: 'ok',
+      detail: 'what the server acknowledges is on its disk within a second, and nothing is evicted',
+    };
+  return {
     status: 'warning',
     detail: 'the server may lose jobs, which EVERLOG_ALLOW_UNSAFE_QUEUE allows',
     fix: 'set appendonly yes and maxmemory-policy noeviction, and remove EVERLOG_ALLOW_UNSAFE_QUEUE',
-  },
-};
-
-/** Whether the queue can be reached, keeps what it is given, and keeps it through a crash. */
-export async function examineQueue(config: Config): Promise<readonly Checked[]> {
-  let durability: QueueDurability = 'unknown';
-  const fix = 'start the server, or correct EVERLOG_QUEUE_URL';
-  const reachable = await check('queue', 'reachable', fix, async () => {
-    if (config.queue.kind === 'embedded') {
-      const service = await reachService(config.queue.folder);
-      if (service !== null) {
-        durability = 'embedded';
-        try {
-          return await tryNotes(service.notes, `${config.queue.folder}: the service that owns it`);
-        } finally {
-          await service.close();
-        }
-      }
-    }
-    const open = await openQueue(config, openLog('silent', { write: () => undefined }));
-    try {
-      await answering(() => open.check());
-      durability = open.storage.durability;
-      return await tryNotes(open.queue.notes, open.queue.location);
-    } finally {
-      await open.queue.close();
-    }
-  });
-  if (reachable.status !== 'ok') return [reachable];
-  return [reachable, await check('queue', 'durability', '', async () => DURABILITY[durability])];
-}
-
-async function tryNotes(notes: Pick<Notes, 'note' | 'noted'>, where: string): Promise<Found> {
-  const text = String(Date.now());
-  await notes.note(NOTE, text, NOTE_KEPT_MS);
-  const [noted] = await notes.noted([NOTE]);
-  if (noted !== text) throw giveUp('queue_unavailable', `${where} did not keep what it was given`);
-  return { status: 'ok', detail: `${where} keeps what it is given` };
+  };
 }
 
 /** A connection that has just begun cannot answer at once. */

@@ -1,8 +1,8 @@
-import { EverlogError, messageOf, retryable } from '../errors.ts';
+import { EverlogError } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
 import { addTo, revive } from './adding.ts';
 import { gapOfWork, noteGap } from './gap-note.ts';
-import type { Notes } from './notes.ts';
+import type { Notes, StoredNotes } from './notes.ts';
 import type { PendingCommits } from './pending-commits.ts';
 import type { Census } from './census.ts';
 import { promoteParked } from './parked-jobs.ts';
@@ -15,7 +15,7 @@ import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-
 export interface JobQueue {
   readonly durability: QueueDurability;
   readonly location: string;
-  readonly notes: Notes;
+  readonly notes: StoredNotes;
   /** What was committed and is not sealed yet. */
   readonly pending: PendingCommits;
   /**
@@ -42,6 +42,8 @@ export interface JobQueue {
   stateOf(id: string): Promise<QueuedState>;
   /** Rejects unless the queue answers now. */
   ping(): Promise<void>;
+  /** Adds a job to a queue of its own, takes it, and leaves nothing: rejects, in the server's own words, where that fails. */
+  tryWork(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -67,7 +69,7 @@ const FAILED_PAGE_JOBS = 500;
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
   const { queueOf, orderOf, close } = openedQueues(storage);
-  const answering = answeringAfter(storage.firstContact, storage.location);
+  const answering = answeringAfter(storage);
 
   const add = addOnce((job) =>
     addTo(queueOf(CATALOG[job.name].queue), orderOf(CATALOG[job.name].queue), job),
@@ -100,6 +102,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     schedule: (name, wanted) => answering(() => applySchedules(queueOf(name), name, wanted)),
     stateOf: (id) => answering(() => stateIn(queueOf, id)),
     ping: () => answering(() => storage.ping()),
+    tryWork: () => answering(() => storage.tryWork()),
     async close() {
       await close();
       await storage.close();
@@ -197,11 +200,12 @@ function timeOf(job: FailedJob): number {
   return job.failedAt?.getTime() ?? 0;
 }
 
-function answeringNotes(notes: Notes, answering: Answering): Notes {
+function answeringNotes(notes: StoredNotes, answering: Answering): StoredNotes {
   return {
     note: (name, text, keptMs) => answering(() => notes.note(name, text, keptMs)),
     noted: (names) => answering(() => notes.noted(names)),
     setField: (table, field, text) => answering(() => notes.setField(table, field, text)),
+    settleField: (table, field, text) => answering(() => notes.settleField(table, field, text)),
     fields: (table) => answering(() => notes.fields(table)),
     claim: (name, holder, keptMs) => answering(() => notes.claim(name, holder, keptMs)),
     release: (name, holder) => answering(() => notes.release(name, holder)),
@@ -221,21 +225,17 @@ function answeringPending(pending: PendingCommits, answering: Answering): Pendin
   };
 }
 
-/** What ioredis says of a command while there is no connection, for which Everlog does not line up. */
-const NOT_CONNECTED = "Stream isn't writeable";
-
 type Answering = <T>(ask: () => Promise<T>) => Promise<T>;
 
 /** Asks nothing before the first contact, and says of every failure what it is. */
-function answeringAfter(firstContact: Promise<void>, location: string): Answering {
+function answeringAfter(storage: QueueStorage): Answering {
   return async (ask) => {
     try {
-      await firstContact;
+      await storage.firstContact;
       return await ask();
     } catch (error) {
       if (error instanceof EverlogError) throw error;
-      const why = messageOf(error).startsWith(NOT_CONNECTED) ? 'there is no connection' : messageOf(error);
-      throw retryable('queue_unavailable', `the queue ${location} does not answer: ${why}`, error);
+      throw storage.explain(error);
     }
   };
 }

@@ -23,6 +23,12 @@ export interface Notes {
   release(name: string, holder: string): Promise<void>;
 }
 
+/** Notes as their storage keeps them. */
+export interface StoredNotes extends Notes {
+  /** Sets a field unless it has a text already; answers the text that it has then. */
+  settleField(table: string, field: string, text: string): Promise<string>;
+}
+
 /** KEYS: claim. ARGV: holder, kept ms. */
 const CLAIM_LUA = `
 local held = redis.call('GET', KEYS[1])
@@ -41,7 +47,7 @@ return 0
 const NAMES_PER_COMMAND = 1_000;
 
 /** Notes on a Redis or Valkey server, below `prefix`. */
-export function openRedisNotes(connection: Redis, prefix: string): Notes {
+export function openRedisNotes(connection: Redis, prefix: string): StoredNotes {
   const noteKey = (name: string): string => `${prefix}:notes:${name}`;
   const claimKey = (name: string): string => `${prefix}:claims:${name}`;
   const tableKey = (name: string): string => `${prefix}:tables:${name}`;
@@ -60,6 +66,10 @@ export function openRedisNotes(connection: Redis, prefix: string): Notes {
       if (text === null) await connection.hdel(tableKey(table), field);
       else await connection.hset(tableKey(table), field, text);
     },
+    async settleField(table, field, text) {
+      await connection.hsetnx(tableKey(table), field, text);
+      return (await connection.hget(tableKey(table), field)) ?? text;
+    },
     fields: (table) => connection.hgetall(tableKey(table)),
     async claim(name, holder, keptMs) {
       return (await connection.eval(CLAIM_LUA, 1, claimKey(name), holder, String(Math.ceil(keptMs)))) === 1;
@@ -77,7 +87,7 @@ export function openRedisNotes(connection: Redis, prefix: string): Notes {
 export async function openEmbeddedNotes(
   pool: Pick<PgPool, 'query'>,
   now: () => Date = () => new Date(),
-): Promise<Notes> {
+): Promise<StoredNotes> {
   await pool.query(
     `CREATE TABLE IF NOT EXISTS everlog_note (name text PRIMARY KEY, body text NOT NULL, until_ms bigint NOT NULL)`,
   );
@@ -115,6 +125,7 @@ export async function openEmbeddedNotes(
         [table, field, text],
       );
     },
+    settleField: (table, field, text) => settleEmbedded(pool, table, field, text),
     async fields(table) {
       const { rows } = await pool.query<{ field: string; body: string }>(
         'SELECT field, body FROM everlog_field WHERE name = $1',
@@ -134,4 +145,21 @@ export async function openEmbeddedNotes(
       return Promise.resolve();
     },
   };
+}
+
+async function settleEmbedded(
+  pool: Pick<PgPool, 'query'>,
+  table: string,
+  field: string,
+  text: string,
+): Promise<string> {
+  await pool.query(
+    'INSERT INTO everlog_field (name, field, body) VALUES ($1, $2, $3) ON CONFLICT (name, field) DO NOTHING',
+    [table, field, text],
+  );
+  const { rows } = await pool.query<{ body: string }>(
+    'SELECT body FROM everlog_field WHERE name = $1 AND field = $2',
+    [table, field],
+  );
+  return rows[0]?.body ?? text;
 }

@@ -1,7 +1,8 @@
 import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
+import type { EverlogError } from '../errors.ts';
 import type { Census } from './census.ts';
 import type { FairOrder } from './fair-order.ts';
-import type { Notes } from './notes.ts';
+import type { StoredNotes } from './notes.ts';
 import type { PendingCommits } from './pending-commits.ts';
 import type { SharedState } from './shared-state.ts';
 
@@ -34,14 +35,20 @@ export type BullJob = Job<unknown, unknown>;
 
 /** What a queue server promises of what it has acknowledged (`queue_durability` in digests). */
 export type QueueDurability =
-  /** Written to an append-only file, nothing evicted. */
+  /** Written to an append-only file within a second, nothing evicted. */
   | 'persistent'
   /** Survives the death of the process, not of the machine. */
   | 'embedded'
   /** The server does not tell. */
   | 'unknown'
-  /** It may lose jobs, and the operator allowed that. */
+  /** It may lose jobs: the operator allowed that, or has it leave writing to its machine (`appendfsync no`). */
   | 'unsafe';
+
+/** What a queue server does not promise though it is used. */
+export interface Weakness {
+  readonly what: string;
+  readonly cure: string;
+}
 
 /** How a worker takes jobs. Times in milliseconds. */
 export interface WorkerSettings {
@@ -59,6 +66,8 @@ export interface QueueStorage {
   readonly durability: QueueDurability;
   /** For people, without credentials. */
   readonly location: string;
+  /** What else there is to say of the durability, such as that a failover may forget; empty before it was judged. */
+  readonly weaknesses: readonly Weakness[];
   createQueue(name: string): BullQueue;
   createWorker(
     name: string,
@@ -72,12 +81,16 @@ export interface QueueStorage {
   /** Who waits in a queue, since when and why. */
   census(queue: BullQueue): Promise<Census>;
   /** What is remembered from one run to the next. */
-  readonly notes: Notes;
+  readonly notes: StoredNotes;
   /** What was committed and is not sealed yet. */
   readonly pending: PendingCommits;
   /** Resolves when the server has been reached once, or has had its time for that: what is asked before is refused. */
   readonly firstContact: Promise<void>;
   /** Rejects unless the server answers. */
   ping(): Promise<void>;
+  /** Runs what adding and taking a job needs, and leaves nothing; rejects with the storage's own error. */
+  tryWork(): Promise<void>;
+  /** An error of the storage as `queue_unavailable` (retry): in its own words, with what mends it. */
+  explain(error: unknown): EverlogError;
   close(): Promise<void>;
 }

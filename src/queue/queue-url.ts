@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { RedisOptions } from 'ioredis';
 
 /** Where EVERLOG_QUEUE_URL points. */
@@ -7,6 +8,18 @@ export type QueueUrl =
 
 export type ParsedQueueUrl =
   { readonly ok: true; readonly url: QueueUrl } | { readonly ok: false; readonly problem: string };
+
+/** Every key of a deployment begins so unless EVERLOG_QUEUE_PREFIX says otherwise. */
+export const DEFAULT_PREFIX = 'everlog';
+const PREFIX = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** What a prefix of keys is, for people. */
+export const PREFIX_FORM = 'letters, digits, dot, dash and underscore, at most 64';
+
+/** A prefix of keys; null for what would collide with the keys' own separators or with patterns. */
+export function parseQueuePrefix(text: string): string | null {
+  return PREFIX.test(text) ? text : null;
+}
 
 const FORMS =
   'embedded:FOLDER, redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME';
@@ -49,13 +62,23 @@ function parseServer(text: string, tls: boolean): ParsedQueueUrl {
     url: {
       kind: 'redis',
       location: `${url.protocol}//${url.hostname}:${port}/${db}`,
-      options: { host, port, db, ...credentials, ...(tls ? { tls: { servername: host } } : {}) },
+      options: {
+        host,
+        port,
+        db,
+        ...credentials,
+        ...(tls ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
+      },
     },
   };
 }
 
-/** `redis+sentinel://[user:password@]host[:port][,host[:port]…]/name[/database]`. */
-function parseSentinels(rest: string): ParsedQueueUrl {
+/**
+ * `redis+sentinel://[user:password@]host[:port][,host[:port]…]/name[/database][?sentinel_username=…&sentinel_password=…]`: the
+ * login before the hosts is the server's, that of the Sentinels themselves stands behind.
+ */
+function parseSentinels(text: string): ParsedQueueUrl {
+  const [, rest = '', query = ''] = /^(.*?)(?:\?([^/@]*))?$/s.exec(text) ?? [];
   const [, login = '', hosts = '', path = ''] = /^\/\/(?:(.*)@)?([^/@]+)(\/.*)?$/s.exec(rest) ?? [];
   const [, name = '', database = ''] = path.split('/');
   const db = databaseOf(`/${database}`);
@@ -74,8 +97,31 @@ function parseSentinels(rest: string): ParsedQueueUrl {
   }
   const credentials = credentialsIn(login);
   if (credentials === null) return { ok: false, problem: UNENCODED };
+  const sentinelLogin = sentinelLoginIn(query);
+  if (sentinelLogin === null)
+    return {
+      ok: false,
+      problem: 'has a query other than ?sentinel_username=…&sentinel_password=… with percent encoding',
+    };
   const location = `redis+sentinel://${hosts}/${name}/${db}`;
-  return { ok: true, url: { kind: 'redis', location, options: { sentinels, name, db, ...credentials } } };
+  return {
+    ok: true,
+    url: { kind: 'redis', location, options: { sentinels, name, db, ...credentials, ...sentinelLogin } },
+  };
+}
+
+/** The login of the Sentinels themselves; null for a query that says anything else. */
+function sentinelLoginIn(query: string): { sentinelUsername?: string; sentinelPassword?: string } | null {
+  const given = new URLSearchParams(query);
+  const username = given.get('sentinel_username');
+  const password = given.get('sentinel_password');
+  given.delete('sentinel_username');
+  given.delete('sentinel_password');
+  if (given.size > 0) return null;
+  return {
+    ...(username === null ? {} : { sentinelUsername: username }),
+    ...(password === null ? {} : { sentinelPassword: password }),
+  };
 }
 
 /** IPv6 addresses stand in brackets in a URL and without them elsewhere. */

@@ -2,14 +2,14 @@ import { Hono } from 'hono';
 import { messageOf } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 
-/** Something the process cannot work without: rejects when it does not answer. */
+/** Something the process cannot work without: rejects, in its own words, when work with it would fail. */
 export interface Dependency {
   readonly name: 'queue' | 'archive';
-  ping(): Promise<void>;
+  ready(): Promise<void>;
 }
 
 /** A probe asks every few seconds and wants an answer before its own timeout. */
-const PING_TIMEOUT_MS = 3_000;
+const READY_TIMEOUT_MS = 3_000;
 
 /** The admin address: `GET /readyz` and `GET /metrics`. Not for the internet. */
 export function createAdmin(dependencies: readonly Dependency[], metrics: Metrics): Hono {
@@ -30,10 +30,10 @@ export function createAdmin(dependencies: readonly Dependency[], metrics: Metric
 async function problemOf(dependency: Dependency): Promise<{ name: string; problem: string }[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PING_TIMEOUT_MS} ms`)), PING_TIMEOUT_MS);
+    timer = setTimeout(() => reject(new Error(`no answer within ${READY_TIMEOUT_MS} ms`)), READY_TIMEOUT_MS);
   });
   try {
-    await Promise.race([dependency.ping(), late]);
+    await Promise.race([dependency.ready(), late]);
     return [];
   } catch (error) {
     return [{ name: dependency.name, problem: messageOf(error) }];

@@ -79,7 +79,7 @@ export interface Workforce {
   close(): Promise<void>;
 }
 
-/** Workers for the given queues, with everything that their handlers need. */
+/** Workers for the given queues, with everything that their handlers need; they begin once the queue works. */
 export function startWorkforce(
   config: Config,
   queues: readonly QueueName[],
@@ -89,29 +89,32 @@ export function startWorkforce(
   metrics: Metrics,
   sealing: Sealing | null,
   end: LedgerEnd,
+  queueWorks: Promise<void>,
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
   void removeAbandonedSpoolFiles(config.spoolFolder, now().getTime());
   const opened = openHosts(config, now);
   const recent = tellRecent(config, store, log);
-  const workers = runWorkers({
-    storage: open.storage,
-    handlers: handlersOf(config, opened, open, {
-      store: recent.store,
-      spool,
+  const workers = startLater(queueWorks, () =>
+    runWorkers({
+      storage: open.storage,
+      handlers: handlersOf(config, opened, open, {
+        store: recent.store,
+        spool,
+        log,
+        metrics,
+        now,
+        sealing,
+        end,
+      }),
+      queues,
+      concurrency: config.concurrency,
       log,
-      metrics,
       now,
-      sealing,
-      end,
+      onJob: (name, outcome) => metrics.jobRun(name, outcome),
     }),
-    queues,
-    concurrency: config.concurrency,
-    log,
-    now,
-    onJob: (name, outcome) => metrics.jobRun(name, outcome),
-  });
+  );
   return {
     workers,
     spool,
@@ -119,6 +122,23 @@ export function startWorkforce(
     async close() {
       await recent.close();
       await opened.close();
+    },
+  };
+}
+
+/** A worker on a queue that refuses work would only ask it again and again. */
+function startLater(queueWorks: Promise<void>, start: () => RunningWorkers): RunningWorkers {
+  let running: RunningWorkers | null = null;
+  let drained = false;
+  const begin = async (): Promise<void> => {
+    await queueWorks;
+    if (!drained) running = start();
+  };
+  void begin();
+  return {
+    async drain(drainMs) {
+      drained = true;
+      await running?.drain(drainMs);
     },
   };
 }

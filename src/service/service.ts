@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listenForAdmin, listenForDeliveries, startWorkforce, type Workforce } from './compose.ts';
 import { openArchive } from './archive.ts';
-import { openQueue, type OpenQueue } from './queue.ts';
+import { watchWrites, type WatchedArchive } from './health/archive-readiness.ts';
+import { watchQueue, type QueueWatch } from './health/queue-watch.ts';
+import { triedAtMost } from './health/readiness.ts';
+import { openQueue, requireOwnQueueOf, type OpenQueue } from './queue.ts';
 import { openLedgerEnd, type LedgerEnd } from './sealing/closed-ledger.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
 import { announceReceiver, keepSchedules } from './schedules.ts';
@@ -16,6 +19,7 @@ import { createMetrics, type Metrics } from '../metrics.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
 import { readLastDigest } from '../queue/digest-note.ts';
 import { readReconciled } from '../reconcile/reconcile-note.ts';
+import type { Dependency } from '../receiver/admin.ts';
 import type { HttpListener } from '../receiver/serve.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 
@@ -51,8 +55,7 @@ export interface Service {
 const DRAIN_MS = 25_000;
 const HTTP_DRAIN_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 3_000;
-/** While the queue server has not answered it is asked again at this pace. */
-const CHECK_AGAIN_MS = 1_000;
+const FIRST_ANSWER_MS = 1_000;
 
 /** Starts receiver and workers as `roles` say. */
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
@@ -60,11 +63,14 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const metrics = createMetrics();
   const open = await openQueue(config, log);
   const stopping = new AbortController();
-  const checked = checkQueue(open, log, stopping.signal);
+  const tryQueue = queueTrial(config, open, roles);
+  const watch = watchQueue(tryQueue, log, stopping.signal);
   // The first answer is waited for only as long as it takes a server that is there.
-  await Promise.race([checked, sleep(CHECK_AGAIN_MS)]);
-  const store = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
-  if (store !== null) await probeStore(store, log);
+  const worksAtOnce = await worksSoon(watch);
+  const opened = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
+  if (opened !== null) await probeStore(opened, log);
+  const watched = opened === null ? null : watchWrites(opened, config.archive.kind === 'folder');
+  const store = watched?.store ?? null;
   const sealing =
     store === null ? null : await sealingOf(config, roles, open, store, log, metrics, stopping.signal);
   const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
@@ -72,20 +78,16 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const workforce =
     store === null || end === null
       ? null
-      : startWorkforce(config, queues, open, store, log, metrics, sealing, end);
+      : startWorkforce(config, queues, open, store, log, metrics, sealing, end, watch.works);
   observe(metrics, open, workforce);
   if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
-  const dependencies = [
-    { name: 'queue' as const, ping: () => open.queue.ping() },
-    ...(store === null ? [] : [{ name: 'archive' as const, ping: () => answers(store, end) }]),
-  ];
   const socket =
     config.queue.kind === 'embedded'
       ? await listenForCommands(config.queue.folder, { ...open.queue, seal: sealing?.seal ?? null })
       : null;
   const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
   if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
-  const admin = await listenForAdmin(config, dependencies, metrics);
+  const admin = await listenForAdmin(config, dependenciesOf(tryQueue, watched, end), metrics);
   const usualWeb = config.queue.kind === 'embedded' ? WEB_LISTEN : null;
   const web =
     roles.web === true && store !== null
@@ -99,7 +101,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       queue: open.queue.location,
       archive: store?.location,
     },
-    'everlog is up',
+    worksAtOnce ? 'everlog is up' : 'everlog is up, but its queue does not work yet',
   );
   return {
     webhooks,
@@ -107,7 +109,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
     web: web?.listener ?? null,
     open,
     seal: sealing?.seal ?? null,
-    failed: Promise.race([checked, lostFolder(open)]),
+    failed: Promise.race([watch.failed, lostFolder(open)]),
     async stop() {
       stopping.abort();
       await Promise.all([webhooks?.close(HTTP_DRAIN_MS), web?.close()]);
@@ -126,10 +128,29 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   };
 }
 
-/** An archive whose ledger was closed takes nothing, however well it answers. */
-async function answers(store: ObjectStore, end: LedgerEnd | null): Promise<void> {
-  await store.ping();
-  await end?.refuseIfClosed();
+/** Whether the queue works within a second; rejects when only another configuration helps. */
+function worksSoon(watch: QueueWatch): Promise<boolean> {
+  const worked = async (): Promise<boolean> => {
+    await watch.works;
+    return true;
+  };
+  return Promise.race([worked(), watch.failed, sleep(FIRST_ANSWER_MS, false)]);
+}
+
+/** What the process cannot work without, each tried at most every five seconds. */
+function dependenciesOf(
+  tryQueue: () => Promise<void>,
+  archive: WatchedArchive | null,
+  end: LedgerEnd | null,
+): readonly Dependency[] {
+  const queue: Dependency = { name: 'queue', ready: triedAtMost(tryQueue) };
+  if (archive === null) return [queue];
+  // An archive whose ledger was closed takes nothing, however well it answers.
+  const ready = async (): Promise<void> => {
+    await archive.ready();
+    await end?.refuseIfClosed();
+  };
+  return [queue, { name: 'archive', ready: triedAtMost(ready) }];
 }
 
 /** Says at start what of the configuration a person should know. */
@@ -142,6 +163,13 @@ function tellSettings(config: Config, log: Log): void {
       'behind a proxy the names of log hosts are checked, but not their addresses: the proxy resolves them',
     );
   }
+  for (const name of config.ignoredVariables)
+    log.warn({ variable: name }, 'this variable is ignored, as EVERLOG_CONFIG describes the hosts');
+  for (const name of config.barePorts)
+    log.warn(
+      { variable: name },
+      'a port alone: it is listened on at 127.0.0.1, which only this machine reaches',
+    );
 }
 
 /** The sealer, where this process is to seal and has a key; a key that is wrong is told now. */
@@ -170,21 +198,28 @@ async function sealingOf(
   return sealing;
 }
 
-/** Judges the queue's safety once it answers; settles only by rejecting. */
-async function checkQueue(open: OpenQueue, log: Log, signal: AbortSignal): Promise<never> {
-  let told = false;
-  while (!signal.aborted) {
-    try {
-      await open.check();
-      return await new Promise<never>(() => undefined);
-    } catch (error) {
-      if (error instanceof EverlogError && error.remedy.kind === 'give_up') throw error;
-      if (!told) log.warn({ error: messageOf(error) }, 'the queue server does not answer: waiting for it');
-      told = true;
-    }
-    await sleep(CHECK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
-  }
-  return new Promise<never>(() => undefined);
+/**
+ * What the queue must be and do: safe, until it was found so once; this archive's own; and able to add and take a job. The mark is
+ * looked at each time, as a server that lost everything lost it too.
+ */
+function queueTrial(config: Config, { check, queue }: OpenQueue, roles: Roles): () => Promise<void> {
+  const isSafe = once(check);
+  const knowsArchive = roles.queues.length > 0 || config.archiveNamed;
+  return async () => {
+    await isSafe();
+    await queue.tryWork();
+    if (knowsArchive) await requireOwnQueueOf(config, queue);
+  };
+}
+
+/** Makes a check until it has gone well. */
+function once(check: () => Promise<void>): () => Promise<void> {
+  let passed = false;
+  return async () => {
+    if (passed) return;
+    await check();
+    passed = true;
+  };
 }
 
 /** A store that says no is a mistake to be mended now; one that does not answer may come back. */

@@ -78,6 +78,7 @@ function sound(): Record<string, string> {
   return {
     ...githubSettings(simulator),
     EVERLOG_QUEUE_URL: redisUrl,
+    EVERLOG_QUEUE_PREFIX: randomUUID(),
     EVERLOG_SIGNING_KEY: pem,
     EVERLOG_ANCHOR_URL: stage.folder(),
     EVERLOG_SPOOL_DIR: stage.folder(),

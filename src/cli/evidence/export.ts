@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
@@ -16,6 +15,7 @@ import { EverlogError, giveUp, messageOf } from '../../errors.ts';
 import { parseCommitList, type CommitList } from '../../ledger/export/commit-list.ts';
 import { scopeOf } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
+import { holdsQueue } from '../../queue/embedded/queue-folder.ts';
 import { runExport, type ExportDeps } from './export-run.ts';
 import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
@@ -133,7 +133,7 @@ async function openQueueToTell(
   config: Config,
 ): Promise<{ readonly control: Parameters<typeof openRecording>[1]; close(): Promise<void> } | string> {
   const { queue } = config;
-  if (queue.kind === 'embedded' && !existsSync(queue.folder)) return 'there is no queue to tell its sealer';
+  if (queue.kind === 'embedded' && !holdsQueue(queue.folder)) return 'there is no queue to tell its sealer';
   try {
     const { openCommandQueue } = await import('../queue-work.ts');
     return await openCommandQueue();

@@ -37,7 +37,7 @@ async function sealNow({ final = false, yes = false, json = false }: SealOptions
     process.stderr.write('everlog: nothing was changed\n');
     return EXIT.failed;
   }
-  const queue = await openCommandQueue();
+  const queue = await openCommandQueue({ mayBegin: true });
   const startedMs = Date.now();
   const progress = openProgress(process.stderr, terminalOf(process.stderr), () => new Date());
   const tick = setInterval(

@@ -30,7 +30,7 @@ async function redeliver(json: boolean): Promise<number> {
   const config = loadConfig({ github: true });
   requireApp(config);
   await warnOfNobody(config);
-  const queue = await openCommandQueue();
+  const queue = await openCommandQueue({ mayBegin: true });
   const log = openLog('error', destination({ fd: 2, sync: true }));
   const redelivering = openRedelivering(config, { notes: queue.control.notes, state: queue.state }, log);
   try {

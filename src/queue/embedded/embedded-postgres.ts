@@ -6,6 +6,7 @@ import { DEFAULT_SCHEMA, runMigrations, type PgPool } from 'bullmq';
 import { giveUp, messageOf, retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { lockFolder, type FolderLock } from './folder-lock.ts';
+import { DATA_FOLDER } from './queue-folder.ts';
 import { createPglitePool, NODE_POSTGRES_PARSERS, type PglitePool } from './pglite-pool.ts';
 
 /** BullMQ's storage in a folder, inside this process. */
@@ -59,7 +60,6 @@ const POSTGRES_SETTINGS = [
 /** A version is a few digits; a broken file may hold anything. */
 const KEPT_VERSION_CHARS = 20;
 
-const DATA_FOLDER = 'postgres';
 /** Stands beside a database that is being made: found at a start, that one never held an acknowledged job. */
 const UNFINISHED_MARKER = 'postgres.unfinished';
 
@@ -156,7 +156,8 @@ async function sweep(pool: PgPool): Promise<void> {
   await pool.query('CHECKPOINT');
 }
 
-async function requireRoom(folder: string): Promise<void> {
+/** Refuses (retry) a folder whose disk is nearly full, before Postgres dies of it. */
+export async function requireRoom(folder: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (bavail * bsize >= FREE_SPACE_MIN_BYTES) return;
   throw retryable(

@@ -1,13 +1,16 @@
 import { createPostgresBackend, Queue, Worker, type IQueueBackend, type PgPool } from 'bullmq';
 import type { Log } from '../../logger.ts';
+import { messageOf, retryable } from '../../errors.ts';
+import { paceFailures } from '../health/paced-backend.ts';
 import { embeddedCensus } from '../census.ts';
-import { openEmbeddedPostgres } from './embedded-postgres.ts';
+import { openEmbeddedPostgres, requireRoom } from './embedded-postgres.ts';
+import { tryEmbeddedWork } from './embedded-trial.ts';
 import { TAGS_MAX, type FairOrder } from '../fair-order.ts';
 import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow } from './local-order.ts';
 import { openEmbeddedNotes } from '../notes.ts';
 import { openEmbeddedPending } from '../pending-commits.ts';
 import { openLocalState } from '../shared-state.ts';
-import type { QueueStorage } from '../queue-storage.ts';
+import type { BullWorker, QueueStorage } from '../queue-storage.ts';
 
 /** BullMQ in a folder of this process. */
 export interface EmbeddedStorage extends QueueStorage {
@@ -32,6 +35,7 @@ export async function openEmbeddedStorage(
   return {
     kind: 'embedded',
     durability: 'embedded',
+    weaknesses: [],
     location: `embedded:${folder}`,
     lost: postgres.lost,
     createQueue(name) {
@@ -43,22 +47,7 @@ export async function openEmbeddedStorage(
       queue.on('error', (error: Error) => log.debug({ queue: name, error: error.message }, 'embedded queue'));
       return queue;
     },
-    createWorker(name, processor, settings) {
-      return new Worker<unknown, unknown, string, IQueueBackend, number, PgPool>(
-        name,
-        processor,
-        {
-          connection: postgres.pool,
-          autorun: false,
-          concurrency: settings.concurrency,
-          lockDuration: settings.lockDurationMs,
-          stalledInterval: settings.stalledIntervalMs,
-          maxStalledCount: settings.stallsMax,
-          settings: { backoffStrategy: settings.backoffMs },
-        },
-        createPostgresBackend,
-      );
-    },
+    createWorker: (...given) => createWorker(postgres.pool, ...given),
     orderOf(queue) {
       // Whoever adds and whoever works must see one order.
       const waiting = async (): Promise<readonly WaitingFlow[]> => {
@@ -77,6 +66,36 @@ export async function openEmbeddedStorage(
     async ping() {
       await postgres.pool.query('SELECT 1');
     },
+    async tryWork() {
+      await requireRoom(folder);
+      await tryEmbeddedWork(postgres.pool);
+    },
+    explain: (error) =>
+      retryable(
+        'queue_unavailable',
+        `the queue embedded:${folder} does not answer: ${messageOf(error)}`,
+        error,
+      ),
     close: () => postgres.close(),
   };
+}
+
+function createWorker(
+  connection: PgPool,
+  ...[name, processor, settings]: Parameters<QueueStorage['createWorker']>
+): BullWorker {
+  return new Worker<unknown, unknown, string, IQueueBackend, number, PgPool>(
+    name,
+    processor,
+    {
+      connection,
+      autorun: false,
+      concurrency: settings.concurrency,
+      lockDuration: settings.lockDurationMs,
+      stalledInterval: settings.stalledIntervalMs,
+      maxStalledCount: settings.stallsMax,
+      settings: { backoffStrategy: settings.backoffMs },
+    },
+    (...given) => paceFailures(createPostgresBackend(...given)),
+  );
 }

@@ -1,17 +1,20 @@
-import { Queue, Worker, type IQueueBackend } from 'bullmq';
+import { createRedisBackend, Queue, Worker, type IQueueBackend } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
-import { giveUp, messageOf, retryable } from '../../errors.ts';
+import { curable, EverlogError, messageOf } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { redisCensus } from '../census.ts';
 import { openRedisNotes } from '../notes.ts';
+import { paceFailures } from '../health/paced-backend.ts';
 import { openRedisPending } from '../pending-commits.ts';
+import { DEFAULT_PREFIX } from '../queue-url.ts';
+import { judgeServer, readServerFacts, requireDurable, type DurabilityJudgement } from './durability.ts';
 import { openRedisOrder, openRedisState } from './redis-state.ts';
-import type { QueueDurability, QueueStorage } from '../queue-storage.ts';
+import { requireInfo, tryRedisWork } from './redis-trial.ts';
+import { explainTrouble } from './refusals.ts';
+import type { BullWorker, QueueDurability, QueueStorage, Weakness } from '../queue-storage.ts';
 
 /** BullMQ on a Redis or Valkey server. */
 
-/** Every key of a deployment begins so. */
-const PREFIX = 'everlog';
 /** A producer waits this long for one command; the receiver has two seconds in all. */
 const COMMAND_TIMEOUT_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -23,6 +26,8 @@ const KEEP_ALIVE_MS = 10_000;
 export interface RedisStorageOptions {
   readonly options: RedisOptions;
   readonly location: string;
+  /** EVERLOG_QUEUE_PREFIX: every key of the deployment begins so; `everlog` when none is given. */
+  readonly prefix?: string;
   /** EVERLOG_ALLOW_UNSAFE_QUEUE. */
   readonly allowUnsafe: boolean;
   readonly log: Log;
@@ -37,69 +42,144 @@ export interface RedisStorageOptions {
  * is judged by `checkRedisSafety` as soon as it answers.
  */
 export function openRedisStorage(options: RedisStorageOptions): QueueStorage & { check(): Promise<void> } {
+  const { location, log, prefix = DEFAULT_PREFIX } = options;
   let durability: QueueDurability = 'unknown';
+  let weaknesses: readonly Weakness[] = [];
   const producer = connect(
     { ...options.options, enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS },
-    options.log,
+    log,
   );
+  const { explain, worked } = explainer(producer, location, prefix);
   const contact = firstContact(producer);
   const workers: Redis[] = [];
   return {
     kind: 'redis',
-    location: options.location,
+    location,
     get durability() {
       return durability;
     },
+    get weaknesses() {
+      return weaknesses;
+    },
     async check() {
       await contact;
-      durability = await judgeDurability(producer, options);
+      ({ durability, weaknesses } = await judged(producer, options).catch((error: unknown) => {
+        throw error instanceof EverlogError ? error : explain(error);
+      }));
     },
     createQueue(name) {
       // Without `skipWaitingForReady` an add hangs while the server has never been reached (measured).
       const queue = new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend>(name, {
         connection: producer,
-        prefix: PREFIX,
+        prefix,
         skipWaitingForReady: true,
       });
       queue.on('error', (error: Error) =>
-        options.log.debug({ queue: name, error: error.message }, 'queue connection'),
+        log.debug({ queue: name, error: error.message }, 'queue connection'),
       );
       return queue;
     },
     createWorker(name, processor, settings) {
-      const connection = connect({ ...options.options, maxRetriesPerRequest: null }, options.log);
+      const connection = connect({ ...options.options, maxRetriesPerRequest: null }, log);
       workers.push(connection);
-      return new Worker<unknown, unknown, string, IQueueBackend>(name, processor, {
-        connection,
-        prefix: PREFIX,
-        autorun: false,
-        concurrency: settings.concurrency,
-        lockDuration: settings.lockDurationMs,
-        stalledInterval: settings.stalledIntervalMs,
-        maxStalledCount: settings.stallsMax,
-        settings: { backoffStrategy: settings.backoffMs },
-      });
+      return createWorker(connection, prefix, name, processor, settings);
     },
     orderOf: (queue) =>
       openRedisOrder(
         producer,
         (name) => queue.toKey(name),
-        (error) => options.log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
+        (error) => log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
       ),
-    state: openRedisState(producer, PREFIX, options.now ?? (() => new Date())),
+    state: openRedisState(producer, prefix, options.now ?? (() => new Date())),
     census: (queue) => redisCensus(producer, (name) => queue.toKey(name)),
-    notes: openRedisNotes(producer, PREFIX),
-    pending: openRedisPending(producer, PREFIX, options.now, options.pendingMax),
+    notes: openRedisNotes(producer, prefix),
+    pending: openRedisPending(producer, prefix, options.now, options.pendingMax),
     firstContact: contact,
     async ping() {
       await contact;
       await producer.ping();
     },
+    async tryWork() {
+      await tryRedisWork(producer, prefix);
+      worked();
+    },
+    explain,
     async close() {
       for (const connection of [producer, ...workers]) connection.disconnect();
       await Promise.resolve();
     },
   };
+}
+
+function createWorker(
+  connection: Redis,
+  prefix: string,
+  ...[name, processor, settings]: Parameters<QueueStorage['createWorker']>
+): BullWorker {
+  return new Worker<unknown, unknown, string, IQueueBackend>(
+    name,
+    processor,
+    {
+      connection,
+      prefix,
+      autorun: false,
+      concurrency: settings.concurrency,
+      lockDuration: settings.lockDurationMs,
+      stalledInterval: settings.stalledIntervalMs,
+      maxStalledCount: settings.stallsMax,
+      settings: { backoffStrategy: settings.backoffMs },
+    },
+    (...given) => paceFailures(createRedisBackend(...given)),
+  );
+}
+
+/** @throws EverlogError `queue_unsafe` or `queue_unsuitable` (give up), and what the server says. */
+async function judged(connection: Redis, options: RedisStorageOptions): Promise<DurabilityJudgement> {
+  await requireInfo(connection);
+  const facts = await readServerFacts(connection, options.options.sentinels !== undefined);
+  const judgement = judgeServer(facts);
+  requireDurable(judgement, options);
+  return judgement;
+}
+
+/** What ioredis says of a command while there is no connection, for which Everlog does not line up. */
+const NOT_CONNECTED = /^Stream isn't writeable|^Connection is closed/;
+
+/** Tells trouble in the server's own words; while there is no connection, in those of the last try to make one. */
+function explainer(
+  connection: Redis,
+  location: string,
+  prefix: string,
+): { explain: (error: unknown) => EverlogError; worked: () => void } {
+  let lastTrouble: string | null = null;
+  // A refusal that makes a new connection, as READONLY does, is what there is to tell until that one is there.
+  let lastRefusal: string | null = null;
+  connection.on('error', (error: Error) => {
+    lastTrouble = wordsOf(error);
+  });
+  connection.on('ready', () => {
+    lastTrouble = null;
+  });
+  return {
+    explain(error) {
+      const words = wordsOf(error);
+      const isAway = NOT_CONNECTED.test(words);
+      if (!isAway) lastRefusal = words;
+      const said = isAway ? (lastTrouble ?? lastRefusal ?? 'there is no connection') : words;
+      const { what, cure } = explainTrouble(location, prefix, said);
+      return curable('queue_unavailable', 'retry', what, cure, error);
+    },
+    worked() {
+      lastRefusal = null;
+    },
+  };
+}
+
+/** Several addresses of one host fail together: their words are those of its parts. */
+function wordsOf(error: unknown): string {
+  const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
+  const [first] = parts;
+  return first === undefined ? messageOf(error) : messageOf(first);
 }
 
 /** A connection takes its first milliseconds: who asks in them is better served by waiting than by a refusal. */
@@ -122,56 +202,4 @@ function connect(options: RedisOptions, log: Log): Redis {
   });
   connection.on('error', (error: Error) => log.debug({ error: error.message }, 'queue server connection'));
   return connection;
-}
-
-/**
- * Refuses a server that may lose jobs (DESIGN decision 11): one that evicts keys or keeps nothing on disk.
- * @throws EverlogError `queue_unsafe` (give up) or `queue_unavailable` (retry).
- */
-async function judgeDurability(connection: Redis, options: RedisStorageOptions): Promise<QueueDurability> {
-  const policy = await setting(connection, 'maxmemory-policy');
-  const appendOnly = await setting(connection, 'appendonly');
-  const save = await setting(connection, 'save');
-  if (policy === null || appendOnly === null) {
-    options.log.warn(
-      { queue: options.location },
-      'the queue server does not tell whether it evicts or persists: jobs may be lost with it, and reconcile is what finds them again',
-    );
-    return 'unknown';
-  }
-  const problems: string[] = [];
-  if (policy !== 'noeviction')
-    problems.push(`maxmemory-policy is ${policy}: it may evict jobs; set it to noeviction`);
-  if (appendOnly !== 'yes') {
-    const snapshots =
-      save === null || save === '' ? 'nothing is kept on disk' : 'only snapshots are kept on disk';
-    problems.push(
-      `appendonly is ${appendOnly} and ${snapshots}: a restart loses jobs; set appendonly to yes`,
-    );
-  }
-  if (problems.length === 0) return 'persistent';
-  const message = `the queue server ${options.location} may lose jobs: ${problems.join(' · ')}`;
-  if (!options.allowUnsafe) {
-    throw giveUp(
-      'queue_unsafe',
-      `${message}. Mend it, or set EVERLOG_ALLOW_UNSAFE_QUEUE=true to start all the same.`,
-    );
-  }
-  options.log.warn(
-    { queue: options.location, problems },
-    'the queue server may lose jobs: allowed by EVERLOG_ALLOW_UNSAFE_QUEUE',
-  );
-  return 'unsafe';
-}
-
-/** A server setting; null where CONFIG is forbidden, as on managed servers. */
-async function setting(connection: Redis, name: string): Promise<string | null> {
-  try {
-    const answer: unknown = await connection.config('GET', name);
-    const value: unknown = Array.isArray(answer) ? answer[1] : null;
-    return typeof value === 'string' ? value : null;
-  } catch (error) {
-    if (/unknown command|NOPERM|not allowed|disabled/i.test(messageOf(error))) return null;
-    throw retryable('queue_unavailable', `the queue server does not answer: ${messageOf(error)}`, error);
-  }
 }

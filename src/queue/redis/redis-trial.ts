@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto';
+import { createRedisBackend, Queue, type IQueueBackend } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { curable, messageOf } from '../../errors.ts';
+import { QUEUE_NAMES } from '../catalog.ts';
+import { URGENCIES } from '../fair-order.ts';
+import { openRedisOrder } from './redis-state.ts';
+
+/** How long the trial's job would be locked for whoever takes it. */
+const LOCK_MS = 10_000;
+/** A marker stands already when it is waited for; seconds. */
+const MARKER_WAIT_S = 0.05;
+/** What BullMQ and the fair order keep for one queue, beside its jobs. */
+const QUEUE_KEYS = [
+  '',
+  'meta',
+  'id',
+  'wait',
+  'paused',
+  'active',
+  'prioritized',
+  'pc',
+  'delayed',
+  'completed',
+  'failed',
+  'marker',
+  'events',
+  'stalled',
+  'stalled-check',
+  'limiter',
+  ...URGENCIES.map((urgency) => `fair:${urgency}`),
+];
+
+/**
+ * Runs what adding and taking a job needs, on a queue of its own below `prefix`, and leaves nothing: a server that answers PING
+ * may still refuse scripts, keys, writes or memory. Rejects with the server's own error.
+ */
+export async function tryRedisWork(connection: Redis, prefix: string): Promise<void> {
+  await tryKeys(connection, prefix);
+  const name = `probe-${randomUUID()}`;
+  const queue = new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend>(name, {
+    connection,
+    prefix,
+    skipWaitingForReady: true,
+  });
+  queue.on('error', () => undefined);
+  const taking = { connection, prefix, skipWaitingForReady: true, lockDuration: LOCK_MS };
+  const backend = createRedisBackend(name, taking);
+  backend.on('error', () => undefined);
+  try {
+    const order = openRedisOrder(
+      connection,
+      (key) => queue.toKey(key),
+      () => undefined,
+    );
+    const tag = await order.admit('probe', 'live', 'probe/');
+    await queue.add('probe', {}, { jobId: 'probe', priority: tag ?? 1 });
+    await connection.bzpopmin(queue.toKey('marker'), MARKER_WAIT_S);
+    await backend.waitUntilReady();
+    const [taken] = await backend.moveToActive('probe:0');
+    if (!taken) throw new Error('the job that was added was not there to be taken');
+  } finally {
+    const keys = [...QUEUE_KEYS, 'probe', 'probe:lock'].map((key) => queue.toKey(key));
+    await connection.del(...keys).catch(() => undefined);
+    await Promise.allSettled([queue.close(), backend.close()]);
+  }
+}
+
+/**
+ * Refuses a server whose user may not run INFO.
+ * @throws EverlogError `queue_unsuitable` (give up)
+ */
+export async function requireInfo(connection: Redis): Promise<void> {
+  try {
+    await connection.info('server');
+  } catch (error) {
+    if (!/NOPERM|unknown command/i.test(messageOf(error))) throw error;
+    throw curable(
+      'queue_unsuitable',
+      'give_up',
+      `the queue server does not let its user run INFO, without which no queue works: ${messageOf(error)}`,
+      'give it the permission +info (ACL SETUSER name +info)',
+      error,
+    );
+  }
+}
+
+/** A script that names keys of every kind must be let: a user whose pattern is narrow, and a cluster, refuse it. */
+async function tryKeys(connection: Redis, prefix: string): Promise<void> {
+  const kinds = [
+    'shared:spent:probe',
+    'notes:probe',
+    'claims:probe',
+    'tables:probe',
+    'pending:keys',
+    'belongs-to',
+  ];
+  const queues = QUEUE_NAMES.flatMap((name) => [`${name}:prioritized`, `${name}:marker`, `${name}:probe`]);
+  const keys = [...kinds, ...queues].map((key) => `${prefix}:${key}`);
+  await connection.eval('return 0', keys.length, ...keys);
+}
