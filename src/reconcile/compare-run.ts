@@ -38,6 +38,8 @@ export interface OpenAttempt {
   /** Jobs of it that were queued. */
   readonly queued: readonly number[];
   readonly missing: readonly number[];
+  /** Absences as they stood, of jobs that are looked at again. */
+  readonly stood: readonly { readonly job_id: number; readonly outcome: string }[];
   readonly standing: RunEntry | null;
   /** What stands is provisional and this listing is not: it is said again even where nothing has changed. */
   readonly confirms?: boolean;
@@ -159,7 +161,8 @@ async function finish(
     const run = compared.run ?? (await runOfAttempt(deps, attempt));
     if (run !== null) await recordAttempt(deps, attempt, run, listed, account, standing, confirms);
   }
-  return queued.length === 0 ? null : { ...compared, queued, missing };
+  const stood = account.absent.filter(({ job_id }) => lookedAgain.includes(job_id));
+  return queued.length === 0 ? null : { ...compared, queued, missing, stood };
 }
 
 /**

@@ -159,3 +159,17 @@ test('an absence written during an incident is looked at again by the next pass,
   await reconcile(1);
   await until('the log is archived', async () => (await records()) === 2, DONE_TIMEOUT_MS);
 });
+
+test('a list that counts more jobs than it gives stops nothing, and the difference is told', async () => {
+  const { host, records, reconcile, lines } = await openScheduled(15_000);
+  const { world } = host.simulator;
+  const installationId = world.addInstallation({ login: 'octo-org' }).id;
+  const [id] = idsOfAnotherTurn();
+  world.addRepository({ id, name: 'one', installationId });
+  const { runIds } = addRuns(host.simulator, id, 3);
+  const overstated = world.runs.get(runIds[0] ?? 0);
+  if (overstated !== undefined) overstated.overstatedBy = 2;
+  await reconcile(1);
+  await until('all listed jobs are recorded', async () => (await records()) === 3, DONE_TIMEOUT_MS);
+  expect(lines.some((line) => line.includes('"unreadable":1'))).toBe(true);
+});

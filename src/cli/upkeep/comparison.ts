@@ -204,10 +204,15 @@ class RunningComparison {
     this.addGaps(open.missing.map((jobId) => gapOf(open, jobId, reason, null)));
   }
 
-  private onSettled({ archived, absent, gaps }: Settled): void {
+  private onSettled({ archived, absent, overturned, gaps }: Settled): void {
     this.settled.archived += archived;
     this.settled.missing -= archived + absent.length;
     for (const { outcome } of absent) this.settled.absent[outcome] = (this.settled.absent[outcome] ?? 0) + 1;
+    for (const { from, to } of overturned) {
+      this.settled.absent[from] = (this.settled.absent[from] ?? 0) - 1;
+      if (to === 'archived') this.settled.archived += 1;
+      else this.settled.absent[to] = (this.settled.absent[to] ?? 0) + 1;
+    }
     this.addGaps(gaps);
     this.tell(null);
   }
@@ -221,6 +226,7 @@ class RunningComparison {
     const sum = newCounts();
     for (const part of [this.done, this.settled, ...(current === null ? [] : [current])])
       addCounts(sum, part);
+    sum.absent = Object.fromEntries(Object.entries(sum.absent).filter(([, jobs]) => jobs !== 0));
     return sum;
   }
 

@@ -23,6 +23,8 @@ export interface Gap {
 export interface Settled {
   readonly archived: number;
   readonly absent: readonly { readonly outcome: string }[];
+  /** Absences that stood and that another look overturned: what they were, and what they are. */
+  readonly overturned: readonly { readonly from: string; readonly to: string }[];
   readonly gaps: readonly Gap[];
 }
 
@@ -78,7 +80,7 @@ export class QueuedAttempts {
   leave(): void {
     for (const { open } of this.waiting) {
       const gaps = open.missing.map((jobId) => gapOf(open, jobId, 'queued now', null));
-      this.onSettled({ archived: 0, absent: [], gaps });
+      this.onSettled({ archived: 0, absent: [], overturned: [], gaps });
     }
     this.waiting = [];
   }
@@ -118,9 +120,15 @@ export class QueuedAttempts {
   private async settleOne({ open, states }: Waiting): Promise<void> {
     const account = await this.settle(open);
     const wasMissing = new Set(open.missing);
+    const now = new Map(account.absent.map(({ job_id, outcome }) => [job_id, outcome]));
+    for (const jobId of account.archived) now.set(jobId, 'archived');
     this.onSettled({
       archived: account.archived.filter((jobId) => wasMissing.has(jobId)).length,
       absent: account.absent.filter(({ job_id }) => wasMissing.has(job_id)),
+      overturned: open.stood.flatMap(({ job_id, outcome: from }) => {
+        const to = now.get(job_id) ?? from;
+        return to === from ? [] : [{ from, to }];
+      }),
       gaps: account.missing.map((jobId) => {
         const state = states.get(jobId);
         return gapOf(open, jobId, reasonOf(state), state?.nextAt ?? null);
