@@ -9,7 +9,7 @@ import { endOf } from './record-draft.ts';
 /** A look that found no log. */
 export type Missed = Extract<LogLookup, { kind: 'absent' }>;
 
-/** While a host looks broken the job looks again at this pace. */
+/** While a host looks broken the job looks again at this pace, or at that of the last wait for a missing log, if that is shorter. */
 const BROKEN_HOST_WAIT_MS = 60_000;
 /** The window of first looks by which a host is judged, in minutes (CONTRACT §5). */
 const LOOKS_WINDOW_MINUTES = 10;
@@ -59,7 +59,8 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   const doubt = next.outcome === 'expired' ? null : await doubtOf(run, next.outcome, jobGone);
   if (doubt !== null) {
     await run.context.update(looked.data);
-    const at = new Date(now.getTime() + BROKEN_HOST_WAIT_MS);
+    const waitMs = Math.min(deps.missRules.waitsMs.at(-1) ?? BROKEN_HOST_WAIT_MS, BROKEN_HOST_WAIT_MS);
+    const at = new Date(now.getTime() + waitMs);
     throw waitUntil('host_looks_broken', at, `${data.host} ${doubt}`);
   }
   await recordAbsence(looked, { outcome: next.outcome, reason: next.reason, ...statuses });

@@ -54,7 +54,8 @@ function upkeepSchedules(config: Config, random: () => number): readonly Schedul
           {
             job: { name: 'reconcile-hosts' as const, data: {} },
             everyMs: config.reconcileIntervalMs,
-            firstAfterMs: between(...FIRST_RECONCILE_MS),
+            // Whoever looks more often than that waits for no more than an interval.
+            firstAfterMs: Math.min(between(...FIRST_RECONCILE_MS), config.reconcileIntervalMs),
           },
         ]),
   ];
