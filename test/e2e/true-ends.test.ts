@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { workflowJobPayload } from '../../src/simulator/delivery-payloads.ts';
+import type { SendResult } from '../../src/simulator/deliveries.ts';
 import type { FaultEffect, FaultHandle } from '../../src/simulator/faults.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import type { AddJob } from '../../src/simulator/world.ts';
@@ -92,6 +93,10 @@ const digestSchema = z.object({
 });
 type Said = z.infer<typeof recordSchema>;
 
+function accepted({ status, body }: SendResult): void {
+  if (status !== 202) throw new Error(`the delivery was answered ${status} ${body}`);
+}
+
 /** One repository of an installation of its own. */
 class Place {
   readonly site: Site;
@@ -131,11 +136,11 @@ class Place {
     const links = { apiUrl, webUrl: new URL(apiUrl).origin };
     const payload = workflowJobPayload({ world, links, appId }, id, 'completed');
     const job = { ...Object(payload['workflow_job']), ...changed };
-    expect((await deliveries.send('workflow_job', { ...payload, workflow_job: job })).status).toBe(202);
+    accepted(await deliveries.send('workflow_job', { ...payload, workflow_job: job }));
   }
 
   async runEnds(runId: number): Promise<void> {
-    expect((await this.site.simulator.deliveries.run(runId, 'completed')).status).toBe(202);
+    accepted(await this.site.simulator.deliveries.run(runId, 'completed'));
   }
 
   /** The keys below `root` that are of a run. */
