@@ -88,7 +88,8 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
-const KNOWN = new Set(
+/** Every variable that means something, without `EVERLOG_`; a secret's `…_FILE` besides. */
+export const VARIABLE_NAMES: ReadonlySet<string> = new Set(
   `GITHUB_APP_ID GITHUB_PRIVATE_KEY GITHUB_TOKEN GITHUB_WEBHOOK_SECRET GITHUB_API_URL GITHUB_LOG_HOSTS GITHUB_PRIVATE_CIDRS CONFIG
   QUEUE_URL QUEUE_PREFIX ARCHIVE_URL S3_FORCE_PATH_STYLE LOCK_MODE RETENTION_DAYS KMS_KEY_ID LOG_STORAGE_CLASS SIGNING_KEY ANCHOR_URL TSA_URL
   INDEX_URL SEAL_INTERVAL RECONCILE_INTERVAL RECONCILE_LOOKBACK RECONCILE_BUDGET_SHARE BACKFILL_BUDGET_SHARE MISSING_LOG_RETRIES
@@ -240,7 +241,7 @@ function hasCredentialProblem(variables: Variables): boolean {
 function isUnknown(name: string): boolean {
   if (!name.startsWith('EVERLOG_')) return false;
   const bare = name.slice('EVERLOG_'.length);
-  return !KNOWN.has(bare) && !KNOWN.has(bare.replace(/_FILE$/, ''));
+  return !VARIABLE_NAMES.has(bare) && !VARIABLE_NAMES.has(bare.replace(/_FILE$/, ''));
 }
 
 function count(problems: number): string {

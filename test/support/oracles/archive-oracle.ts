@@ -29,20 +29,19 @@ export interface StoredObject {
   } | null;
 }
 
-/** The archive in a bucket. */
+/** The archive in a bucket; with an empty prefix the whole of it. */
 export function bucketArchive(client: S3Client, bucket: string, prefix: string): ArchiveUnderTest {
+  const root = prefix === '' ? '' : `${prefix}/`;
   return {
     async versions() {
       const keys: string[] = [];
       let marker: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } | null = {};
       while (marker !== null) {
         const page: z.infer<typeof versionsPage> = versionsPage.parse(
-          await client.send(
-            new ListObjectVersionsCommand({ Bucket: bucket, Prefix: `${prefix}/`, ...marker }),
-          ),
+          await client.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: root, ...marker })),
         );
         const found = [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])];
-        keys.push(...found.map(({ Key }) => Key.slice(prefix.length + 1)));
+        keys.push(...found.map(({ Key }) => Key.slice(root.length)));
         marker =
           page.IsTruncated === true
             ? { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker }
@@ -51,7 +50,7 @@ export function bucketArchive(client: S3Client, bucket: string, prefix: string):
       return keys;
     },
     async read(key) {
-      const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: `${prefix}/${key}` }));
+      const object = await client.send(new GetObjectCommand({ Bucket: bucket, Key: root + key }));
       const { ContentType, ContentEncoding, Metadata } = object;
       return {
         bytes: Buffer.from((await object.Body?.transformToByteArray()) ?? []),

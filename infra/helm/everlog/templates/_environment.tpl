@@ -27,6 +27,7 @@ Secrets are files below /etc/everlog/secrets (see _secrets.tpl): an environment 
 {{- end -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_LOG_LEVEL" "value" $values.logLevel) -}}
 {{- include "everlog.env.secret" (dict "name" "EVERLOG_QUEUE_URL" "secret" $values.queue.url "file" "queue-url") -}}
+{{- include "everlog.env.value" (dict "name" "EVERLOG_QUEUE_PREFIX" "value" $values.queue.prefix) -}}
 {{- if $values.queue.allowUnsafe -}}
 {{- include "everlog.env.value" (dict "name" "EVERLOG_ALLOW_UNSAFE_QUEUE" "value" "true") -}}
 {{- end -}}

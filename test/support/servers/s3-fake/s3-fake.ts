@@ -23,6 +23,8 @@ export interface S3FakeOptions {
   nowMs?: () => number;
   /** For `probability` in fault rules. Default `Math.random`. */
   random?: () => number;
+  /** Whose signatures are good besides the server's own user's. */
+  users?: readonly Credentials[];
   /** Told of every request; it takes effect when `serve` is called, and is answered with what is returned. */
   around?: (request: S3Request, serve: () => Promise<S3Response>) => Promise<S3Response>;
 }
@@ -81,12 +83,14 @@ class FakeServer {
     accessKeyId: 'FAKEACCESSKEY',
     secretAccessKey: randomBytes(20).toString('hex'),
   };
+  readonly #users: readonly Credentials[];
   readonly #server: Server;
   #down = false;
 
   constructor(options: S3FakeOptions) {
     this.#faults = new Faults(options.random ?? Math.random);
     this.#around = options.around ?? ((_request, serve) => serve());
+    this.#users = [this.#credentials, ...(options.users ?? [])];
     this.#state = {
       buckets: new Map(),
       bytes: new BytesStore(options.dropBodies ?? false),
@@ -192,7 +196,7 @@ class FakeServer {
 
   async #answer(request: S3Request): Promise<S3Response> {
     try {
-      verifySignature(request, this.#credentials, Date.now());
+      verifySignature(request, this.#users, Date.now());
       return await route(this.#state, request);
     } catch (error) {
       return errorResponse(error, request.rawPath);

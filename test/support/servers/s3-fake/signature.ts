@@ -15,13 +15,14 @@ export interface Credentials {
  * Checks a request's Signature Version 4 from its own bytes, as AWS would. Throws the S3Error AWS would answer.
  * Signed links (in the query) are not accepted.
  */
-export function verifySignature(request: S3Request, credentials: Credentials, nowMs: number): void {
+export function verifySignature(request: S3Request, users: readonly Credentials[], nowMs: number): void {
   const authorization = request.headers['authorization'];
   if (authorization === undefined) throw new S3Error('AccessDenied', 'Anonymous access is not allowed');
   const match = AUTHORIZATION.exec(authorization);
   if (match === null) throw new S3Error('InvalidArgument', 'The Authorization header is malformed');
   const [, accessKeyId = '', day = '', region = '', signedHeaders = '', signature = ''] = match;
-  if (accessKeyId !== credentials.accessKeyId) {
+  const credentials = users.find((user) => user.accessKeyId === accessKeyId);
+  if (credentials === undefined) {
     throw new S3Error('InvalidAccessKeyId', 'The access key id does not exist');
   }
   const stamp = request.headers['x-amz-date'] ?? '';
