@@ -3,35 +3,52 @@
 // made beside the old one and takes its place in a single step, so that no reader ever meets a missing or half-written one.
 //
 //   build.mjs              builds
+//   build.mjs --cache PROGRAM   runs the program once, to leave V8's code cache of it beside it
 //   build.mjs --prepare    as npm's prepare script: without development dependencies there is nothing to do, and neither
 //                          is there when npx runs the script, once for each folder, before it first calls the command:
 //                          what stands is what was built, and npx would not recover from a build that fails
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { Script } from 'node:vm';
 
 const ROOT = dirname(import.meta.dirname);
 const DIST = join(ROOT, 'dist');
 const SOURCE = 'src/cli/main.ts';
 const COMMAND = 'src/cli/main.js';
+const PROGRAM = 'src/cli/everlog.cjs';
 /** Below dist, because a rename must stay on one file system. */
 const UNFINISHED = '.unfinished-';
 
 /** These read files that stand beside their own modules. */
 const LEFT_IN_NODE_MODULES = ['@electric-sql/*'];
-/** What CommonJS modules expect to be there, under a name that no module has. */
-const REQUIRE =
-  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+/**
+ * The program is a function of what Node gives a CommonJS module. It begins with the name of its build, of which its code
+ * cache has a copy (see launch.mjs).
+ */
+const NAMELESS = `/* ${'0'.repeat(64)} */\n`;
+/** Characters at the beginning of a program that tell it from any other, as launch.mjs has them. */
+const NAMED_BY = 100;
+const HEAD = `${NAMELESS}(function (require, module, __filename, __dirname) { "use strict"; const exports = module.exports;
+const __moduleUrl = require('node:url').pathToFileURL(__filename).href;`;
+const TAIL = '})';
 
-process.exitCode = await build(process.argv.includes('--prepare'));
+if (process.argv[2] === '--cache') cacheCode(process.argv[3]);
+else process.exitCode = await build(process.argv.includes('--prepare'));
 
 /** Answers the exit code. */
 async function build(isPrepare) {
@@ -44,7 +61,11 @@ async function build(isPrepare) {
   mkdirSync(DIST, { recursive: true });
   const fresh = mkdtempSync(join(DIST, UNFINISHED));
   try {
-    await bundler.build(optionsFor(join(fresh, COMMAND)));
+    const program = join(fresh, PROGRAM);
+    await bundler.build(optionsFor(program));
+    nameBuild(program);
+    execFileSync(process.execPath, [import.meta.filename, '--cache', program], { stdio: 'ignore' });
+    copyFileSync(join(import.meta.dirname, 'launch.mjs'), join(fresh, COMMAND));
     chmodSync(join(fresh, COMMAND), 0o755);
     replaceFiles(fresh);
     return 0;
@@ -59,10 +80,12 @@ function optionsFor(outfile) {
     outfile,
     bundle: true,
     platform: 'node',
-    format: 'esm',
+    format: 'cjs',
     target: 'node20.19',
     external: LEFT_IN_NODE_MODULES,
-    banner: { js: REQUIRE },
+    define: { 'import.meta.url': '__moduleUrl' },
+    banner: { js: HEAD },
+    footer: { js: TAIL },
     // Names stay, for whoever reads a stack.
     minifyWhitespace: true,
     minifySyntax: true,
@@ -70,6 +93,29 @@ function optionsFor(outfile) {
     sourcesContent: false,
     logLevel: 'warning',
   };
+}
+
+/** Writes the hash of the program where its name belongs, so that another program has another name. */
+function nameBuild(program) {
+  const text = readFileSync(program, 'latin1');
+  if (!text.slice(0, NAMED_BY).includes(NAMELESS)) throw new Error(`${program} has no place for its name`);
+  const hash = createHash('sha256').update(text).digest('hex');
+  writeFileSync(program, text.replace(NAMELESS, NAMELESS.replace(/0+/, hash)), 'latin1');
+}
+
+/** A cache taken when the program ends has what all commands run as they are loaded, compiled. */
+function cacheCode(program) {
+  const source = readFileSync(program, 'latin1');
+  const script = new Script(source, { filename: program });
+  process.once('exit', () => {
+    writeFileSync(
+      `${program}.cache`,
+      Buffer.concat([Buffer.from(source.slice(0, NAMED_BY)), script.createCachedData()]),
+    );
+  });
+  process.argv = [process.argv[0], program, '--help'];
+  const home = join(DIST, PROGRAM);
+  script.runInThisContext()(createRequire(home), { exports: {} }, home, dirname(home));
 }
 
 async function findBundler() {

@@ -103,4 +103,4 @@ function reported(error: unknown): number {
 }
 
 // A command may leave connections that are still closing; the answer is out, so it does not wait for them.
-process.exit(await main(process.argv));
+void main(process.argv).then((code) => process.exit(code));

@@ -1,7 +1,16 @@
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { Script } from 'node:vm';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
   removeTemporaryFolder,
@@ -13,6 +22,8 @@ import {
 const REPOSITORY = join(import.meta.dirname, '../..');
 const DIST = join(REPOSITORY, 'dist');
 const COMMAND = join(DIST, 'src/cli/main.js');
+/** Characters that name a build, as scripts/launch.mjs compares them. */
+const NAMED_BY = 100;
 const LEFT_OVER = join(DIST, `src/cli/${randomUUID()}.js`);
 const npmCache = temporaryFolder('everlog-npm-cache-');
 const started: ManagedProcess[] = [];
@@ -57,6 +68,49 @@ describe('npm run build', () => {
     expect((await build.exited).code).toBe(0);
     expect(calls).toBeGreaterThan(1);
     expectToRun();
+  });
+
+  test('leaves a code cache that the engine takes; one that is broken, or of another build, changes nothing', () => {
+    const program = join(DIST, 'src/cli/everlog.cjs');
+    const source = readFileSync(program, 'latin1');
+    const cache = readFileSync(`${program}.cache`);
+    expect(cache.toString('latin1', 0, NAMED_BY)).toBe(source.slice(0, NAMED_BY));
+    const script = new Script(source, { filename: program, cachedData: cache.subarray(NAMED_BY) });
+    expect(script.cachedDataRejected).toBe(false);
+
+    const elsewhere = temporaryFolder('everlog-cache-');
+    mkdirSync(join(elsewhere, 'dist/src/cli'), { recursive: true });
+    for (const file of ['package.json', 'dist/src/cli/main.js', 'dist/src/cli/everlog.cjs']) {
+      copyFileSync(join(REPOSITORY, file), join(elsewhere, file));
+    }
+    const copy = join(elsewhere, 'dist/src/cli/everlog.cjs.cache');
+    // As long as the program, which is all that V8 compares: it would take the compiled words of this one for the program's.
+    const other = join(elsewhere, 'other.cjs');
+    writeFileSync(
+      other,
+      source.replace('"Usage:"', '"Ysage:"').replace(/[0-9a-f]{64}/, '0'.repeat(64)),
+      'latin1',
+    );
+    expect(run(process.execPath, [join(REPOSITORY, 'scripts/build.mjs'), '--cache', other])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^Ysage: /u),
+    });
+    const caches = {
+      none: null,
+      broken: Buffer.concat([cache.subarray(0, NAMED_BY), Buffer.from('no cache')]),
+      short: cache.subarray(0, NAMED_BY / 2),
+      foreign: readFileSync(`${other}.cache`),
+    };
+    for (const [name, bytes] of Object.entries(caches)) {
+      if (bytes !== null) writeFileSync(copy, bytes);
+      const help = run(process.execPath, [join(elsewhere, 'dist/src/cli/main.js'), 'verify', '--help']);
+      expect({ name, ...help }).toMatchObject({
+        status: 0,
+        stderr: '',
+        stdout: expect.stringMatching(/^Usage: /u),
+      });
+    }
+    removeTemporaryFolder(elsewhere);
   });
 
   test('an installation without the bundler is left as it is, where nobody asked for a build', () => {
