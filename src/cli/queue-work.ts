@@ -73,7 +73,11 @@ export async function openCommandQueue({ mayBegin = false } = {}): Promise<Comma
   };
 }
 
-function requireQueue({ queue }: Config): void {
+/**
+ * Refuses a command that needs the queue where none was ever begun, before it looks at anything else.
+ * @throws EverlogError `not_found` that says where the queue would be
+ */
+export function requireQueue({ queue }: Pick<Config, 'queue'>): void {
   if (queue.kind !== 'embedded' || holdsQueue(queue.folder)) return;
   throw giveUp(
     'not_found',

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
   closeSync,
   mkdirSync,
@@ -223,16 +223,16 @@ describe('a folder', () => {
     expect(await keysOf(store.list(''))).toEqual(['a/b']);
   });
 
-  test('keeps temp files that are being written', async () => {
+  test('keeps temp files that are being written, and files that are nobody’s of ours', async () => {
     const store = await openFolderStore({ folder });
     await put(store, 'k', 'x');
     const temporary = join(folder, '.tmp');
-    writeFileSync(join(temporary, 'old'), 'x');
-    writeFileSync(join(temporary, 'new'), 'x');
+    const [left, fresh, foreign] = [randomUUID(), randomUUID(), 'notes.txt'];
     const longAgo = new Date(Date.now() - HOUR_MS - 60_000);
-    utimesSync(join(temporary, 'old'), longAgo, longAgo);
+    for (const name of [left, fresh, foreign]) writeFileSync(join(temporary, name), 'x');
+    for (const name of [left, foreign]) utimesSync(join(temporary, name), longAgo, longAgo);
     await openFolderStore({ folder });
-    expect(readdirSync(temporary)).toEqual(['new']);
+    expect(readdirSync(temporary).sort()).toEqual([fresh, foreign].sort());
   });
 });
 

@@ -134,7 +134,7 @@ describe('on a queue server', () => {
   test(
     'a job that was dropped stays a gap in each digest, beside those that failed',
     async () => {
-      const storage = redisStorage(redisUrl);
+      const storage = redisStorage(redisUrl, undefined, undefined, 'gaps');
       const queue = openJobQueue(storage);
       await until(
         'the queue answers',
@@ -151,8 +151,13 @@ describe('on a queue server', () => {
       await workers.drain(DRAIN_MS);
       await queue.close();
       const archiveOfGaps = stage.folder();
-      const sealing = { ...env, EVERLOG_ARCHIVE_URL: archiveOfGaps, EVERLOG_SIGNING_KEY: newKeyPem() };
-      expect((await run(['failed', 'drop', '11', '--reason', 'not\tours'], env)).code).toBe(0);
+      const sealing = {
+        ...env,
+        EVERLOG_QUEUE_PREFIX: 'gaps',
+        EVERLOG_ARCHIVE_URL: archiveOfGaps,
+        EVERLOG_SIGNING_KEY: newKeyPem(),
+      };
+      expect((await run(['failed', 'drop', '11', '--reason', 'not\tours'], sealing)).code).toBe(0);
       await sealed(sealing);
       const ledger = await readLedger(folderFiles(archiveOfGaps));
       expect(ledger.digests.at(-1)?.completeness).toMatchObject({ failed: 1, gaps: { count: 2 } });
@@ -169,7 +174,12 @@ describe('on a queue server', () => {
     'a rotation writes the new key where there is nothing yet, and says what to set',
     async () => {
       const folder = stage.folder();
-      const keyed = { ...env, EVERLOG_ARCHIVE_URL: `${folder}/archive`, EVERLOG_SIGNING_KEY: newKeyPem() };
+      const keyed = {
+        ...env,
+        EVERLOG_QUEUE_PREFIX: 'rotation',
+        EVERLOG_ARCHIVE_URL: `${folder}/archive`,
+        EVERLOG_SIGNING_KEY: newKeyPem(),
+      };
       const { key_id: firstId } = await sealed(keyed);
       const taken = join(folder, 'taken.pem');
       writeFileSync(taken, 'mine');

@@ -1,7 +1,8 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { cpSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DATA_FOLDER } from '../../src/queue/embedded/queue-folder.ts';
 import { folderPut, makeLedger, type LedgerMaker } from '../support/oracles/ledger-maker.ts';
 import { s3Settings } from '../support/harness/everlog-under-test.ts';
 import { spawnEverlog, temporaryFolder } from '../support/processes/processes.ts';
@@ -192,7 +193,10 @@ describe('what cannot be', () => {
   test('an archive without a ledger, or none at all: exit 3', async () => {
     for (const archive of [temporaryFolder(), '/nonexistent/archive']) {
       const { code, stderr } = await run(['--archive', archive]);
-      expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('has no ledger yet') });
+      expect({ code, stderr }).toEqual({
+        code: 3,
+        stderr: expect.stringContaining('there is no Everlog archive'),
+      });
     }
     const { code, stderr } = await run(['--bundle', temporaryFolder()]);
     expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('is no bundle') });
@@ -228,6 +232,8 @@ test('interrupted, it ends with 130 and leaves nothing behind', async () => {
 
 test('recorded, it leaves a custody object that says what came of it', async () => {
   const queue = temporaryFolder();
+  // As a service that once ran on it leaves it.
+  mkdirSync(join(queue, DATA_FOLDER));
   const env = { EVERLOG_ARCHIVE_URL: folder, EVERLOG_QUEUE_URL: `embedded:${queue}` };
   const { code, stderr } = await run(['--record', '--level', 'heads'], env);
   expect({ code, stderr }).toEqual({

@@ -1,10 +1,11 @@
-import { openArchive } from '../../service/archive.ts';
+import { openStandingArchive } from '../../service/standing-archive.ts';
 import { openRecording, type Recording } from '../../service/recording.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { loadConfig, type Config } from '../../config.ts';
 import { EverlogError } from '../../errors.ts';
 import { withReadingSession, type ReadingSession } from '../read/reading-session.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
+import { archiveNamed, type ArchiveOption } from '../read/with-archive.ts';
 import { openCommandQueue, type CommandQueue } from '../queue-work.ts';
 
 /** How a command that writes to the evidence gets at the archive and at the queue, by which the sealer is told. */
@@ -25,10 +26,13 @@ export interface CustodyWork {
   readonly seal: () => Promise<number | null>;
 }
 
-/** Runs a command with the configured archive open. */
-export async function withCustodyWork(work: (custody: CustodyWork) => Promise<number>): Promise<number> {
+/** Runs a command with the configured archive open, or, where it only looks, with the one that `archive` names. */
+export async function withCustodyWork(
+  work: (custody: CustodyWork) => Promise<number>,
+  { archive: named }: ArchiveOption = {},
+): Promise<number> {
   const config = loadConfig({});
-  const archive = await openArchive(config, config.archive);
+  const archive = await openStandingArchive(config, archiveNamed(named, config));
   const closers: (() => Promise<void>)[] = [() => archive.close()];
   let queue: CommandQueue | null = null;
   const { stdout, stderr } = process;

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { expire, type ExpiryOptions, type ExpiryReport } from '../../archive/custody/expiry.ts';
 import { isNameForKeys } from '../../archive/keys.ts';
 import { loadExpiryRules } from '../../config/expiry-rules.ts';
-import type { Config } from '../../config.ts';
+import { loadConfig, type Config } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { parseDuration } from '../../units.ts';
 import { confirmed } from '../terminal/confirm.ts';
@@ -46,9 +46,9 @@ export function registerExpire(program: Command, done: (exit: number) => void): 
 }
 
 async function runExpire(command: ExpireCommand): Promise<number> {
+  const options = optionsOf(command, loadConfig({}));
   return withCustodyWork(async (work) => {
-    const { config, archive, session } = work;
-    const options = optionsOf(command, config);
+    const { archive, session } = work;
     const isDry = options.dryRun;
     const what =
       command.olderThan === undefined ? 'what is past its rule' : `what is older than ${command.olderThan}`;

@@ -5,12 +5,12 @@ import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { Place } from '../../archive/find/scan-records.ts';
 import { placesOfCommits } from '../../index/commit-places.ts';
 import { inertText } from '../../log/inert.ts';
-import { openArchive } from '../../service/archive.ts';
+import { openStandingArchive } from '../../service/standing-archive.ts';
 import { openIndexFor } from '../../service/indexing.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { openRecording } from '../../service/recording.ts';
 import { readVersion } from '../../service/version.ts';
-import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../../config.ts';
+import { loadConfig, type ArchiveUrl, type Config } from '../../config.ts';
 import { EverlogError, giveUp, messageOf } from '../../errors.ts';
 import { parseCommitList, type CommitList } from '../../ledger/export/commit-list.ts';
 import { scopeOf } from './custody-work.ts';
@@ -18,6 +18,7 @@ import { EXIT } from '../exit.ts';
 import { holdsQueue } from '../../queue/embedded/queue-folder.ts';
 import { runExport, type ExportDeps } from './export-run.ts';
 import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
+import { archiveNamed } from '../read/with-archive.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 
 /** `everlog export`: an evidence bundle of chosen jobs. */
@@ -55,8 +56,8 @@ async function exportJobs(options: ExportOptions): Promise<number> {
   if (!parsed.ok) throw giveUp('usage', `export: ${parsed.problems.join('; ')}`);
   const commits = shaFile === undefined ? null : await readCommits(shaFile);
   const config = loadConfig({});
-  const url = archive === undefined ? config.archive : archiveOf(archive);
-  const store = await openArchive(config, url);
+  const url = archiveNamed(archive, config);
+  const store = await openStandingArchive(config, url);
   const closers: (() => Promise<void>)[] = [() => store.close()];
   const deps: ExportDeps = {
     store,
@@ -141,10 +142,4 @@ async function openQueueToTell(
     if (error instanceof EverlogError) return `the queue cannot be told: ${error.message}`;
     throw error;
   }
-}
-
-function archiveOf(text: string): ArchiveUrl {
-  const parsed = parseArchiveUrl(text);
-  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
-  return parsed;
 }

@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
 import { addHold, releaseHold, type HoldReport } from '../../archive/custody/hold-jobs.ts';
 import { readHolds, type HeldCase } from '../../archive/custody/holds.ts';
+import { loadConfig } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { scopeOf, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
 import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
+import type { ArchiveOption } from '../read/with-archive.ts';
+import { requireQueue } from '../queue-work.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable } from '../terminal/table.ts';
 
@@ -33,8 +36,9 @@ export function registerHold(program: Command, done: (exit: number) => void): vo
   hold
     .command('ls')
     .description('cases that hold something, with who and when')
+    .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--json', 'NDJSON')
-    .action(async (options: { json?: boolean }) => done(await list(options.json === true)));
+    .action(async (options: ArchiveOption & { json?: boolean }) => done(await list(options)));
   addFilterOptions(hold.command('rm').description('release what the case holds, or the matching jobs of it'))
     .requiredOption('--case <id>', 'the case')
     .option('--reason <text>', 'why, for the custody object')
@@ -47,6 +51,7 @@ async function change(verb: 'add' | 'rm', options: HoldOptions): Promise<number>
   const parsed = parseFilters(given, new Date());
   const problems = [...(parsed.ok ? [] : parsed.problems), ...problemsOf(verb, options, given)];
   if (!parsed.ok || problems.length > 0) throw giveUp('usage', `hold ${verb}: ${problems.join('; ')}`);
+  requireQueue(loadConfig({}));
   return withCustodyWork(async ({ session, recording }) => {
     const deps = await recording();
     let keys = 0;
@@ -102,17 +107,17 @@ function textOf(verb: 'add' | 'rm', report: HoldReport): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-async function list(json: boolean): Promise<number> {
+async function list(options: ArchiveOption & { json?: boolean }): Promise<number> {
   return withCustodyWork(async ({ archive, session }) => {
     const { cases } = await readHolds(archive, session.noteProblem);
-    if (json) {
+    if (options.json === true) {
       for (const [name, held] of cases) {
         await session.out.write(`${JSON.stringify(lineOf(name, held))}\n`);
       }
     } else if (cases.size === 0) await session.say('no case holds anything');
     else await session.out.write(tableOf(cases));
     return (await session.tellProblems()) > 0 ? EXIT.findings : EXIT.ok;
-  });
+  }, options);
 }
 
 function lineOf(name: string, held: HeldCase): object {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { openArchive } from '../../service/archive.ts';
+import { openStandingArchive } from '../../service/standing-archive.ts';
 import {
   listKeys,
   revoke,
@@ -8,11 +9,12 @@ import {
   type SigningKey,
 } from '../../service/sealing/signing-key-change.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import { loadConfig, type Config } from '../../config.ts';
+import { loadConfig } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
 import { formatMoment, parseMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
+import { archiveNamed, type ArchiveOption } from '../read/with-archive.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable, type Cell } from '../terminal/table.ts';
 
@@ -27,8 +29,9 @@ export function registerKeys(program: Command, done: (exit: number) => void): vo
   keys
     .command('ls')
     .description('list them, the first one first')
+    .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--json', 'NDJSON')
-    .action(async (options: { json?: boolean }) => done(await list(options.json === true)));
+    .action(async (options: ArchiveOption & { json?: boolean }) => done(await list(options)));
   keys
     .command('rotate')
     .description('make a new key the ledger’s, signed by the one that is set')
@@ -55,10 +58,11 @@ interface RevokeOptions {
   readonly json?: boolean;
 }
 
-async function list(json: boolean): Promise<number> {
-  return withArchive(loadConfig({}), async (store) => {
+async function list({ archive, json }: ArchiveOption & { json?: boolean }): Promise<number> {
+  const config = loadConfig({});
+  return withOpened(openStandingArchive(config, archiveNamed(archive, config)), async (store) => {
     const keys = await listKeys(store);
-    if (json) for (const key of keys) process.stdout.write(`${JSON.stringify(shown(key))}\n`);
+    if (json === true) for (const key of keys) process.stdout.write(`${JSON.stringify(shown(key))}\n`);
     else if (keys.length === 0) process.stderr.write('no signing keys: nothing was sealed yet\n');
     else process.stdout.write(table(keys));
     return keys.some(({ problem }) => problem !== null) ? EXIT.findings : EXIT.ok;
@@ -67,7 +71,7 @@ async function list(json: boolean): Promise<number> {
 
 async function rotate({ to, json }: { to?: string; json?: boolean }): Promise<number> {
   const config = loadConfig({ signingKey: true });
-  return withArchive(config, async (store) => {
+  return withOpened(openArchive(config, config.archive), async (store) => {
     const { key, set, keptAt } = await rotateTo(config, store, nextKey(to));
     if (json === true) {
       const about = { key_id: key.keyId, previous_key_id: key.previousKeyId, not_before: key.notBefore };
@@ -95,7 +99,7 @@ async function revokeOne(key: string, { reason, at, json }: RevokeOptions): Prom
       '--at takes a date, an RFC 3339 moment or a duration ago such as 7d, not the future',
     );
   const config = loadConfig({ signingKey: true });
-  return withArchive(config, async (store) => {
+  return withOpened(openStandingArchive(config, config.archive), async (store) => {
     const keyId = await idOf(store, key);
     const { byKeyId } = await revoke(config, store, { keyId, reason, at: moment });
     const revokedAt = moment.toISOString();
@@ -131,8 +135,11 @@ function nextKey(to: string | undefined): NextKey {
   return { kind: 'file', path: to };
 }
 
-async function withArchive(config: Config, work: (store: ObjectStore) => Promise<number>): Promise<number> {
-  const store = await openArchive(config, config.archive);
+async function withOpened(
+  opening: Promise<ObjectStore>,
+  work: (store: ObjectStore) => Promise<number>,
+): Promise<number> {
+  const store = await opening;
   try {
     return await work(store);
   } finally {

@@ -5,6 +5,7 @@ import { parseArchiveUrl } from '../../config/archive-url.ts';
 import { giveUp } from '../../errors.ts';
 import type { AnchorSource } from '../../ledger/verify/chain/anchor.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
+import { archiveNamed } from '../read/with-archive.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
 
 /** The places that `everlog verify` is about: what is to be verified, and what vouches for it from outside. */
@@ -15,9 +16,7 @@ import type { VerifyCommandOptions } from './verify-options.ts';
  */
 export function placeOf({ archive, bundle, record }: VerifyCommandOptions, config: Config): ArchiveUrl {
   if (bundle !== undefined) return { kind: 'folder', folder: bundle };
-  if (archive === undefined) return config.archive;
-  const parsed = parseArchiveUrl(archive);
-  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
+  const parsed = archiveNamed(archive, config);
   if (record === true && JSON.stringify(parsed) !== JSON.stringify(config.archive)) {
     throw giveUp(
       'usage',

@@ -2,11 +2,14 @@ import type { Command } from 'commander';
 import { tmpdir } from 'node:os';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { listBundleStrays, openArchive } from '../../service/archive.ts';
+import { demandArchive } from '../../service/standing-archive.ts';
+import { EverlogError } from '../../errors.ts';
 import { loadConfig, type ArchiveUrl } from '../../config.ts';
 import type { AnchorSource } from '../../ledger/verify/chain/anchor.ts';
 import type { Summary } from '../../ledger/verify/summary.ts';
 import { verifyLedger } from '../../ledger/verify/verify.ts';
 import { EXIT } from '../exit.ts';
+import { requireQueue } from '../queue-work.ts';
 import { parseTerms, type VerifyTerms } from './verify-options.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
 import { anchorOf, placeOf } from './verify-places.ts';
@@ -38,6 +41,7 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
   const terms = parseTerms(options, now());
   const config = loadConfig({});
   const place = placeOf(options, config);
+  if (options.record === true) requireQueue(config);
   const closing: ObjectStore[] = [];
   const open = async (url: ArchiveUrl): Promise<ObjectStore> => {
     const store = await openArchive(config, url);
@@ -50,12 +54,18 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
     const store = await open(place);
     const anchor = await anchorOf(options, config, place, open);
     return await withReadingSession({ store, stdout, stderr, now, terminal }, async (session) => {
-      const summary = await verified(session, terminal, {
+      const work = {
         store,
         anchor,
         strays: options.bundle === undefined ? null : listBundleStrays(options.bundle),
         terms,
         json: options.json === true,
+      };
+      const summary = await verified(session, terminal, work).catch(async (error: unknown) => {
+        const isNothing = error instanceof EverlogError && error.code === 'not_found';
+        // Where there is not even an archive, that is what is to be said, and where one is.
+        if (isNothing && options.bundle === undefined) await demandArchive(config, place, store);
+        throw error;
       });
       if (options.record === true) {
         const { recordVerification } = await import('./verify-record.ts');

@@ -1,6 +1,6 @@
-import { openArchive } from '../../service/archive.ts';
+import { openStandingArchive } from '../../service/standing-archive.ts';
 import { openIndexFor } from '../../service/indexing.ts';
-import { loadConfig, parseArchiveUrl, type ArchiveUrl } from '../../config.ts';
+import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import type { ReadingDeps } from './reading-session.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
@@ -16,8 +16,8 @@ export async function withArchive(
   run: (deps: ReadingDeps) => Promise<number>,
 ): Promise<number> {
   const config = loadConfig({});
-  const url = archive === undefined ? config.archive : archiveOf(archive);
-  const store = await openArchive(config, url);
+  const url = archiveNamed(archive, config);
+  const store = await openStandingArchive(config, url);
   const closing: (() => Promise<void>)[] = [];
   const openIndex: ReadingDeps['openIndex'] = async (onProblem) => {
     const opened = await openIndexFor(config, url, store, onProblem);
@@ -40,7 +40,12 @@ export async function withArchive(
   }
 }
 
-function archiveOf(text: string): ArchiveUrl {
+/**
+ * The archive that `--archive` names, or the configured one.
+ * @throws EverlogError `usage`
+ */
+export function archiveNamed(text: string | undefined, config: Pick<Config, 'archive'>): ArchiveUrl {
+  if (text === undefined) return config.archive;
   const parsed = parseArchiveUrl(text);
   if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
   return parsed;

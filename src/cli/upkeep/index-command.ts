@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
-import { loadConfig, parseArchiveUrl, type ArchiveUrl, type Config } from '../../config.ts';
-import { giveUp } from '../../errors.ts';
+import { loadConfig, type Config } from '../../config.ts';
 import { compactIndex } from '../../index/write/compact.ts';
 import type { IndexProgress } from '../../index/write/indexer.ts';
 import { rebuildIndex } from '../../index/write/rebuild.ts';
 import { indexStatus, type IndexStatus } from '../../index/write/status.ts';
-import { openArchive } from '../../service/archive.ts';
 import { indexerOf, openIndexStore } from '../../service/indexing.ts';
+import { openStandingArchive } from '../../service/standing-archive.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { EXIT } from '../exit.ts';
 import { withReadingSession, type ReadingSession } from '../read/reading-session.ts';
+import { archiveNamed } from '../read/with-archive.ts';
 import { counted, formatBytes, formatCount, formatMoment } from '../terminal/format.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 
@@ -49,17 +49,13 @@ type Run = (places: Places, options: IndexOptions, session: ReadingSession) => P
 
 async function withPlaces(options: IndexOptions, run: Run): Promise<number> {
   const config = loadConfig({});
-  const url = options.archive === undefined ? config.archive : archiveOf(options.archive);
-  const archive = await openArchive(config, url);
+  const url = archiveNamed(options.archive, config);
+  const archive = await openStandingArchive(config, url);
   const index = await openIndexStore(config, url);
   const { stdout, stderr } = process;
   const deps = { store: archive, stdout, stderr, now: () => new Date(), terminal: standardTerminal() };
   try {
-    return await withReadingSession(deps, async (session) => {
-      if (!(await isArchive(archive)))
-        throw giveUp('not_found', `there is no archive at ${archive.location}`);
-      return run({ config, archive, index }, options, session);
-    });
+    return await withReadingSession(deps, (session) => run({ config, archive, index }, options, session));
   } finally {
     await index.close();
     await archive.close();
@@ -156,16 +152,4 @@ function statusText(index: ObjectStore, found: IndexStatus): string {
 function progressText({ sequence, records, of }: IndexProgress): string {
   if (sequence === 0) return `${formatCount(records)} records read`;
   return `digest ${sequence}: ${formatCount(records)} of ${formatCount(of)} read`;
-}
-
-/** An archive has records or a ledger; anything else would be taken for an empty one. */
-async function isArchive(store: ObjectStore): Promise<boolean> {
-  for (const root of ['v1/', 'ledger/']) for await (const _object of store.list(root)) return true;
-  return false;
-}
-
-function archiveOf(text: string): ArchiveUrl {
-  const parsed = parseArchiveUrl(text);
-  if (parsed === null) throw giveUp('usage', '--archive is not s3://BUCKET/PREFIX, file:FOLDER or a folder');
-  return parsed;
 }

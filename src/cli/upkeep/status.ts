@@ -1,12 +1,16 @@
 import type { Command } from 'commander';
+import { archiveIdentity } from '../../config/archive-url.ts';
+import { loadConfig, type Config } from '../../config.ts';
+import { EverlogError } from '../../errors.ts';
+import { inertText } from '../../log/inert.ts';
 import { openQueue } from '../../service/queue.ts';
-import { loadConfig } from '../../config.ts';
+import { openStandingArchive } from '../../service/standing-archive.ts';
 import type { QueueControl } from '../../control/requests.ts';
 import { reachService } from '../../control/socket-client.ts';
 import { openLog } from '../../logger.ts';
 import { readLastDigest } from '../../queue/digest-note.ts';
 import { readReconciled } from '../../reconcile/reconcile-note.ts';
-import { EXIT } from '../exit.ts';
+import { EXIT, exitCodeOf } from '../exit.ts';
 import { counted, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable, type Cell } from '../terminal/table.ts';
@@ -14,6 +18,8 @@ import { formatTable, type Cell } from '../terminal/table.ts';
 /** What stands where; null where it is not known, which is said. */
 interface Status {
   readonly archive: string;
+  /** Why it is not known to be an archive; null where it is, or is not this machine's to reach. */
+  readonly archive_problem: string | null;
   readonly queue: string;
   /** Whether the queue answered: with an embedded one, whether the service that owns it runs. */
   readonly reached: boolean;
@@ -35,25 +41,46 @@ export function registerStatus(program: Command, done: (exit: number) => void): 
     .description('queue, put-off jobs with their reasons, oldest job, last digest and reconcile')
     .option('--json', 'one JSON document')
     .action(async (options: { json?: boolean }) => {
-      const status = await readStatus();
+      const { status, archiveExit } = await readStatus();
       process.stdout.write(options.json === true ? `${JSON.stringify(status)}\n` : textOf(status));
-      done(status.reached ? EXIT.ok : EXIT.notFound);
+      done(status.reached ? archiveExit : EXIT.notFound);
     });
 }
 
-async function readStatus(): Promise<Status> {
+async function readStatus(): Promise<{ readonly status: Status; readonly archiveExit: number }> {
   const config = loadConfig({});
-  const archive =
-    config.archive.kind === 'folder'
-      ? `file:${config.archive.folder}`
-      : `s3://${config.archive.bucket}/${config.archive.prefix}`;
+  const [queue, archive] = await Promise.all([readQueue(config), examineArchive(config)]);
+  const location = archiveIdentity(config.archive);
+  return {
+    status: { archive: location, archive_problem: archive.problem, ...queue },
+    archiveExit: archive.exit,
+  };
+}
+
+/** A receiver's machine need not reach the archive, and knows of one only where it is named. */
+async function examineArchive(
+  config: Config,
+): Promise<{ readonly problem: string | null; readonly exit: number }> {
+  if (config.queue.kind !== 'embedded' && !config.archiveNamed) return { problem: null, exit: EXIT.ok };
+  try {
+    await (await openStandingArchive(config, config.archive)).close();
+    return { problem: null, exit: EXIT.ok };
+  } catch (error) {
+    if (error instanceof EverlogError) return { problem: error.message, exit: exitCodeOf(error) };
+    throw error;
+  }
+}
+
+type QueueStatus = Omit<Status, 'archive' | 'archive_problem'>;
+
+async function readQueue(config: Config): Promise<QueueStatus> {
   if (config.queue.kind === 'embedded') {
     const queue = `embedded:${config.queue.folder}`;
     // A queue that nobody owns is not opened: looking must not make a database, nor take the place of a service.
     const remote = await reachService(config.queue.folder);
-    if (remote === null) return unreached(archive, queue);
+    if (remote === null) return unreached(queue);
     try {
-      return await statusOf(archive, queue, remote);
+      return await statusOf(queue, remote);
     } finally {
       await remote.close();
     }
@@ -61,15 +88,14 @@ async function readStatus(): Promise<Status> {
   const open = await openQueue(config, openLog('silent', { write: () => undefined }));
   try {
     await open.queue.ping();
-    return await statusOf(archive, open.queue.location, open.queue);
+    return await statusOf(open.queue.location, open.queue);
   } finally {
     await open.queue.close();
   }
 }
 
-function unreached(archive: string, queue: string): Status {
+function unreached(queue: string): QueueStatus {
   return {
-    archive,
     queue,
     reached: false,
     queues: null,
@@ -82,10 +108,9 @@ function unreached(archive: string, queue: string): Status {
 }
 
 async function statusOf(
-  archive: string,
   queue: string,
   control: Pick<QueueControl, 'counts' | 'census' | 'notes'>,
-): Promise<Status> {
+): Promise<QueueStatus> {
   const [queues, census, digest, reconciled] = await Promise.all([
     control.counts(),
     control.census(),
@@ -93,7 +118,6 @@ async function statusOf(
     readReconciled(control.notes, new Date()),
   ]);
   return {
-    archive,
     queue,
     reached: true,
     queues,
@@ -107,7 +131,8 @@ async function statusOf(
 
 function textOf(status: Status): string {
   const terminal = standardTerminal();
-  const head = `archive  ${status.archive}\nqueue    ${status.queue}\n`;
+  const problem = status.archive_problem === null ? '' : `         ${inertText(status.archive_problem)}\n`;
+  const head = `archive  ${inertText(status.archive)}\n${problem}queue    ${inertText(status.queue)}\n`;
   if (!status.reached || status.queues === null) {
     return `${head}\nNo service runs that owns this queue, so nothing is known of waiting jobs: start it with everlog up.\n`;
   }

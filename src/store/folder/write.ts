@@ -7,8 +7,9 @@ import { errnoOf, isMissing } from './errors.ts';
 import { checkedChunks } from '../object-body.ts';
 import type { PutBody } from '../object-store.ts';
 
-/** Where objects are written before they get their name; on the same file system, as hard links demand. */
-const TEMPORARY_FOLDER = '.tmp';
+/** Where objects are written before they get their name; on the same file system, as hard links demand. Made with the archive. */
+export const FOLDER_STORE_MARK = '.tmp';
+const TEMPORARY_NAME = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** A temp file not written to for so long belongs to a process that was killed: a live one writes all the time. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 /** Logs hold secrets: only Everlog's own user reads them unless somebody decides otherwise. */
@@ -99,14 +100,15 @@ export class FolderWriter {
     }
   }
 
-  /** Removes what killed writers left. `nowMs` is compared with the files' times of modification. */
+  /** Removes what killed writers left, and nothing of others. `nowMs` is compared with the files' times of modification. */
   async removeAbandoned(nowMs: number): Promise<void> {
-    const folder = join(this.#folder, TEMPORARY_FOLDER);
+    const folder = join(this.#folder, FOLDER_STORE_MARK);
     try {
       for await (const entry of await opendir(folder)) {
         const path = join(folder, entry.name);
+        if (!entry.isFile() || !TEMPORARY_NAME.test(entry.name)) continue;
         const { mtimeMs } = await lstat(path);
-        if (entry.isFile() && nowMs - mtimeMs > ABANDONED_AFTER_MS) await removeIfThere(path);
+        if (nowMs - mtimeMs > ABANDONED_AFTER_MS) await removeIfThere(path);
       }
     } catch (error) {
       if (!isMissing(error) && !['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) throw error;
@@ -149,7 +151,7 @@ export class FolderWriter {
 
   async #probe(): Promise<void> {
     await makeDurableFolder(this.#folder);
-    await makeFolders(join(this.#folder, TEMPORARY_FOLDER));
+    await makeFolders(join(this.#folder, FOLDER_STORE_MARK));
     const first = this.#temporaryPath();
     const second = this.#temporaryPath();
     try {
@@ -170,7 +172,7 @@ export class FolderWriter {
   }
 
   #temporaryPath(): string {
-    return join(this.#folder, TEMPORARY_FOLDER, randomUUID());
+    return join(this.#folder, FOLDER_STORE_MARK, randomUUID());
   }
 }
 

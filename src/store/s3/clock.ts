@@ -1,6 +1,7 @@
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { z } from 'zod';
 import type { CommandWithStack } from './direct.ts';
+import { watchListing } from './listing-answer.ts';
 import { call, type S3Context } from './context.ts';
 
 /** What time a bucket's server says that it is; null where its answers have no date. */
@@ -9,6 +10,7 @@ export async function clockOf(context: S3Context): Promise<Date | null> {
     const { bucket, prefix } = context;
     const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 });
     let date: Date | null = null;
+    watchListing(command, context.location, 'ListBucketResult');
     watchDate(command, (seen) => (date = seen));
     await context.client.send(command, { abortSignal });
     return date;

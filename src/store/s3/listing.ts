@@ -6,6 +6,7 @@ import { giveUp, retryable } from '../../errors.ts';
 import { compareKeys } from '../object-key.ts';
 import type { ListedObject, ListedVersion } from '../object-store.ts';
 import { call } from './context.ts';
+import { demandListing, watchListing } from './listing-answer.ts';
 import type { S3Context } from './context.ts';
 import { versionIdOf } from './upload.ts';
 
@@ -30,7 +31,8 @@ export async function* listObjects(
       after = Key;
       yield { key: Key.slice(context.prefix.length), bytes: Size, lastModified: LastModified };
     }
-    if (page.IsTruncated !== true) return;
+    if (page.IsTruncated === undefined) throw incomplete(context);
+    if (!page.IsTruncated) return;
     if (page.Contents === undefined || page.Contents.length === 0) throw incomplete(context);
   }
 }
@@ -54,10 +56,14 @@ async function listPage(
 ): Promise<Page> {
   if (context.direct.isReady()) return listDirectly(context, Prefix, after, abortSignal);
   const StartAfter = after === '' ? {} : { StartAfter: after };
-  return context.client.send(
-    new ListObjectsV2Command({ Bucket: context.bucket, Prefix, MaxKeys: PAGE_KEYS, ...StartAfter }),
-    { abortSignal },
-  );
+  const command = new ListObjectsV2Command({
+    Bucket: context.bucket,
+    Prefix,
+    MaxKeys: PAGE_KEYS,
+    ...StartAfter,
+  });
+  watchListing(command, context.location, 'ListBucketResult');
+  return context.client.send(command, { abortSignal });
 }
 
 const pageSchema = z.object({
@@ -90,6 +96,7 @@ async function listDirectly(
     ...(after === '' ? {} : { 'start-after': after }),
   };
   const { text } = await context.direct.send({ method: 'GET', path: '', query }, signal);
+  demandListing(context.location, 'ListBucketResult', text);
   const page = pageSchema.safeParse(xmlOf(text));
   if (!page.success) throw incomplete(context);
   const { IsTruncated, Contents } = page.data.ListBucketResult;
@@ -116,14 +123,19 @@ export async function* listObjectVersions(context: S3Context, prefix: string): A
   const Prefix = context.prefix + prefix;
   let marker: { KeyMarker?: string; VersionIdMarker?: string } = {};
   for (;;) {
-    const page = await call(context, `listing versions of ${Prefix}`, (abortSignal) =>
-      context.client.send(
-        new ListObjectVersionsCommand({ Bucket: context.bucket, Prefix, MaxKeys: PAGE_KEYS, ...marker }),
-        { abortSignal },
-      ),
-    );
+    const page = await call(context, `listing versions of ${Prefix}`, (abortSignal) => {
+      const command = new ListObjectVersionsCommand({
+        Bucket: context.bucket,
+        Prefix,
+        MaxKeys: PAGE_KEYS,
+        ...marker,
+      });
+      watchListing(command, context.location, 'ListVersionsResult');
+      return context.client.send(command, { abortSignal });
+    });
+    if (page.IsTruncated === undefined) throw incomplete(context);
     yield* inOrder(context, page);
-    if (page.IsTruncated !== true) return;
+    if (!page.IsTruncated) return;
     const { NextKeyMarker, NextVersionIdMarker } = page;
     const stands = NextKeyMarker === marker.KeyMarker && NextVersionIdMarker === marker.VersionIdMarker;
     if (NextKeyMarker === undefined || stands) throw incomplete(context);

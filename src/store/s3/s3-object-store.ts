@@ -21,6 +21,7 @@ import { call, callWithin, toStoreError, withTries } from './context.ts';
 import type { S3Context, S3Settings } from './context.ts';
 import { openDirectRequests } from './direct.ts';
 import { saysMissing, statusOf } from './errors.ts';
+import { watchListing } from './listing-answer.ts';
 import { listObjects, listObjectVersions } from './listing.ts';
 import { readRange } from './ranges.ts';
 import { lockOf, removeVersion, setLegalHold } from './locks.ts';
@@ -256,12 +257,13 @@ function sha256Hex(base64: string | undefined): string | null {
 
 async function ping(context: S3Context): Promise<void> {
   try {
-    await callWithin(context, Math.min(PING_DEADLINE_MS, context.requestTimeoutMs), (abortSignal) =>
-      context.client.send(
-        new ListObjectsV2Command({ Bucket: context.bucket, Prefix: context.prefix, MaxKeys: 1 }),
-        { abortSignal },
-      ),
-    );
+    const deadlineMs = Math.min(PING_DEADLINE_MS, context.requestTimeoutMs);
+    await callWithin(context, deadlineMs, (abortSignal) => {
+      const { bucket, prefix } = context;
+      const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 });
+      watchListing(command, context.location, 'ListBucketResult');
+      return context.client.send(command, { abortSignal });
+    });
   } catch (error) {
     throw toStoreError(context, 'listing', error);
   }

@@ -46,7 +46,12 @@ export function embeddedPlace(): Promise<QueuePlace> {
   });
 }
 
-export function redisStorage(url: string, now?: () => Date, pendingMax?: number): QueueStorage {
+export function redisStorage(
+  url: string,
+  now?: () => Date,
+  pendingMax?: number,
+  prefix?: string,
+): QueueStorage {
   const parsed = parseQueueUrl(url);
   if (!parsed.ok || parsed.url.kind !== 'redis') throw new Error(`${url} is no queue server`);
   const { options, location } = parsed.url;
@@ -57,6 +62,7 @@ export function redisStorage(url: string, now?: () => Date, pendingMax?: number)
     log: SILENT,
     ...(now === undefined ? {} : { now }),
     ...(pendingMax === undefined ? {} : { pendingMax }),
+    ...(prefix === undefined ? {} : { prefix }),
   });
 }
 
