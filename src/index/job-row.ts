@@ -36,6 +36,7 @@ export function jobRow(
     sender: record.sender,
     event: run?.event ?? null,
     pr_numbers: run?.pullRequests ?? [],
+    environment: environmentOf(record),
     runner_name: record.runner_name,
     labels: record.labels ?? [],
     absence_reason: record.absence?.reason ?? null,
@@ -55,6 +56,11 @@ export function failedStep(job: JsonText): string | null {
   const first = (conclusion: string): string | undefined =>
     parsed.data.find((step) => step.conclusion === conclusion)?.name;
   return first('failure') ?? first('timed_out') ?? null;
+}
+
+function environmentOf({ deployment }: JobRecord): string | null {
+  const environment = deployment?.member('environment')?.value();
+  return typeof environment === 'string' ? environment : null;
 }
 
 /** The moment a row is sorted and filtered by, in milliseconds since 1970: its end, else the best time known of it. */

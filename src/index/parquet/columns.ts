@@ -33,6 +33,8 @@ export interface JobRow {
   /** Of the run's object, as `pr_numbers`; null and empty while that has not been written. */
   readonly event: string | null;
   readonly pr_numbers: readonly number[];
+  /** Of the deployment that GitHub sent with the job. */
+  readonly environment: string | null;
   readonly runner_name: string | null;
   readonly labels: readonly string[];
   readonly absence_reason: string | null;
@@ -94,6 +96,7 @@ export const JOB_COLUMNS = [
   { name: 'sender', kind: 'string' },
   { name: 'event', kind: 'string' },
   { name: 'pr_numbers', kind: 'int32s' },
+  { name: 'environment', kind: 'string' },
   { name: 'runner_name', kind: 'string' },
   { name: 'labels', kind: 'strings' },
   { name: 'absence_reason', kind: 'string' },
@@ -115,6 +118,9 @@ export const COMMIT_COLUMNS = [
   { name: 'dt', kind: 'string', required: true },
   { name: 'jobs', kind: 'int32', required: true },
 ] as const satisfies readonly (Column & { readonly name: keyof CommitRow })[];
+
+/** Columns that files of earlier versions lack: there they are null until `everlog index rebuild`. */
+export const LATER_COLUMNS: ReadonlySet<string> = new Set<keyof JobRow>(['environment']);
 
 /** A hundredth would double the reads of a search by commit. */
 const BLOOM_FPP = 0.001;

@@ -3,6 +3,7 @@ import type { ColumnChunk, DecodedArray, FileMetaData, RowGroup, SchemaElement }
 import { gunzipSync } from 'node:zlib';
 import { giveUp, EverlogError, messageOf } from '../../errors.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
+import { LATER_COLUMNS } from './columns.ts';
 import { Gone, RangedFile, type Meter, type Span } from './ranged-file.ts';
 
 /** Up to this a file is read whole with one request: a day of an archive of a million jobs a year. */
@@ -96,6 +97,10 @@ export class ParquetFile {
     return element;
   }
 
+  #has(column: string): boolean {
+    return this.#metadata.schema.some(({ name }) => name === column);
+  }
+
   /**
    * The rows of a group in whose pages `isWanted` finds the bounds of `column`, as one span; null where there are none.
    * Fetches with the page index what `readRows` will need of `columns`.
@@ -128,19 +133,25 @@ export class ParquetFile {
 
   /** Fetches some rows of a group and answers their columns, each decoded when it is asked for. */
   async readRows(group: RowGroup, rows: RowSpan, columns: readonly string[]): Promise<Columns> {
-    await guarded(this.key, async () => this.#fetchRows(group, rows, columns));
+    const lacking = new Set(columns.filter((column) => LATER_COLUMNS.has(column) && !this.#has(column)));
     const first = this.groups
       .slice(0, this.groups.indexOf(group))
       .reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
-    const scan = await parquetScan({
-      file: this.#file,
-      metadata: this.#metadata,
-      columns: [...columns],
-      parsers: PARSERS,
-      compressors: COMPRESSORS,
+    const scan = await guarded(this.key, async () => {
+      await this.#fetchRows(group, rows, columns);
+      return parquetScan({
+        file: this.#file,
+        metadata: this.#metadata,
+        columns: columns.filter((column) => !lacking.has(column)),
+        parsers: PARSERS,
+        compressors: COMPRESSORS,
+      });
     });
     const range = { rowStart: first + rows.from, rowEnd: first + rows.to };
-    return (column) => guarded(this.key, () => scan.readColumn({ column, ...range }));
+    return async (column) =>
+      lacking.has(column)
+        ? Array.from({ length: rows.to - rows.from }, () => null)
+        : guarded(this.key, () => scan.readColumn({ column, ...range }));
   }
 
   /** Fetches a row group whole with one request, and the places of its pages with another. */

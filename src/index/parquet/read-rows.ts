@@ -62,6 +62,7 @@ function jobRowOf(value: RowValue): JobRow {
     sender: text('sender'),
     event: text('event'),
     pr_numbers: listOf(value('pr_numbers')).map((one) => numberOf(one) ?? 0),
+    environment: text('environment'),
     runner_name: text('runner_name'),
     labels: listOf(value('labels')).map((one) => textOf(one) ?? ''),
     absence_reason: text('absence_reason'),

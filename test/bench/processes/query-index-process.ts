@@ -99,6 +99,7 @@ function syntheticRow(
     sender: `user-${index % 50}`,
     event: 'push',
     pr_numbers: [],
+    environment: null,
     runner_name: `GitHub Actions ${Math.floor(runner * 1_000)}`,
     labels: ['ubuntu-latest'],
     absence_reason: null,
