@@ -42,7 +42,9 @@ export interface ArchiveJobDeps extends BudgetDeps {
 export interface Recorded {
   readonly outcome: string;
   readonly source: string;
+  /** Of the log as GitHub serves it, and of its gzip; 0 without a log. */
   readonly logBytes: number;
+  readonly storedBytes: number;
   /** From the job's end to its record, in milliseconds; null where GitHub gave no end. */
   readonly lagMs: number | null;
 }
@@ -89,10 +91,13 @@ export function draftOf(
 }
 
 /** Tells of a record that this run has written. */
-export function noteRecorded(run: ArchiveRun, outcome: string, source: string, logBytes: number): void {
+export function noteRecorded(
+  run: ArchiveRun,
+  { outcome, source, logBytes, storedBytes }: Omit<Recorded, 'lagMs'>,
+): void {
   const endMs = momentMs(run.details.job.completed_at);
   const lagMs = endMs === null ? null : Math.max(0, run.deps.now().getTime() - endMs);
-  run.deps.onRecorded({ outcome, source, logBytes, lagMs });
+  run.deps.onRecorded({ outcome, source, logBytes, storedBytes, lagMs });
 }
 
 /** Commits why there is no log. */
@@ -110,6 +115,7 @@ export async function recordAbsence(run: ArchiveRun, finding: AbsenceFinding): P
   };
   const draft = draftOf(run, finding.outcome, absence, finding.answer ?? null);
   const committed = await commitAbsence(deps.store, { ...run.commit, draft });
-  if (committed.written) noteRecorded(run, finding.outcome, data.source, 0);
+  const { outcome } = finding;
+  if (committed.written) noteRecorded(run, { outcome, source: data.source, logBytes: 0, storedBytes: 0 });
   else await deps.hint([committed.key]);
 }

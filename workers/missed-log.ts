@@ -29,7 +29,9 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   const { deps, data, details } = run;
   const adopted = await adoptLog(deps.store, { ...run.commit, draft: draftOf(run, 'archived', null, null) });
   if (adopted !== null) {
-    if (adopted.written) noteRecorded(run, 'archived', 'adopted', adopted.record.log?.bytes ?? 0);
+    const { log } = adopted.record;
+    const counted = { source: 'adopted', logBytes: log?.bytes ?? 0, storedBytes: log?.stored_bytes ?? 0 };
+    if (adopted.written) noteRecorded(run, { outcome: 'archived', ...counted });
     return;
   }
   const statuses = { apiStatus: missed.apiStatus, logStatus: missed.logStatus };

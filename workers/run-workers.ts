@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { DelayedError, UnrecoverableError } from 'bullmq';
-import { EverlogError, giveUp, messageOf } from '../src/errors.ts';
+import { EverlogError, giveUp, messageOf, type ErrorCode } from '../src/errors.ts';
 import type { Log } from '../src/logger.ts';
 import { CATALOG, type JobData, type JobName, type QueueName } from '../src/queue/catalog.ts';
 import { tagOf } from '../src/queue/fair-order.ts';
@@ -24,7 +24,12 @@ export interface WorkersDeps {
   readonly now: () => Date;
   /** A number in [0, 1). */
   readonly random?: () => number;
-  readonly onJob: (name: string, outcome: 'done' | 'put_off' | 'retried' | 'failed') => void;
+  /** `cause`: the code of the error that ended the run; null where it was none. */
+  readonly onJob: (
+    name: string,
+    outcome: 'done' | 'put_off' | 'retried' | 'failed',
+    cause: ErrorCode | 'unexpected' | null,
+  ) => void;
 }
 
 export interface RunningWorkers {
@@ -90,7 +95,7 @@ function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettin
   worker.on('failed', (job, error) => {
     // Stalled too often: no handler ran to say so.
     if (job !== undefined && job.deferredFailure === undefined) return;
-    deps.onJob(job?.name ?? queue, 'failed');
+    deps.onJob(job?.name ?? queue, 'failed', null);
     deps.log.error({ queue, job: job?.id, error: error.message }, 'job failed: it stays in the failed list');
   });
   worker.run().catch((error: unknown) => {
@@ -103,23 +108,24 @@ async function process(job: BullJob, token: string | undefined, deps: WorkersDep
   const fields = { job: job.id, kind: job.name, attempt: job.attemptsStarted };
   try {
     await handle(job, deps.handlers);
-    deps.onJob(job.name, 'done');
+    deps.onJob(job.name, 'done', null);
     deps.log.debug(fields, 'job done');
   } catch (error) {
     const known = error instanceof EverlogError ? error : null;
-    const details = { ...fields, code: known?.code ?? 'unexpected', error: messageOf(error) };
+    const code = known?.code ?? 'unexpected';
+    const details = { ...fields, code, error: messageOf(error) };
     if (known?.remedy.kind === 'wait') {
       const at = Math.max(known.remedy.until.getTime(), deps.now().getTime() + PUT_OFF_MS_MIN);
       // For whoever asks why the job waits; kept beside the job, so that it goes with it.
       const put_off_until = new Date(at).toISOString();
-      await job.updateProgress({ put_off_until, reason: messageOf(error), code: details.code });
+      await job.updateProgress({ put_off_until, reason: messageOf(error), code });
       await job.moveToDelayed(at, token);
-      deps.onJob(job.name, 'put_off');
+      deps.onJob(job.name, 'put_off', code);
       deps.log.info({ ...details, until: new Date(at).toISOString() }, 'job put off');
       throw new DelayedError();
     }
     const last = known?.remedy.kind === 'give_up' || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-    deps.onJob(job.name, last ? 'failed' : 'retried');
+    deps.onJob(job.name, last ? 'failed' : 'retried', code);
     if (last) deps.log.error(details, 'job failed: it stays in the failed list');
     else deps.log.warn(details, 'job will be tried again');
     throw last ? new UnrecoverableError(messageOf(error)) : new Error(messageOf(error));

@@ -3,8 +3,8 @@ import type { RateState } from './rate-limit.ts';
 /** What is left of rate limits, of the one that has the least: the only number that warns in time. */
 export interface LeastRates {
   note(host: string, budget: string, state: RateState): void;
-  /** The least that is left, by host; a host without limits, or whose hours are all over, is not in it. */
-  remaining(now: Date): ReadonlyMap<string, number>;
+  /** The state with the least left, by host; a host without limits, or whose hours are all over, is not in it. */
+  least(now: Date): ReadonlyMap<string, RateState>;
 }
 
 /** Budgets remembered per host: an installation each. Beyond it the one noted longest ago is forgotten. */
@@ -23,11 +23,13 @@ export function openLeastRates(): LeastRates {
         budgets.delete(oldest);
       }
     },
-    remaining(now) {
-      const least = new Map<string, number>();
+    least(now) {
+      const least = new Map<string, RateState>();
       for (const [host, budgets] of hosts) {
-        for (const { remaining, resetAt } of budgets.values()) {
-          if (resetAt > now) least.set(host, Math.min(remaining, least.get(host) ?? Infinity));
+        for (const state of budgets.values()) {
+          const before = least.get(host);
+          if (state.resetAt > now && (before === undefined || state.remaining < before.remaining))
+            least.set(host, state);
         }
       }
       return least;

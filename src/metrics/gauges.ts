@@ -2,6 +2,9 @@ import { Gauge, type Registry } from 'prom-client';
 import type { Census } from '../queue/census.ts';
 import type { LastDigest } from '../queue/digest-note.ts';
 import type { QueueCounts } from '../queue/job-queue.ts';
+import type { FailedDeliveries } from '../queue/noted/failed-deliveries.ts';
+import type { LastVerification } from '../queue/noted/last-verification.ts';
+import type { Expiring } from '../reconcile/expiring-jobs.ts';
 import type { Reconciled } from '../reconcile/reconcile-note.ts';
 
 /** What is read when somebody asks for metrics; what could not be read is missing, and then shown by nothing. */
@@ -9,39 +12,58 @@ export interface Scraped {
   readonly now: Date;
   readonly queues?: Readonly<Record<string, QueueCounts>>;
   readonly census?: Census;
+  readonly expiring?: Expiring;
   readonly reconciled?: Reconciled;
-  /** The least that is left of any installation's rate limit, by host. */
-  readonly rateLimitRemaining?: ReadonlyMap<string, number>;
-  readonly spoolBytes?: number;
+  /** Until when everything of a host was compared; a host that never was is not in it. */
+  readonly reconciledThrough?: ReadonlyMap<string, Date>;
+  /** Of the installation that has the least left, by host. */
+  readonly rateLimits?: ReadonlyMap<string, { readonly remaining: number; readonly limit: number }>;
+  readonly failedDeliveries?: ReadonlyMap<string, FailedDeliveries>;
+  readonly suspendedInstallations?: ReadonlyMap<string, number>;
+  readonly spool?: { readonly reservedBytes: number; readonly limitBytes: number };
   readonly queueDurability?: string;
   /** Committed objects that no digest has sealed yet. */
   readonly pendingCommits?: number;
   readonly lastDigest?: LastDigest;
+  readonly lastVerification?: LastVerification;
 }
 
+type Show = (scraped: Scraped) => void;
 type MakeGauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => Gauge<L>;
 
-function openLedgerGauges(gauge: MakeGauge): (scraped: Scraped) => void {
-  const pending = gauge(
-    'everlog_pending_commits',
-    'Records, run and custody objects that wait for their digest',
-    [],
-  );
-  const sequence = gauge('everlog_ledger_sequence', 'Sequence of the last digest', []);
-  const sealedAt = gauge('everlog_last_digest_timestamp_seconds', 'When the last digest was appended', []);
-  return ({ pendingCommits, lastDigest }) => {
-    for (const each of [pending, sequence, sealedAt]) each.remove();
-    if (pendingCommits !== undefined) pending.set(pendingCommits);
-    if (lastDigest === undefined) return;
-    sequence.set(lastDigest.sequence);
-    sealedAt.set(lastDigest.at.getTime() / 1000);
+/** Makes the gauges of one process; the answer shows what was read. */
+export function openGauges(registry: Registry): Show {
+  const gauge: MakeGauge = (name, help, labelNames) =>
+    new Gauge({ name, help, labelNames: [...labelNames], registers: [registry] });
+  const parts = [
+    openQueueGauges(gauge),
+    openReconcileGauges(gauge),
+    openGitHubGauges(gauge),
+    openLedgerGauges(gauge),
+    openSpoolGauges(gauge),
+  ];
+  return (scraped) => {
+    for (const show of parts) show(scraped);
   };
 }
 
-/** Makes the gauges of one process; the answer shows what was read. */
-export function openGauges(registry: Registry): (scraped: Scraped) => void {
-  const gauge: MakeGauge = (name, help, labelNames) =>
-    new Gauge({ name, help, labelNames: [...labelNames], registers: [registry] });
+/** A gauge without labels that was not read would show 0, which reads as good news. */
+function showOrHide(gauge: Gauge, value: number | undefined): void {
+  if (value === undefined) gauge.remove();
+  else gauge.set(value);
+}
+
+/** Shows one value for each host, and no other. */
+function showByHost(gauge: Gauge<'host'>, values: Iterable<readonly [string, number]>): void {
+  gauge.reset();
+  for (const [host, value] of values) gauge.set({ host }, value);
+}
+
+function secondsOf(at: Date): number {
+  return at.getTime() / 1000;
+}
+
+function openQueueGauges(gauge: MakeGauge): Show {
   const queues = gauge('everlog_queue_jobs', 'Jobs in the queue now, by queue and state', ['queue', 'state']);
   const putOff = gauge('everlog_put_off_jobs', 'Delayed jobs of the archive queue, by why they wait', [
     'reason',
@@ -51,49 +73,132 @@ export function openGauges(registry: Registry): (scraped: Scraped) => void {
     'Since when the oldest job of the archive queue waits, is put off or has failed; 0 when there is none',
     [],
   );
-  const gaps = gauge(
-    'everlog_reconcile_gap_jobs',
-    'Jobs without a record when their repository was last looked into; they were queued then',
-    [],
+  const expiring = gauge(
+    'everlog_expiring_jobs',
+    'Jobs without a record whose log GitHub deletes within this time',
+    ['within'],
   );
-  const reconciledAt = gauge(
-    'everlog_last_reconcile_timestamp_seconds',
-    'When the repositories of a host were last gone through',
-    ['host'],
-  );
-  const remaining = gauge(
-    'everlog_github_ratelimit_remaining',
-    'Calls left in the hour of the installation that has the fewest, as this process has seen',
-    ['host'],
-  );
-  const spool = gauge('everlog_spool_reserved_bytes', 'Spool space reserved now', []);
   const durability = gauge(
     'everlog_queue_durability',
     'What the queue promises of acknowledged jobs: 1 for the one that holds',
     ['durability'],
   );
-
-  const showLedger = openLedgerGauges(gauge);
-
   return (scraped) => {
-    showLedger(scraped);
-    for (const each of [queues, putOff, oldest, gaps, reconciledAt, remaining, durability]) each.reset();
-    // A gauge without labels that was not read would show 0, which reads as good news.
-    for (const each of [oldest, gaps]) each.remove();
+    for (const each of [queues, putOff, expiring, durability]) each.reset();
     for (const [queue, counts] of Object.entries(scraped.queues ?? {})) {
       for (const [state, value] of Object.entries(counts)) queues.set({ queue, state }, value);
     }
-    if (scraped.census !== undefined) {
-      const { oldestAt } = scraped.census;
-      oldest.set(oldestAt === null ? 0 : Math.max(0, scraped.now.getTime() - oldestAt.getTime()) / 1000);
-      for (const [reason, jobs] of Object.entries(scraped.census.putOff)) putOff.set({ reason }, jobs);
+    const oldestAt = scraped.census?.oldestAt;
+    showOrHide(
+      oldest,
+      oldestAt === null ? 0 : oldestAt && Math.max(0, secondsOf(scraped.now) - secondsOf(oldestAt)),
+    );
+    for (const [reason, jobs] of Object.entries(scraped.census?.putOff ?? {})) putOff.set({ reason }, jobs);
+    if (scraped.expiring !== undefined) {
+      expiring.set({ within: '1d' }, scraped.expiring.withinDay);
+      expiring.set({ within: '7d' }, scraped.expiring.withinWeek);
     }
-    if (scraped.reconciled !== undefined) {
-      gaps.set(scraped.reconciled.gapJobs);
-      for (const [host, at] of scraped.reconciled.lastAt) reconciledAt.set({ host }, at.getTime() / 1000);
-    }
-    for (const [host, left] of scraped.rateLimitRemaining ?? []) remaining.set({ host }, left);
-    if (scraped.spoolBytes !== undefined) spool.set(scraped.spoolBytes);
     if (scraped.queueDurability !== undefined) durability.set({ durability: scraped.queueDurability }, 1);
+  };
+}
+
+function openReconcileGauges(gauge: MakeGauge): Show {
+  const gaps = gauge(
+    'everlog_reconcile_gap_jobs',
+    'Jobs without a record when their repository was last looked into; they were queued then',
+    [],
+  );
+  const lastAt = gauge(
+    'everlog_last_reconcile_timestamp_seconds',
+    'When the repositories of a host were last gone through',
+    ['host'],
+  );
+  const through = gauge(
+    'everlog_reconciled_through_timestamp_seconds',
+    'Until when everything that a host could tell of was compared with the archive',
+    ['host'],
+  );
+  return ({ reconciled, reconciledThrough }) => {
+    showOrHide(gaps, reconciled?.gapJobs);
+    showByHost(
+      lastAt,
+      [...(reconciled?.lastAt ?? [])].map(([host, at]) => [host, secondsOf(at)]),
+    );
+    showByHost(
+      through,
+      [...(reconciledThrough ?? [])].map(([host, at]) => [host, secondsOf(at)]),
+    );
+  };
+}
+
+function openGitHubGauges(gauge: MakeGauge): Show {
+  const remaining = gauge(
+    'everlog_github_ratelimit_remaining',
+    'Calls left in the hour of the installation that has the fewest, as this process has seen',
+    ['host'],
+  );
+  const limit = gauge(
+    'everlog_github_ratelimit_limit',
+    'Calls that the same installation is allowed in an hour',
+    ['host'],
+  );
+  const failed = gauge(
+    'everlog_github_failed_deliveries',
+    'Deliveries that GitHub lists as failed and that are not asked for again: final as it would be refused again, exhausted as it was sent often enough',
+    ['host', 'state'],
+  );
+  const suspended = gauge(
+    'everlog_suspended_installations',
+    'Installations of the App that were suspended when they were last listed',
+    ['host'],
+  );
+  return ({ rateLimits, failedDeliveries, suspendedInstallations }) => {
+    const rates = [...(rateLimits ?? [])];
+    showByHost(
+      remaining,
+      rates.map(([host, rate]) => [host, rate.remaining]),
+    );
+    showByHost(
+      limit,
+      rates.map(([host, rate]) => [host, rate.limit]),
+    );
+    failed.reset();
+    for (const [host, { final, exhausted }] of failedDeliveries ?? []) {
+      failed.set({ host, state: 'final' }, final);
+      failed.set({ host, state: 'exhausted' }, exhausted);
+    }
+    showByHost(suspended, suspendedInstallations ?? []);
+  };
+}
+
+function openLedgerGauges(gauge: MakeGauge): Show {
+  const pending = gauge(
+    'everlog_pending_commits',
+    'Records, run and custody objects that wait for their digest',
+    [],
+  );
+  const sequence = gauge('everlog_ledger_sequence', 'Sequence of the last digest', []);
+  const sealedAt = gauge('everlog_last_digest_timestamp_seconds', 'When the last digest was appended', []);
+  const verifiedAt = gauge(
+    'everlog_last_verify_timestamp_seconds',
+    'When a verification of the archive was last recorded',
+    [],
+  );
+  const findings = gauge('everlog_last_verify_findings', 'What that verification found', []);
+  return ({ pendingCommits, lastDigest, lastVerification }) => {
+    showOrHide(pending, pendingCommits);
+    showOrHide(sequence, lastDigest?.sequence);
+    showOrHide(sealedAt, lastDigest && secondsOf(lastDigest.at));
+    showOrHide(verifiedAt, lastVerification && secondsOf(lastVerification.at));
+    showOrHide(findings, lastVerification?.findings);
+  };
+}
+
+function openSpoolGauges(gauge: MakeGauge): Show {
+  const reserved = gauge('everlog_spool_reserved_bytes', 'Spool space reserved now', []);
+  const limit = gauge('everlog_spool_limit_bytes', 'Spool space that there is (EVERLOG_SPOOL_MAX_BYTES)', []);
+  return ({ spool }) => {
+    showOrHide(reserved, spool?.reservedBytes);
+    showOrHide(limit, spool?.limitBytes);
   };
 }

@@ -30,6 +30,8 @@ export interface JobQueue {
   failed(limit: number): Promise<readonly FailedJob[]>;
   /** All of them, oldest first in each queue, read as they are asked for. */
   allFailed(): AsyncIterable<FailedJob>;
+  /** Jobs of the archive queue that wait, are put off or have failed, at most so many of each, read as they are asked for. */
+  heldArchiveJobs(limit: number): AsyncIterable<HeldJob>;
   /** Has a failed job tried again from the start; false when there is no such failed job. */
   retryFailed(id: string): Promise<boolean>;
   /** Takes a failed job out of the queue, and notes it as a gap; false when there is no such failed job. */
@@ -54,6 +56,12 @@ export interface QueueCounts {
   readonly failed: number;
 }
 
+/** A job of the queue with the data it was added with, which another version may have written. */
+export interface HeldJob {
+  readonly id: string;
+  readonly data: unknown;
+}
+
 export interface FailedJob {
   readonly id: string;
   readonly name: string;
@@ -63,8 +71,9 @@ export interface FailedJob {
   readonly failedAt: Date | null;
 }
 
-/** Failed jobs read at once. */
-const FAILED_PAGE_JOBS = 500;
+/** Jobs read at once. */
+const PAGE_JOBS = 500;
+const HELD_STATES = ['waiting', 'prioritized', 'delayed', 'failed'] as const;
 
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
@@ -95,6 +104,7 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
       }),
     retryFailed: (id) => answering(() => withFailed(queueOf, id, revive)),
     allFailed: () => allFailed(queueOf, answering),
+    heldArchiveJobs: (limit) => heldJobs(queueOf('archive'), limit, answering),
     dropFailed: (id, reason) =>
       answering(() => withFailed(queueOf, id, (job) => drop(storage.notes, id, job, reason))),
     promoteParked: (host, installationId) =>
@@ -176,11 +186,22 @@ async function* allFailed(
   answering: Answering,
 ): AsyncGenerator<FailedJob> {
   for (const name of QUEUE_NAMES) {
-    for (let from = 0; ; from += FAILED_PAGE_JOBS) {
-      const to = from + FAILED_PAGE_JOBS - 1;
+    for (let from = 0; ; from += PAGE_JOBS) {
+      const to = from + PAGE_JOBS - 1;
       const page = await answering(() => queueOf(name).getJobs('failed', from, to, true));
       yield* page.map(failedJob);
-      if (page.length < FAILED_PAGE_JOBS) break;
+      if (page.length < PAGE_JOBS) break;
+    }
+  }
+}
+
+async function* heldJobs(queue: BullQueue, limit: number, answering: Answering): AsyncGenerator<HeldJob> {
+  for (const state of HELD_STATES) {
+    for (let from = 0; from < limit; from += PAGE_JOBS) {
+      const to = Math.min(from + PAGE_JOBS, limit) - 1;
+      const page = await answering(() => queue.getJobs(state, from, to, true));
+      yield* page.map(({ id, data }) => ({ id: id ?? '', data }));
+      if (page.length < PAGE_JOBS) break;
     }
   }
 }

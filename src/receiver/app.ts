@@ -24,6 +24,19 @@ export interface ReceiverHost extends Target {
 /** An event's name as far as it may label a metric: senders choose the header freely, and anybody may send one. */
 type CountedEvent = (typeof USED_EVENTS)[number] | 'other';
 
+/** An answered delivery, in values from closed sets and numbers. */
+export interface AnsweredDelivery {
+  /** By which it stands in keys. */
+  readonly host: string;
+  readonly event: CountedEvent;
+  readonly outcome: OutcomeName;
+  readonly reason: typeof UNPROCESSABLE | null;
+  /** Whether it was signed and taken. */
+  readonly isTaken: boolean;
+  readonly at: Date;
+  readonly durationMs: number;
+}
+
 export interface ReceiverDeps {
   readonly hosts: readonly ReceiverHost[];
   /**
@@ -33,12 +46,8 @@ export interface ReceiverDeps {
   readonly enqueue: (job: NewJob) => Promise<'queued' | 'duplicate'>;
   readonly now: () => Date;
   readonly log: Log;
-  /** Told of every answered delivery, in values from closed sets. */
-  readonly onDelivery: (
-    event: CountedEvent,
-    outcome: OutcomeName,
-    reason: typeof UNPROCESSABLE | null,
-  ) => void;
+  /** Told of every answered delivery. */
+  readonly onDelivery: (delivery: AnsweredDelivery) => void;
   readonly limits?: Partial<ReceiverLimits>;
 }
 
@@ -64,7 +73,7 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
       c.header('Allow', 'POST');
       return answer(c, { outcome: 'method_not_allowed', reason: 'deliveries are sent with POST' });
     }
-    return answer(c, await receiveDelivery(c.env.incoming, door, deps.onDelivery));
+    return answer(c, await receiveDelivery(c.env.incoming, door, deps));
   }
 
   const app: Receiver = new Hono<{ Bindings: HttpBindings }>();
@@ -105,8 +114,9 @@ function openDoors(deps: ReceiverDeps): ReadonlyMap<string, Door> {
 async function receiveDelivery(
   incoming: IncomingMessage,
   { intake, log }: Door,
-  onDelivery: ReceiverDeps['onDelivery'],
+  { onDelivery, now }: Pick<ReceiverDeps, 'onDelivery' | 'now'>,
 ): Promise<Outcome> {
+  const begunMs = now().getTime();
   let delivery: AcceptedDelivery;
   try {
     delivery = await acceptDelivery(incoming, intake);
@@ -118,7 +128,16 @@ async function receiveDelivery(
   const { outcome } = delivery;
   logDelivery(log, delivery);
   const isUnprocessable = outcome.outcome === 'ignored' && outcome.reason === UNPROCESSABLE;
-  onDelivery(countedEvent(delivery.event), outcome.outcome, isUnprocessable ? UNPROCESSABLE : null);
+  const at = now();
+  onDelivery({
+    host: intake.target.host,
+    event: countedEvent(delivery.event),
+    outcome: outcome.outcome,
+    reason: isUnprocessable ? UNPROCESSABLE : null,
+    isTaken: STATUS[outcome.outcome] < 400,
+    at,
+    durationMs: Math.max(0, at.getTime() - begunMs),
+  });
   return outcome;
 }
 

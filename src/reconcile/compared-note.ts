@@ -33,6 +33,11 @@ export function comparedField(host: string, repositoryId: number): string {
   return `${host}/${repositoryId}`;
 }
 
+/** Whether a field is of a repository of this host. */
+export function isOf(host: string, field: string): boolean {
+  return field.slice(0, field.lastIndexOf('/')) === host;
+}
+
 /** Reads all of them; a field that says nothing readable is as good as none. */
 export async function readCompared(notes: Pick<Notes, 'fields'>): Promise<ComparedRepositories> {
   const compared = new Map<string, Compared>();

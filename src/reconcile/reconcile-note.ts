@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { comparedThrough, readCompared } from './compared-note.ts';
+import { comparedThrough, isOf, readCompared } from './compared-note.ts';
 import type { GapLine } from '../ledger/formats/formats.ts';
 import { archiveJobId, type ArchiveJob } from '../queue/catalog.ts';
 import { closeGap, gapOfWork, noteGap, readGaps, type NotedGap } from '../queue/gap-note.ts';
@@ -103,6 +103,37 @@ export async function noteCompared(notes: Pick<Notes, 'setField'>, queueId: stri
  * leaves out those that seem at rest. Null while a host has no such pass, or a repository was never compared.
  */
 export async function readReconciledThrough(notes: Notes, now: Date): Promise<Date | null> {
+  let oldest: Date | null = null;
+  for (const through of (await readPassedThrough(notes, now)).values()) {
+    if (through === null) return null;
+    if (oldest === null || through < oldest) oldest = through;
+  }
+  return oldest === null ? null : earlier(oldest, comparedThrough(await readCompared(notes)));
+}
+
+/** The same of each host by itself; a host that has no such moment is left out. */
+export async function readHostsReconciledThrough(
+  notes: Notes,
+  now: Date,
+): Promise<ReadonlyMap<string, Date>> {
+  const [passed, compared] = await Promise.all([readPassedThrough(notes, now), readCompared(notes)]);
+  const found = new Map<string, Date>();
+  for (const [host, through] of passed) {
+    const own = new Map([...compared].filter(([field]) => isOf(host, field)));
+    const earliest = through === null ? null : earlier(through, comparedThrough(own));
+    if (earliest !== null) found.set(host, earliest);
+  }
+  return found;
+}
+
+/** The earlier of two moments, where the second may be unknown or not have come. */
+function earlier(moment: Date, other: Date | 'never' | null): Date | null {
+  if (other === 'never') return null;
+  return other !== null && other < moment ? other : moment;
+}
+
+/** Of each host the beginning of the last pass whose comparisons have all ended; null where there is none. */
+async function readPassedThrough(notes: Notes, now: Date): Promise<ReadonlyMap<string, Date | null>> {
   const passes = await readPasses(notes);
   const openSince = new Map<string, string>();
   for (const [queueId, text] of Object.entries(await notes.fields(UNDER_WAY_TABLE))) {
@@ -110,17 +141,13 @@ export async function readReconciledThrough(notes: Notes, now: Date): Promise<Da
     if (now.getTime() - Date.parse(at) > BELIEVED_MS) await noteCompared(notes, queueId);
     else if (at < (openSince.get(host) ?? NEVER)) openSince.set(host, at);
   }
-  let oldest: string | null = null;
+  const through = new Map<string, Date | null>();
   for (const [host, times] of passes) {
     const open = openSince.get(host);
-    const through = times.findLast((at) => open === undefined || at < open);
-    if (through === undefined) return null;
-    if (oldest === null || through < oldest) oldest = through;
+    const at = times.findLast((time) => open === undefined || time < open);
+    through.set(host, at === undefined ? null : new Date(at));
   }
-  const least = comparedThrough(await readCompared(notes));
-  if (oldest === null || least === 'never') return null;
-  const through = new Date(oldest);
-  return least !== null && least < through ? least : through;
+  return through;
 }
 
 async function readPasses(notes: Pick<Notes, 'fields'>): Promise<Map<string, readonly string[]>> {

@@ -18,6 +18,7 @@ import {
   type RedeliveryPlan,
 } from './redelivery-plan.ts';
 import type { Log } from '../logger.ts';
+import { noteFailedDeliveries } from '../queue/noted/failed-deliveries.ts';
 import type { Notes } from '../queue/notes.ts';
 import { receiverChangedAt } from './receiver-note.ts';
 import { notYourTurn, takeTurn, type BudgetDeps } from '../budget/budget.ts';
@@ -101,6 +102,10 @@ async function redeliverFailed(deps: RedeliveryDeps, paced: boolean): Promise<Re
   const seenTo = walked.newestAt ?? memory.seen_to;
   const isAllKept = walked.complete && remembered.length === plan.unresolved.length;
   await remember(deps, host, { seen_to: isAllKept ? seenTo : memory.seen_to, unresolved: remembered });
+  await noteFailedDeliveries(deps.notes, host, {
+    final: plan.final.length,
+    exhausted: plan.exhausted.length,
+  });
   const redelivered = await askForAll(deps, known, plan.redeliver.slice(0, ASKS_MAX));
   return {
     host,

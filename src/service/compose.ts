@@ -25,6 +25,7 @@ import { readVersion } from './version.ts';
 import type { Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import { giveUp } from '../errors.ts';
+import type { RateState } from '../github/rate-limit.ts';
 import type { SealReport } from '../ledger/seal/seal.ts';
 import type { Log } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
@@ -56,7 +57,7 @@ export function listenForDeliveries(
     enqueue: (job) => queue.add(job),
     now: () => new Date(),
     log,
-    onDelivery: (event, outcome, reason) => metrics.delivery(event, outcome, reason),
+    onDelivery: (delivery) => metrics.delivery(delivery),
   });
   return listenHttp({ app, ...config.listen });
 }
@@ -74,8 +75,8 @@ export function listenForAdmin(
 export interface Workforce {
   readonly workers: RunningWorkers;
   readonly spool: Spool;
-  /** The least that is left of any installation's rate limit, by host. */
-  rateLimitRemaining(): ReadonlyMap<string, number>;
+  /** What is left of the rate limit of the installation that has the least, by host. */
+  rateLimits(): ReadonlyMap<string, RateState>;
   close(): Promise<void>;
 }
 
@@ -112,13 +113,13 @@ export function startWorkforce(
       concurrency: config.concurrency,
       log,
       now,
-      onJob: (name, outcome) => metrics.jobRun(name, outcome),
+      onJob: (name, outcome, cause) => metrics.jobRun(name, outcome, cause),
     }),
   );
   return {
     workers,
     spool,
-    rateLimitRemaining: () => opened.rateLimitRemaining(now()),
+    rateLimits: () => opened.rateLimits(now()),
     async close() {
       await recent.close();
       await opened.close();

@@ -8,6 +8,7 @@ import { openTokens, type Tokens } from '../github/credentials.ts';
 import { openDeliveryLog, type DeliveryLog } from '../github/deliveries.ts';
 import { lookUpLog } from '../github/log/job-log.ts';
 import { openLeastRates } from '../github/least-rates.ts';
+import type { RateState } from '../github/rate-limit.ts';
 import { isInstalled, listInstallations, type Installation } from '../github/repositories.ts';
 
 /** Every host that there are credentials for, by the name in keys. */
@@ -20,7 +21,8 @@ export interface OpenHosts {
   readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
   /** Whether the App has an installation on a host; false too where Everlog is no App. */
   readonly isInstalled: (host: string, installationId: number) => Promise<boolean>;
-  readonly rateLimitRemaining: (now: Date) => ReadonlyMap<string, number>;
+  /** What is left of the rate limit of the installation that has the least, by host. */
+  readonly rateLimits: (now: Date) => ReadonlyMap<string, RateState>;
   readonly close: () => Promise<void>;
 }
 
@@ -65,7 +67,7 @@ export function openHosts(config: Config, now: () => Date): OpenHosts {
       const request = apps.get(host);
       return request !== undefined && (await isInstalled(request, installationId));
     },
-    rateLimitRemaining: (at) => rates.remaining(at),
+    rateLimits: (at) => rates.least(at),
     async close() {
       await Promise.all(closers.map((close) => close()));
     },

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listenForAdmin, listenForDeliveries, startWorkforce, type Workforce } from './compose.ts';
+import { listenForAdmin, listenForDeliveries, startWorkforce } from './compose.ts';
 import { openArchive } from './archive.ts';
 import { watchWrites, type WatchedArchive } from './health/archive-readiness.ts';
+import { openObservation } from './health/observation.ts';
 import { watchQueue, type QueueWatch } from './health/queue-watch.ts';
 import { triedAtMost } from './health/readiness.ts';
 import { openQueue, requireOwnQueueOf, type OpenQueue } from './queue.ts';
 import { openLedgerEnd, type LedgerEnd } from './sealing/closed-ledger.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
 import { announceReceiver, keepSchedules } from './schedules.ts';
+import { readVersion } from './version.ts';
 import { listenForWeb } from './web.ts';
 import type { Config } from '../config.ts';
 import { WEB_LISTEN } from '../config/web-variables.ts';
@@ -17,8 +19,6 @@ import { EverlogError, messageOf } from '../errors.ts';
 import type { Log } from '../logger.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
-import { readLastDigest } from '../queue/digest-note.ts';
-import { readReconciled } from '../reconcile/reconcile-note.ts';
 import type { Dependency } from '../receiver/admin.ts';
 import type { HttpListener } from '../receiver/serve.ts';
 import type { ObjectStore } from '../store/object-store.ts';
@@ -60,7 +60,7 @@ const FIRST_ANSWER_MS = 1_000;
 /** Starts receiver and workers as `roles` say. */
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
   tellSettings(config, log);
-  const metrics = createMetrics();
+  const metrics = createMetrics(readVersion());
   const open = await openQueue(config, log);
   const stopping = new AbortController();
   const tryQueue = queueTrial(config, open, roles);
@@ -79,7 +79,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
     store === null || end === null
       ? null
       : startWorkforce(config, queues, open, store, log, metrics, sealing, end, watch.works);
-  observe(metrics, open, workforce);
+  metrics.onScrape(openObservation(config, open.queue, queues, workforce));
   if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
   const socket =
     config.queue.kind === 'embedded'
@@ -239,32 +239,6 @@ async function probeStore(store: ObjectStore, log: Log): Promise<void> {
       'the archive does not answer: work waits for it',
     );
   }
-}
-
-function observe(metrics: Metrics, open: OpenQueue, workforce: Workforce | null): void {
-  metrics.onScrape(async () => {
-    const now = new Date();
-    const { notes, pending } = open.queue;
-    const [queues, census, reconciled, pendingCommits, lastDigest] = await Promise.all([
-      open.queue.counts().catch(() => null),
-      open.queue.census().catch(() => null),
-      readReconciled(notes, now).catch(() => null),
-      pending.count().catch(() => null),
-      readLastDigest(notes).catch(() => null),
-    ]);
-    return {
-      now,
-      ...(queues === null ? {} : { queues }),
-      ...(census === null ? {} : { census }),
-      ...(reconciled === null ? {} : { reconciled }),
-      ...(pendingCommits === null ? {} : { pendingCommits }),
-      ...(lastDigest === null ? {} : { lastDigest }),
-      ...(workforce === null
-        ? {}
-        : { spoolBytes: workforce.spool.used(), rateLimitRemaining: workforce.rateLimitRemaining() }),
-      queueDurability: open.queue.durability,
-    };
-  });
 }
 
 async function lostFolder(open: OpenQueue): Promise<never> {

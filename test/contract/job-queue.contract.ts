@@ -124,6 +124,38 @@ export function jobQueueContract(name: string, makePlace: () => Promise<QueuePla
       expect(outcomes).toEqual(['done']);
     });
 
+    test('jobs that wait, are put off or failed are read with their data, at most so many of each', async () => {
+      const before = await heldIds(1_000);
+      const failing = fresh(() => Promise.reject(giveUp('github_refused', 'no')));
+      const late = fresh(() =>
+        Promise.reject(waitUntil('log_not_yet', new Date(Date.now() + 3_600_000), 'not yet')),
+      );
+      await queue.add(failing.job);
+      await queue.add(late.job);
+      start();
+      await reaches(failing.id, 'failed');
+      await reaches(late.id, 'put_off');
+      await workers?.drain(DRAIN_MS);
+      const waiting = [fresh(), fresh()];
+      for (const { job } of waiting) await queue.add(job);
+      const added = [failing, late, ...waiting];
+      const held = await heldIds(1_000);
+      expect([...held.keys()].filter((id) => !before.has(id)).toSorted()).toEqual(
+        added.map(({ id }) => id).toSorted(),
+      );
+      for (const { id, job } of added) expect(held.get(id)).toEqual(job.data);
+      expect((await heldIds(1)).size).toBeLessThanOrEqual(4);
+      start();
+      for (const { id } of waiting) await reaches(id, 'done');
+      await queue.dropFailed(failing.id, 'tested');
+    });
+
+    async function heldIds(limit: number): Promise<Map<string, unknown>> {
+      const held = new Map<string, unknown>();
+      for await (const { id, data } of queue.heldArchiveJobs(limit)) held.set(id, data);
+      return held;
+    }
+
     test('of many adds of one job at once, one is queued', async () => {
       const { job } = fresh();
       const answers = await Promise.all(Array.from({ length: 50 }, () => queue.add(job)));

@@ -7,10 +7,12 @@ import {
   noteGaps,
   noteReconciled,
   readCountedGaps,
+  readHostsReconciledThrough,
   readReconciled,
   readReconciledThrough,
   type ReconciledPlace,
 } from '../../src/reconcile/reconcile-note.ts';
+import { comparedField, noteComparedRepository } from '../../src/reconcile/compared-note.ts';
 import { noteReceiverSettings, receiverChangedAt } from '../../src/redelivery/receiver-note.ts';
 import { until } from '../support/harness/everlog-under-test.ts';
 import type { QueuePlace } from '../support/harness/queue-under-test.ts';
@@ -161,6 +163,14 @@ export function notesContract(name: string, place: () => Promise<QueuePlace>): v
       expect(await through(hour(3))).toEqual(hour(1));
       await noteReconciled(notes, 'sub.ghe.com', hour(0));
       expect(await through(hour(3))).toEqual(hour(0));
+      const ofHosts = async (): Promise<object> =>
+        Object.fromEntries(await readHostsReconciledThrough(notes, hour(3)));
+      expect(await ofHosts()).toEqual({ 'github.com': hour(1), 'sub.ghe.com': hour(0) });
+      // A repository that no pass has looked into yet holds back its own host and no other.
+      const never = { at: null, run_at: null, installation_id: 1, suspended: false };
+      await noteComparedRepository(notes, comparedField('sub.ghe.com', 7), never);
+      expect(await ofHosts()).toEqual({ 'github.com': hour(1) });
+      await noteComparedRepository(notes, comparedField('sub.ghe.com', 7), null);
       await forgetOtherHosts(notes, new Set(['github.com']));
       await noteCompared(notes, 'reconcile-1');
       expect(await through(hour(3))).toEqual(hour(3));

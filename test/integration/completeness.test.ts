@@ -1,46 +1,60 @@
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { z } from 'zod';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import {
   archiveQueue,
   each,
   githubSettings,
+  holdSchedules,
   metricsOf,
   openStage,
+  scaled,
   until,
   type EverlogProcess,
 } from '../support/harness/everlog-under-test.ts';
 import { redisStorage } from '../support/harness/queue-under-test.ts';
+import { folderArchive } from '../support/oracles/archive-oracle.ts';
 import { startRedis } from '../support/servers/redis-server.ts';
 import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 
 /** The numbers of a mixed run: each delivery is counted once, and every job that was taken is somewhere. */
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 240_000 });
 
-const GOOD_JOBS = 30;
+/** A thousand deliveries where a release is judged. */
+const GOOD_JOBS = scaled(280, 980);
+const SKIPPED_JOBS = 3;
+const LOG_BYTES = 900;
 const FAILING_JOBS = 2;
 const LATE_JOBS = 3;
-const REST_TIMEOUT_MS = 60_000;
+/** Some seconds on two idle cores. */
+const REST_TIMEOUT_MS = 120_000;
 const RATE_LIMIT = 15_000;
 /** Series of everything that Everlog counts itself, in one process; far below what jobs or repositories would make. */
 const SERIES_MAX = 150;
 
 const stage = openStage();
 let simulator: Simulator;
+let held: { remove(): void };
 let serve: EverlogProcess;
 let work: EverlogProcess;
 let redisUrl: string;
 let begunMs: number;
+let archiveFolder: string;
 
 beforeAll(async () => {
   const redis = await startRedis();
   stage.defer(() => redis.stop());
   redisUrl = redis.url;
   simulator = await stage.simulator({ rateLimit: { limit: RATE_LIMIT, windowMs: 3_600_000 } });
+  // A comparison that begins while jobs still run finds others missing.
+  held = holdSchedules(simulator);
+  archiveFolder = stage.folder();
   const env = {
     ...githubSettings(simulator),
     EVERLOG_QUEUE_URL: redis.url,
-    EVERLOG_ARCHIVE_URL: stage.folder(),
+    EVERLOG_ARCHIVE_URL: archiveFolder,
     EVERLOG_MISSING_LOG_RETRIES: '1h',
   };
   [serve, work] = await Promise.all([stage.everlog(['serve'], env), stage.everlog(['work'], env)]);
@@ -70,7 +84,7 @@ function sum(samples: Samples, name: string, labels: Readonly<Record<string, str
 async function sendMixture(): Promise<number> {
   const { deliveries, faults } = simulator;
   const jobs = addSampleJobs(simulator, GOOD_JOBS + FAILING_JOBS + LATE_JOBS, (index) =>
-    sampleLog(900, index),
+    sampleLog(LOG_BYTES, index),
   );
   const failing = jobs.slice(GOOD_JOBS, GOOD_JOBS + FAILING_JOBS);
   for (const jobId of failing) {
@@ -81,7 +95,12 @@ async function sendMixture(): Promise<number> {
     faults.add({ match: { route: 'logs', jobId }, effect: { kind: 'status', status: 404 } });
   }
   const [first = 0] = jobs;
-  const run = simulator.world.run(simulator.world.job(first).facts.run_id);
+  const runId = simulator.world.job(first).facts.run_id;
+  for (let index = 0; index < SKIPPED_JOBS; index += 1) {
+    const skipped = { runId, name: `skipped ${index}`, conclusion: 'skipped', runner: null, steps: [] };
+    jobs.push(simulator.world.addJob(skipped).facts.id);
+  }
+  const run = simulator.world.run(runId);
   const sent = [
     ...(await each(jobs, 10, (id) => deliveries.completeJob(id))),
     ...(await each(jobs.slice(0, 5), 1, (id) => deliveries.job(id, 'completed'))),
@@ -100,9 +119,31 @@ async function sendMixture(): Promise<number> {
   return sent.length;
 }
 
+/** What stands in the archive, by its records and by the sizes of its logs. */
+async function readArchive(): Promise<{
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly logBytes: number;
+  readonly storedBytes: number;
+}> {
+  const archive = folderArchive(archiveFolder);
+  const outcomes: Record<string, number> = {};
+  let [logBytes, storedBytes] = [0, 0];
+  for (const key of await archive.versions()) {
+    const { bytes } = await archive.read(key);
+    if (key.startsWith('v1/records/')) {
+      const { outcome } = z.object({ outcome: z.string() }).parse(JSON.parse(bytes.toString('utf8')));
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    } else if (key.startsWith('v1/logs/')) {
+      storedBytes += bytes.length;
+      logBytes += gunzipSync(bytes).length;
+    }
+  }
+  return { outcomes, logBytes, storedBytes };
+}
+
 test('what was received, queued, recorded and is waiting adds up', async () => {
   const sent = await sendMixture();
-  const queued = GOOD_JOBS + FAILING_JOBS + LATE_JOBS;
+  const queued = GOOD_JOBS + FAILING_JOBS + LATE_JOBS + SKIPPED_JOBS;
   await until(
     'every job has its place',
     async () => {
@@ -142,12 +183,27 @@ test('what was received, queued, recorded and is waiting adds up', async () => {
   // queued = recorded + waiting + running + put off + failed
   const records = sum(done, 'everlog_records_total');
   const inQueue = (state: string): number => sum(received, 'everlog_queue_jobs', { queue: 'archive', state });
-  expect(records).toBe(GOOD_JOBS);
+  expect(records).toBe(GOOD_JOBS + SKIPPED_JOBS);
   expect(deliveries({ event: 'workflow_job', outcome: 'queued' })).toBe(
     records + inQueue('waiting') + inQueue('active') + inQueue('delayed') + inQueue('failed'),
   );
   expect(sum(done, 'everlog_job_runs_total', { job: 'archive-job', outcome: 'done' })).toBe(records);
   expect(sum(done, 'everlog_archive_lag_seconds_count')).toBe(records);
+
+  // recorded = what the archive holds
+  const kept = await readArchive();
+  expect(kept.outcomes).toEqual({ archived: GOOD_JOBS, not_produced: SKIPPED_JOBS });
+  for (const [outcome, count] of Object.entries(kept.outcomes))
+    expect(sum(done, 'everlog_records_total', { outcome, source: 'webhook' })).toBe(count);
+  expect(kept.logBytes).toBe(GOOD_JOBS * LOG_BYTES);
+  expect(sum(done, 'everlog_log_bytes_total')).toBe(kept.logBytes);
+  expect(sum(done, 'everlog_stored_bytes_total')).toBe(kept.storedBytes);
+
+  // what took how long, and when GitHub last sent something
+  expect(sum(received, 'everlog_webhook_duration_seconds_count')).toBe(sent);
+  const lastAt = sum(received, 'everlog_last_delivery_timestamp_seconds', { host: '127.0.0.1' });
+  expect(lastAt * 1_000).toBeGreaterThan(begunMs);
+  expect(lastAt * 1_000).toBeLessThanOrEqual(Date.now());
 
   // put off = by reason
   expect(sum(received, 'everlog_put_off_jobs')).toBe(inQueue('delayed'));
@@ -158,10 +214,12 @@ test('what was received, queued, recorded and is waiting adds up', async () => {
   const left = sum(done, 'everlog_github_ratelimit_remaining', { host: '127.0.0.1' });
   expect(left).toBeGreaterThan(RATE_LIMIT / 2);
   expect(left).toBeLessThan(RATE_LIMIT);
+  expect(sum(done, 'everlog_github_ratelimit_limit', { host: '127.0.0.1' })).toBe(RATE_LIMIT);
 });
 
 test('reconcile says what was missing when it looked, and when it looked', async () => {
   expect((await read(serve)).get('everlog_reconcile_gap_jobs')).toBe(0);
+  held.remove();
   const queue = openJobQueue(redisStorage(redisUrl));
   stage.defer(() => queue.close());
   await until(
@@ -200,6 +258,9 @@ test('no label names a job, a repository or a delivery', async () => {
       'state',
       'host',
       'durability',
+      'cause',
+      'version',
+      'within',
       'le',
     ]);
     expect([...labels].filter((label) => !known.has(label ?? ''))).toEqual([]);

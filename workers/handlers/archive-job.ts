@@ -180,7 +180,8 @@ async function storeLog(run: ArchiveRun, answer: LogAnswer, space: SpoolSpace): 
   try {
     const draft = draftOf(run, 'archived', null, answer);
     const committed = await commitLog(deps.store, { ...run.commit, draft }, log);
-    if (committed.written) noteRecorded(run, 'archived', run.data.source, log.bytes);
+    const counted = { source: run.data.source, logBytes: log.bytes, storedBytes: log.body.bytes };
+    if (committed.written) noteRecorded(run, { outcome: 'archived', ...counted });
   } finally {
     await log.release();
   }

@@ -1,6 +1,6 @@
-import { z } from 'zod';
 import type { Installation } from '../../src/github/repositories.ts';
 import type { NewJob, PerHost } from '../../src/queue/catalog.ts';
+import { noteInstallations, readInstallations } from '../../src/queue/noted/installations.ts';
 import type { Notes } from '../../src/queue/notes.ts';
 import type { SharedState } from '../../src/queue/shared-state.ts';
 
@@ -16,12 +16,6 @@ export interface PollInstallationsDeps {
 
 /** A suspended installation's jobs rest until a little after the next poll, or until the event of its return. */
 const SUSPENDED_PAUSE_MS = 65 * 60_000;
-/** Longer than any pause between polls that is worth comparing over. */
-const KEPT_MS = 30 * 24 * 60 * 60_000;
-
-/** Whether each known installation was suspended, by its id. */
-const knownSchema = z.record(z.string(), z.boolean());
-
 /**
  * Finds out what no event said, or none that arrived: an installation that was suspended, is back, or was removed. What follows
  * is what the event would have done.
@@ -29,10 +23,7 @@ const knownSchema = z.record(z.string(), z.boolean());
 export async function pollInstallations(deps: PollInstallationsDeps, data: PerHost): Promise<void> {
   const list = deps.installations.get(data.host);
   if (list === undefined) return;
-  const name = `installations/${data.host}`;
-  const [text] = await deps.notes.noted([name]);
-  const parsed = knownSchema.safeParse(JSON.parse(text ?? 'null'));
-  const before = parsed.success ? parsed.data : {};
+  const before = (await readInstallations(deps.notes, [data.host])).get(data.host) ?? {};
   const present: Record<string, boolean> = {};
   const changed = async (id: number, action: 'unsuspend' | 'deleted'): Promise<void> => {
     const received_at = deps.now().toISOString();
@@ -52,5 +43,5 @@ export async function pollInstallations(deps: PollInstallationsDeps, data: PerHo
     if (await deps.isInstalled(data.host, Number(id))) present[id] = suspended;
     else await changed(Number(id), 'deleted');
   }
-  await deps.notes.note(name, JSON.stringify(present), KEPT_MS);
+  await noteInstallations(deps.notes, data.host, present);
 }

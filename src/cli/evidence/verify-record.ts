@@ -2,13 +2,15 @@ import { commitCustody } from '../../archive/custody/custody.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { openRecording } from '../../service/recording.ts';
 import type { Summary } from '../../ledger/verify/summary.ts';
+import { LEVELS } from '../../ledger/verify/scope.ts';
+import { noteVerification } from '../../queue/noted/last-verification.ts';
 import { scopeOf } from './custody-work.ts';
 import { openCommandQueue } from '../queue-work.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
 
 /**
  * Writes down in the archive that it was verified, by whom, how, and what came of it; answers the key. The queue is needed
- * to tell the sealer of it.
+ * to tell the sealer of it, and keeps a note for metrics.
  */
 export async function recordVerification(
   store: ObjectStore,
@@ -33,6 +35,12 @@ export async function recordVerification(
       },
       deps,
     );
+    await noteVerification(queue.control.notes, {
+      at: deps.now(),
+      findings,
+      isWhole: options.from === undefined && options.to === undefined,
+      depth: LEVELS.indexOf(level),
+    });
     return key;
   } finally {
     await queue.close();

@@ -45,7 +45,7 @@ export async function startReceiver(
     ...deps,
     now: () => new Date(RECEIVED_AT),
     log: openLog('debug', { write: (line) => void lines.push(line) }),
-    onDelivery: (event, outcome, reason) => void counted.push([event, outcome, reason]),
+    onDelivery: ({ event, outcome, reason }) => void counted.push([event, outcome, reason]),
   });
   const listener = await listenHttp({ app, host: '127.0.0.1', port: 0 });
   return { listener, url: listener.url, jobs, counted, lines };
