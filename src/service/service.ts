@@ -233,7 +233,8 @@ async function probeStore(store: ObjectStore, log: Log): Promise<void> {
       );
     }
   } catch (error) {
-    if (error instanceof EverlogError && error.remedy.kind === 'give_up') throw error;
+    if (error instanceof EverlogError && (error.remedy.kind === 'give_up' || error.code === 'store_refused'))
+      throw error;
     log.warn(
       { archive: store.location, error: messageOf(error) },
       'the archive does not answer: work waits for it',

@@ -6,12 +6,12 @@ import {
 } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
-import { EverlogError, retryable } from '../../errors.ts';
+import { EverlogError, messageOf } from '../../errors.ts';
 import type { PutResult, StoreAbilities } from '../object-store.ts';
 import { bytesBody } from '../put-body.ts';
 import { call, callWithin, withTries } from './context.ts';
 import type { S3Context } from './context.ts';
-import { saysMissing, statusOf } from './errors.ts';
+import { refusedHeaderIn, saysMissing, saysUnknownHeader, statusOf, type WriteHeader } from './errors.ts';
 import { putOnce, versionIdOf } from './upload.ts';
 
 /** Written once per archive; not locked, and no part of the evidence. */
@@ -27,12 +27,54 @@ export async function probeAbilities(context: S3Context): Promise<StoreAbilities
 }
 
 async function probeCreateOnly(context: S3Context): Promise<StoreAbilities['createOnly']> {
+  const first = await putProbeAsTaken(context);
+  if (context.leftOut.has('If-None-Match')) return confirmUnconditional(context);
+  if (first.outcome === 'exists') return 'atomic';
   // Refused the first time: an earlier probe left the object. Stored twice: the condition is ignored.
-  for (let put = 1; put <= 2; put += 1) {
-    const { outcome } = await putProbe(context);
-    if (outcome === 'exists') return 'atomic';
+  return (await putProbe(context)).outcome === 'exists' ? 'atomic' : 'checked';
+}
+
+/**
+ * Stores the probe, leaving out headers that the store does not take: the signature covers the bytes all the same, and without
+ * the condition objects are looked up before they are written.
+ * @throws EverlogError the first refusal, where leaving out helps nothing
+ */
+async function putProbeAsTaken(context: S3Context): Promise<PutResult> {
+  let refused: unknown = null;
+  for (;;) {
+    try {
+      return await putProbe(context);
+    } catch (error) {
+      refused ??= error;
+      const header = headerToLeaveOut(context, error);
+      if (header === null) {
+        context.leftOut.clear();
+        throw refused;
+      }
+      context.leftOut.add(header);
+    }
   }
-  return 'checked';
+}
+
+/** The next header to try without: the one that the store names; the condition for 501, as stores mean it, else the checksum. */
+function headerToLeaveOut({ leftOut }: S3Context, error: unknown): WriteHeader | null {
+  if (!(error instanceof EverlogError) || !saysUnknownHeader(error.cause)) return null;
+  const named = refusedHeaderIn(messageOf(error.cause));
+  const usual: readonly WriteHeader[] = ['If-None-Match', 'x-amz-checksum-sha256'];
+  const inTurn = statusOf(error.cause) === 501 ? usual : usual.toReversed();
+  return [...(named === null ? [] : [named]), ...inTurn].find((header) => !leftOut.has(header)) ?? null;
+}
+
+/** Without the condition two writers can race, so that it is left out for no passing trouble. */
+async function confirmUnconditional(context: S3Context): Promise<StoreAbilities['createOnly']> {
+  context.leftOut.delete('If-None-Match');
+  try {
+    return (await putProbe(context)).outcome === 'exists' ? 'atomic' : 'checked';
+  } catch (error) {
+    if (!(error instanceof EverlogError) || !saysUnknownHeader(error.cause)) throw error;
+    context.leftOut.add('If-None-Match');
+    return 'checked';
+  }
 }
 
 async function putProbe(context: S3Context): Promise<PutResult> {
@@ -70,7 +112,12 @@ export async function headOnce(
   key: string,
   versionId?: string,
 ): Promise<HeadObjectCommandOutput | null> {
-  const place = { Bucket: context.bucket, Key: context.prefix + key, ChecksumMode: 'ENABLED' } as const;
+  const isAsked = !context.leftOut.has('x-amz-checksum-mode');
+  const place = {
+    Bucket: context.bucket,
+    Key: context.prefix + key,
+    ...(isAsked ? { ChecksumMode: 'ENABLED' as const } : {}),
+  };
   try {
     return await callWithin(context, context.requestTimeoutMs, async (abortSignal) =>
       context.client.send(
@@ -80,14 +127,33 @@ export async function headOnce(
     );
   } catch (error) {
     if (saysMissing(error)) return null;
-    if (versionId === undefined || statusOf(error) !== 400) throw error;
-    await refuseUnlessForeign(context, key, versionId);
-    return null;
+    if (!saysUnknownHeader(error)) throw error;
+    if (versionId !== undefined && statusOf(error) === 400 && (await isForeign(context, key, versionId)))
+      return null;
+    if (isAsked) return headWithoutChecksum(context, key, versionId);
+    throw error;
+  }
+}
+
+/** The same for a store that may not know the header, which is left out from then on where that helped. */
+async function headWithoutChecksum(
+  context: S3Context,
+  key: string,
+  versionId: string | undefined,
+): Promise<HeadObjectCommandOutput | null> {
+  context.leftOut.add('x-amz-checksum-mode');
+  try {
+    const found = await headOnce(context, key, versionId);
+    if (found === null) context.leftOut.delete('x-amz-checksum-mode');
+    return found;
+  } catch (error) {
+    context.leftOut.delete('x-amz-checksum-mode');
+    throw error;
   }
 }
 
 /** The answer to a HEAD has no code. An id that cannot be the store's, as in an archive that was moved, is no failure; the rest is. */
-async function refuseUnlessForeign(context: S3Context, key: string, versionId: string): Promise<void> {
+async function isForeign(context: S3Context, key: string, versionId: string): Promise<boolean> {
   try {
     await callWithin(context, context.requestTimeoutMs, async (abortSignal) => {
       const { Body } = await context.client.send(
@@ -102,9 +168,9 @@ async function refuseUnlessForeign(context: S3Context, key: string, versionId: s
       if (Body instanceof Readable) Body.destroy();
     });
   } catch (error) {
-    const isForeign = error instanceof S3ServiceException && error.name === 'InvalidArgument';
-    if (!isForeign && !saysMissing(error)) throw error;
-    return;
+    if (saysMissing(error)) return true;
+    if (error instanceof S3ServiceException && error.name === 'InvalidArgument') return true;
+    throw error;
   }
-  throw retryable('store_unavailable', `${context.location}: ${key} was refused, and given when asked again`);
+  return false;
 }

@@ -2,7 +2,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EverlogError, retryable } from '../../errors.ts';
 import type { DirectRequests } from './direct.ts';
-import { s3Error } from './errors.ts';
+import { s3Error, type WriteHeader } from './errors.ts';
 
 /** Tries of one call. The queue tries the whole job again, so more here would only hold its memory longer. */
 const TRIES_MAX = 3;
@@ -32,6 +32,8 @@ export interface S3Context {
   readonly requestTimeoutMs: number;
   readonly now: () => Date;
   readonly settings: S3Settings;
+  /** Headers that this store was found not to take, and that are left out since. */
+  readonly leftOut: Set<WriteHeader | 'x-amz-checksum-mode'>;
   /** Told of bytes of bodies as they are handed to the connection, those of further tries too. */
   readonly onUploadBytes: (bytes: number) => void;
   /** 0 up to 1. */

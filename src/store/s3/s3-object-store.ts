@@ -154,6 +154,7 @@ function contextOf(options: S3StoreOptions): S3Context {
       kmsKeyId: options.kmsKeyId ?? null,
       logStorageClass: options.logStorageClass ?? null,
     },
+    leftOut: new Set(),
     now: options.now ?? ((): Date => new Date()),
     random: options.random ?? Math.random,
     onUploadBytes: options.onUploadBytes ?? ((): void => {}),

@@ -25,7 +25,7 @@ function uploadDeadlineMs(context: S3Context, bytes: number): number {
   return context.requestTimeoutMs + Math.ceil((bytes / UPLOAD_BYTES_PER_SECOND_MIN) * 1000);
 }
 
-/** One PUT under `If-None-Match: *`. Errors come as the SDK throws them. */
+/** One PUT under `If-None-Match: *`, where the store takes that. Errors come as the SDK throws them. */
 export async function putOnce(
   context: S3Context,
   key: string,
@@ -43,8 +43,8 @@ export async function putOnce(
         Key: context.prefix + key,
         Body,
         ContentLength: body.bytes,
-        ChecksumSHA256: Buffer.from(body.sha256, 'hex').toString('base64'),
-        IfNoneMatch: '*',
+        ...(context.leftOut.has('x-amz-checksum-sha256') ? {} : { ChecksumSHA256: base64Of(body.sha256) }),
+        ...(context.leftOut.has('If-None-Match') ? {} : { IfNoneMatch: '*' }),
       });
       // The hash is known: the signature covers the bytes without reading them again, over plain http too.
       setHeaders(command, { ...classHeader(context, body, options), 'x-amz-content-sha256': body.sha256 });
@@ -70,13 +70,20 @@ async function putDirectly(
   const headers = {
     ...fieldHeaders(objectFields(context, key, options)),
     ...classHeader(context, body, options),
-    'x-amz-checksum-sha256': Buffer.from(body.sha256, 'hex').toString('base64'),
+    ...(context.leftOut.has('x-amz-checksum-sha256')
+      ? {}
+      : { 'x-amz-checksum-sha256': base64Of(body.sha256) }),
+    // Signed: the store compares it with the bytes, whether it keeps a checksum or not.
     'x-amz-content-sha256': body.sha256,
-    'if-none-match': '*',
+    ...(context.leftOut.has('If-None-Match') ? {} : { 'if-none-match': '*' }),
   };
   const path = context.prefix + key;
   const stored = await context.direct.send({ method: 'PUT', path, headers, body: bytes }, signal);
   return { VersionId: stored.headers['x-amz-version-id'] };
+}
+
+function base64Of(hex: string): string {
+  return Buffer.from(hex, 'hex').toString('base64');
 }
 
 /** Stores without versions, and objects from before they were turned on, have none (S3 says `null` in words). */
