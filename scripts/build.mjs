@@ -97,15 +97,15 @@ function optionsFor(outfile) {
 
 /** Writes the hash of the program where its name belongs, so that another program has another name. */
 function nameBuild(program) {
-  const text = readFileSync(program, 'latin1');
+  const text = readFileSync(program, 'utf8');
   if (!text.slice(0, NAMED_BY).includes(NAMELESS)) throw new Error(`${program} has no place for its name`);
   const hash = createHash('sha256').update(text).digest('hex');
-  writeFileSync(program, text.replace(NAMELESS, NAMELESS.replace(/0+/, hash)), 'latin1');
+  writeFileSync(program, text.replace(NAMELESS, NAMELESS.replace(/0+/, hash)), 'utf8');
 }
 
 /** A cache taken when the program ends has what all commands run as they are loaded, compiled. */
 function cacheCode(program) {
-  const source = readFileSync(program, 'latin1');
+  const source = readFileSync(program, 'utf8');
   const script = new Script(source, { filename: program });
   process.once('exit', () => {
     writeFileSync(

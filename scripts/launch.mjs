@@ -11,8 +11,7 @@ const PROGRAM = join(import.meta.dirname, 'everlog.cjs');
 /** The first characters of the program hold a hash of it, and its cache begins with them: the files are replaced one by one. */
 const NAMED_BY = 100;
 
-// Bundled text is ASCII, and one byte a character is the fastest to read.
-const source = readFileSync(PROGRAM, 'latin1');
+const source = readFileSync(PROGRAM, 'utf8');
 const script = new Script(source, {
   filename: PROGRAM,
   cachedData: cacheOf(source.slice(0, NAMED_BY)),

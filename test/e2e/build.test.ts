@@ -72,7 +72,7 @@ describe('npm run build', () => {
 
   test('leaves a code cache that the engine takes; one that is broken, or of another build, changes nothing', () => {
     const program = join(DIST, 'src/cli/everlog.cjs');
-    const source = readFileSync(program, 'latin1');
+    const source = readFileSync(program, 'utf8');
     const cache = readFileSync(`${program}.cache`);
     expect(cache.toString('latin1', 0, NAMED_BY)).toBe(source.slice(0, NAMED_BY));
     const script = new Script(source, { filename: program, cachedData: cache.subarray(NAMED_BY) });
@@ -86,11 +86,7 @@ describe('npm run build', () => {
     const copy = join(elsewhere, 'dist/src/cli/everlog.cjs.cache');
     // As long as the program, which is all that V8 compares: it would take the compiled words of this one for the program's.
     const other = join(elsewhere, 'other.cjs');
-    writeFileSync(
-      other,
-      source.replace('"Usage:"', '"Ysage:"').replace(/[0-9a-f]{64}/, '0'.repeat(64)),
-      'latin1',
-    );
+    writeFileSync(other, source.replace('"Usage:"', '"Ysage:"').replace(/[0-9a-f]{64}/, '0'.repeat(64)));
     expect(run(process.execPath, [join(REPOSITORY, 'scripts/build.mjs'), '--cache', other])).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^Ysage: /u),
