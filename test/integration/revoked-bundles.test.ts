@@ -110,7 +110,7 @@ async function bundleOf(
   name: string,
   sealsKeys: boolean,
   play: Play[2],
-): Promise<{ bundle: string; pin: string }> {
+): Promise<{ bundle: string; pin: string; last: string }> {
   const archive = join(folder, `archive-${name}`);
   const startMs = Date.now() - 9 * HOUR_MS;
   const maker = new LedgerMaker(folderPut(archive), { archive: `file:${archive}`, startMs, sealsKeys });
@@ -119,26 +119,32 @@ async function bundleOf(
   await play(maker, first);
   const bundle = join(folder, `bundle-${name}`);
   await exportTo(await openFolderStore({ folder: archive }), bundle, { madeAt: new Date() });
-  return { bundle, pin: first.id };
+  return { bundle, pin: first.id, last: maker.key.id };
 }
 
 test.each(PLAYS.flatMap((play) => [[true, ...play] as const, [false, ...play] as const]))(
   'verify and verify.sh agree on a bundle (keys sealed: %s) whose first key was %s',
   async (sealsKeys, name, isSound, play) => {
-    const { bundle, pin } = await bundleOf(`${name.replaceAll(/\W/g, '-')}-${sealsKeys}`, sealsKeys, play);
-    for (const pinned of [null, pin]) {
+    const made = await bundleOf(`${name.replaceAll(/\W/g, '-')}-${sealsKeys}`, sealsKeys, play);
+    // Whoever trusts a revoked key can believe nothing, however sound the rest is.
+    for (const pinned of [null, made.last, made.pin]) {
+      const isRevoked = pinned === made.pin;
       const [ours, script] = [
-        await runVerify(bundle, folder, pinned),
-        await runVerifyScript(bundle, tools, pinned),
+        await runVerify(made.bundle, folder, pinned),
+        await runVerifyScript(made.bundle, tools, pinned),
       ];
-      expect([ours.code, script.code], `${ours.output}\n${script.output}`).toEqual(isSound ? [0, 0] : [4, 4]);
-      for (const { output } of [ours, script]) expect(output.includes('UNKNOWN_KEY')).toBe(!isSound);
+      const code = isSound && !isRevoked ? 0 : 4;
+      expect([ours.code, script.code], `${ours.output}\n${script.output}`).toEqual([code, code]);
+      for (const { output } of [ours, script]) {
+        expect(output.includes('UNKNOWN_KEY')).toBe(!isSound);
+        expect(output.includes(`REVOKED_KEY ledger/keys/${made.pin}.json`)).toBe(isRevoked);
+      }
     }
   },
 );
 
 test('a successor that was sealed before stays believed by both', async () => {
-  const { bundle, pin } = await bundleOf('sealed-before', true, async (maker, first) => {
+  const { bundle, last: pin } = await bundleOf('sealed-before', true, async (maker, first) => {
     const other = await sibling(maker, first, 0);
     await sealJob(maker);
     await rotateAndSeal(maker);

@@ -102,7 +102,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
     const judgedKeys = keyFiles.judge(keyTermsOf(scope, walked));
     meter.valid += judgedKeys.valid;
     const outside = [...judgeOutside(anchored, chain), ...judgeAnchoredKeys(anchored, ring.files)];
-    const ending = [tail, judgedKeys.results, outside, remarksOn(scope, walked)].flat();
+    const ending = [tail, judgedKeys.results, judgePin(ring), outside, remarksOn(scope, walked)].flat();
     // Where nothing was looked at, nothing can be valid; what is wrong with the ledger itself comes first.
     const isSound = findings === 0 && !ending.some(isFinding);
     if (isSound && walked.looked.digests === 0) throw nothingSealed(scope, walked);
@@ -140,6 +140,15 @@ export async function openRing(scope: Scope, pinnedKeyId: string | null): Promis
     await scope.report({ result: 'BAD_SIGNATURE', key: revocationKey(keyId), detail });
   }
   return ring;
+}
+
+/** A revoked key vouches for nothing any more: whoever stole it could have made all that a pin on it leads to. */
+function judgePin(ring: KeyRing): Result[] {
+  const { pinnedKeyId } = ring;
+  const revokedAt = pinnedKeyId === null ? null : ring.revokedAt(pinnedKeyId);
+  if (pinnedKeyId === null || revokedAt === null) return [];
+  const detail = `the key that --key names was revoked at ${revokedAt}: ask the owner for the fingerprint of its successor`;
+  return [{ result: 'REVOKED_KEY', key: signingKeyKey(pinnedKeyId), detail }];
 }
 
 async function firstKeyId(store: ObjectStore): Promise<string | null> {

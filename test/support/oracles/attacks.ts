@@ -128,6 +128,20 @@ const KEYS: readonly Attack[] = [
   },
   {
     about: 'keys',
+    name: 'none: the pinned key was revoked by its successor, so that a pin on it leads nowhere',
+    archive: 4,
+    bundle: 4,
+    digests: 3,
+    seal: async (maker) => {
+      const first = maker.key;
+      await maker.addKey(makeKey());
+      await sealJob(maker);
+      await maker.revoke(first, maker.nowMs);
+      await sealJob(maker);
+    },
+  },
+  {
+    about: 'keys',
     name: 'the thief of a revoked key dates a successor back, and seals',
     archive: 4,
     bundle: 4,

@@ -9,7 +9,7 @@ set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C CDPATH=; umask 077
 for tool in openssl jq gzip sha256sum base64 sed awk; do command -v "$tool" >/dev/null || { echo "verify.sh needs $tool"; exit 1; }; done
 cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap '[ $? != 1 ] || echo "verify.sh broke off"; rm -rf "$tmp"' EXIT
 exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='^[0-9a-f]{64}$' stream='' last='' last_sum='' ended='' closed='' roots='' leaves=0 whole=''; for list in links named rows removed; do : >"$tmp/$list"; done
-pin=$(printf %s "$*" | tr A-F a-f | tr -d ' :'); [ -z "$pin" ] || [[ $pin =~ $hex ]] || { echo 'give the key as 64 hex digits'; exit 1; }
+pin=$(printf %s "$*" | tr A-F a-f | tr -d ' :'); [ -z "$pin" ] || [[ $pin =~ $hex ]] || { echo 'give the key as 64 hex digits'; exit 1; }; given=$pin
 found() { findings=$((findings + 1)); printf '%s %s: %s\n' "$1" "$2" "$3" | tr -c '[:print:]\n' '?'; }
 sha() { sha256sum | cut -c 1-64; }; escaped() { sha256sum | sed 's/ .*//; s/../\\x&/g'; } # the second as printf takes it
 signed() { openssl pkeyutl -verify -pubin -inkey "$tmp/$1.pem" -rawin -in "$2" -sigfile "$3" >"$tmp/said"; } # key, message, signature
@@ -58,7 +58,8 @@ awk -v pin="$pin" 'function line(k, id, n) { for (n = 0; (k in before) && n < 10
       split("", dead); split("", who); split("", planted); for (pair in revocation) { split(pair, of, SUBSEP)
         if ((of[2] in believed) && line(of[2], of[1])) { dead[of[1]] = revocation[pair]; who[of[1]] = of[2] } else planted[of[1]] } }
     for (id in believed) print id, (id in dead) ? dead[id] : (id in planted) ? "planted" : "~" }' "$tmp/links" >"$tmp/believed"
-while read -r id state; do [ "$state" != planted ] || found BAD_SIGNATURE "ledger/keys/$id.revoked.json" 'nobody entitled signed it'; done <"$tmp/believed"
+while read -r id state; do case $state in planted) found BAD_SIGNATURE "ledger/keys/$id.revoked.json" 'nobody entitled signed it' ;;
+  [0-9]*) [ "$id" != "$given" ] || found REVOKED_KEY "ledger/keys/$id.json" "the key that you trust was revoked at $state" ;; esac; done <"$tmp/believed"
 for folder in ledger/digests/*/; do seq=$(basename "$folder") digest=$folder'digest.json'
   lines=entries/$seq.ndjson paths=entries/$seq.paths.ndjson note=ledger/checkpoints/$seq.note sum=$(sha <"$digest")
   IFS=$tab read -r n key at name count top before before_sum from to final < <(jq -r '[.sequence, .key_id, .created_at, .stream, (.entries.count | floor),

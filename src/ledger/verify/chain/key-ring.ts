@@ -46,6 +46,11 @@ export class KeyRing {
     this.#decide();
   }
 
+  /** The key that the caller trusts; null where it is the archive's own first. */
+  get pinnedKeyId(): string | null {
+    return this.pinned ? this.#root : null;
+  }
+
   /** Whether belief depends on which digest sealed which key. */
   get hasRevocations(): boolean {
     return this.#loaded.revocations.length > 0;
