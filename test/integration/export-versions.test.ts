@@ -2,6 +2,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, onTestFinished, test } from 'vitest';
+import { digestKey, digestSignatureKey } from '../../src/archive/keys.ts';
+import { readWhole } from '../../src/store/object-store.ts';
+import { sha256 } from '../support/oracles/ledger-maker.ts';
 import { openS3Store } from '../../src/store/s3/s3-object-store.ts';
 import { seal } from '../../src/ledger/seal/seal.ts';
 import { makeRecord, storeJob } from '../support/oracles/archived-jobs.ts';
@@ -50,4 +53,32 @@ test('of an object with several versions, the sealed one is exported, also from 
   const verdict = await runVerify(bundle, join(folder, 'spool'), sealer.signer.keyId);
   expect(verdict).toMatchObject({ code: 0 });
   await store.close();
+});
+
+test('a digest that was written over, signature and all, is no proof', async () => {
+  const { fake, client, Bucket } = await startWithBucket({ versioning: true });
+  const store = openS3Store({
+    bucket: Bucket,
+    prefix: 'archive',
+    forcePathStyle: true,
+    endpoint: fake.endpoint,
+    credentials: { accessKeyId: fake.accessKeyId, secretAccessKey: fake.secretAccessKey },
+    lockMode: 'none',
+  });
+  onTestFinished(() => store.close());
+  const folder = temporaryFolder('everlog-versions-');
+  onTestFinished(() => removeTemporaryFolder(folder));
+  await storeJob(store, makeRecord({ job_id: 1 }), 'sealed log\n');
+  const sealer = sealerOf(store, memoryQueue());
+  expect((await seal(sealer, { final: false })).outcome).toBe('sealed');
+  const key = digestKey(1);
+  const standing = (await readWhole(store, key))?.bytes.toString() ?? '';
+  const Body = standing.replace(/"queue_durability":"[^"]*"/, '"queue_durability":"another"');
+  expect(Body).not.toBe(standing);
+  const put = (name: string, body: string | Buffer): Promise<unknown> =>
+    client.send(new PutObjectCommand({ Bucket, Key: `archive/${name}`, Body: body }));
+  await put(key, Body);
+  await put(digestSignatureKey(1, sha256(Buffer.from(Body))), Buffer.alloc(64));
+  const { problems } = await exportTo(store, join(folder, 'bundle'), { madeAt: new Date() });
+  expect(problems).toEqual([expect.stringMatching(/^ledger\/digests\/0000000001\/digest\.json: SHADOWED: /)]);
 });

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
@@ -175,6 +175,45 @@ test('an archive whose digest is by a revoked key is not exported as sealed', as
     expect.stringMatching(/^ledger\/digests\/0000000003\/digest\.json: REVOKED_KEY/),
   ]);
   expect((await runVerifyScript(join(folder, 'bundle-revoked'), tools, first.id)).code).toBe(4);
+});
+
+test.each([
+  ['is damaged, and its entries are gone', 'MODIFIED'],
+  ['was made by somebody else', 'UNKNOWN_KEY'],
+  ['is gone', 'GAP'],
+] as const)('a digest that covers nothing of a bundle and %s is told of everywhere', async (how, word) => {
+  const name = how.replaceAll(/\W+/g, '-');
+  const archive = join(folder, `archive-${name}`);
+  const options = { archive: `file:${archive}`, startMs: Date.now() - 4 * HOUR_MS, sealsKeys: true };
+  const maker = new LedgerMaker(folderPut(archive), options);
+  const { id: pin } = await maker.addKey();
+  await sealJob(maker);
+  await sealJob(maker, word === 'UNKNOWN_KEY' ? makeKey() : maker.key);
+  await sealJob(maker);
+  const [kept, gone] = maker.jobs;
+  if (kept === undefined || gone === undefined) throw new Error('three jobs');
+  for (const key of [gone.recordKey, gone.logKey]) rmSync(join(archive, key));
+  const bad = join(archive, 'ledger/digests/0000000002');
+  for (const file of readdirSync(bad))
+    if (word !== 'UNKNOWN_KEY' && file.endsWith('.gz')) rmSync(join(bad, file));
+  const digest = join(bad, 'digest.json');
+  if (word === 'GAP') rmSync(digest);
+  else if (word === 'MODIFIED')
+    writeFileSync(digest, readFileSync(digest, 'utf8').replace('"durable"', '"durably"'));
+  const store = await openFolderStore({ folder: archive });
+  const bundle = join(folder, `bundle-${name}`);
+  const { problems } = await exportTo(store, bundle, { filters: { jobId: kept.jobId }, madeAt: new Date() });
+  expect(problems).toContainEqual(
+    expect.stringMatching(new RegExp(`^ledger/digests/0000000002/.*: ${word}: `)),
+  );
+  expect(readFileSync(join(bundle, 'index.csv'), 'utf8')).toMatch(
+    new RegExp(`"problem".*0000000002/.*${word}`),
+  );
+  expect(readFileSync(join(bundle, 'index.html'), 'utf8')).toContain(`${word}: `);
+  // A bundle leaves out digests for good reasons; what stands in it speaks for itself.
+  const code = word === 'GAP' ? 0 : 4;
+  const verdicts = [await runVerify(bundle, folder, pin), await runVerifyScript(bundle, tools, pin)];
+  expect(verdicts.map((verdict) => verdict.code)).toEqual([code, code]);
 });
 
 test('a job whose record and log are gone has a row, and keeps the bundle from being sound', async () => {

@@ -1,5 +1,5 @@
 import { forEachInFlight } from '../../in-flight.ts';
-import { digestKey, parseKey } from '../../archive/keys.ts';
+import { parseKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { parseRecord } from '../../archive/record.ts';
 import type { LedgerEntry } from '../formats/formats.ts';
@@ -101,6 +101,7 @@ class Collection {
       record,
       sequence,
       custody,
+      problem: null,
     }));
     return { rows, records: this.#records, logs: this.#logs, bytes: this.#bytes };
   }
@@ -121,14 +122,10 @@ class Collection {
 
   /** What a digest covers that is not believed is not sealed, whatever its entries say. */
   #disbelieve(): void {
-    const { view, onProblem } = this.#deps;
-    const told = new Set<number>();
+    const { notBelieved } = this.#deps.view;
     for (const it of this.#byKey.values()) {
-      const problem = it.sequence === null ? undefined : view.notBelieved.get(it.sequence);
-      if (it.sequence === null || problem === undefined) continue;
-      if (SEALED.has(it.status)) it.status = 'not_believed';
-      if (!told.has(it.sequence)) onProblem(digestKey(it.sequence), problem);
-      told.add(it.sequence);
+      const isBad = it.sequence !== null && notBelieved.has(it.sequence);
+      if (isBad && SEALED.has(it.status)) it.status = 'not_believed';
     }
   }
 

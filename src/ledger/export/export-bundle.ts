@@ -6,7 +6,6 @@ import {
   parseKey,
   SIGNING_KEYS_ROOT,
 } from '../../archive/keys.ts';
-import { readWhole } from '../../store/object-store.ts';
 import type { Place } from '../../archive/find/scan-records.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
@@ -14,6 +13,7 @@ import type { BundleFolder } from './bundle/bundle-folder.ts';
 import { chooseJobs, type ChosenRecord } from './choose-jobs.ts';
 import { collectEvidence } from './collect-evidence.ts';
 import type { CommitList } from './commit-list.ts';
+import { copyNeighbours, copySmall } from './copy-neighbours.ts';
 import { Digests } from './digests.ts';
 import type { StoredDigest } from './digests.ts';
 import { EntryFiles } from './entry-files.ts';
@@ -65,6 +65,8 @@ export interface ExportReport {
   readonly indexSha256: string;
 }
 
+/** Rows of what is wrong with the archive; whoever finds more need not read on. */
+const PROBLEM_ROWS_MAX = 10_000;
 /** Key files of a ledger; a rotation a week for 19 years. */
 const KEY_FILES_MAX = 1_000;
 
@@ -79,7 +81,12 @@ export async function exportBundle(
   request: ExportRequest,
   hooks: ExportHooks,
 ): Promise<ExportReport | null> {
-  const { onProblem, onProgress } = hooks;
+  const { onProgress } = hooks;
+  const problems = new ProblemRows();
+  const onProblem = (key: string, what: string): void => {
+    problems.add(key, what);
+    hooks.onProblem(key, what);
+  };
   let recordsRead = 0;
   const choosing = {
     onProblem,
@@ -109,16 +116,19 @@ export async function exportBundle(
     wanted,
   );
   const covering = files.digests();
+  await copyNeighbours(store, folder, covering, view.notBelieved);
   for (const digest of covering) await copyVouchers(store, folder, digest, onProblem);
   if (covering.length > 0) await copyKeys(store, folder, view);
-  const rows = [...collected.rows, ...(request.commits?.unmet() ?? []).map(unmetRow)];
+  const unmet = (request.commits?.unmet() ?? []).map(unmetRow);
+  const rows = [...collected.rows, ...unmet];
   const sequences = covering.map(({ sequence }) => sequence);
   const keyIds = [...new Set(covering.map(({ keyId }) => keyId))];
-  const index = indexCsv(rows);
+  const indexed = [...problems.rows(), ...rows];
+  const index = indexCsv(indexed);
   await folder.write('index.csv', index);
   const about = { madeAt: request.madeAt.toISOString(), version: request.version };
   const summary = { ...about, archive: store.location, scope: request.scope, sequences, keyIds };
-  await folder.write('index.html', indexHtml(rows, summary));
+  await folder.write('index.html', indexHtml(indexed, summary));
   await folder.write('VERIFY.md', verifyGuide(about));
   await folder.write('verify.sh', VERIFY_SCRIPT, true);
   const { records, logs, bytes } = collected;
@@ -135,9 +145,9 @@ async function copyVouchers(
   onProblem: ExportHooks['onProblem'],
 ): Promise<void> {
   const signature = digestSignatureKey(sequence, sha256);
-  if (!(await copyWhole(store, folder, signature))) onProblem(signature, 'the digest’s signature is missing');
-  await copyWhole(store, folder, digestTimeStampKey(sequence, sha256));
-  await copyWhole(store, folder, checkpointKey(sequence));
+  if (!(await copySmall(store, folder, signature))) onProblem(signature, 'the digest’s signature is missing');
+  await copySmall(store, folder, digestTimeStampKey(sequence, sha256));
+  await copySmall(store, folder, checkpointKey(sequence));
 }
 
 /** Where each was looked for, so that the entry is found where it stands. */
@@ -160,16 +170,30 @@ async function copyKeys(store: ObjectStore, folder: BundleFolder, view: LedgerVi
     if (view.keyFiles.size > 0 && parseKey(key)?.type === 'key' && !view.keyFiles.has(key)) continue;
     files += 1;
     if (files > KEY_FILES_MAX) break;
-    await copyWhole(store, folder, key);
+    await copySmall(store, folder, key);
   }
 }
 
-async function copyWhole(store: ObjectStore, folder: BundleFolder, key: string): Promise<boolean> {
-  const found = await readWhole(store, key);
-  if (found !== null) await folder.write(key, found.bytes);
-  return found !== null;
+function unmetRow(askedFor: string): IndexRow {
+  return { status: 'no_job', askedFor, record: null, sequence: null, custody: null, problem: null };
 }
 
-function unmetRow(askedFor: string): IndexRow {
-  return { status: 'no_job', askedFor, record: null, sequence: null, custody: null };
+/** What is wrong with the archive itself, as rows of the index. */
+class ProblemRows {
+  readonly #rows: IndexRow[] = [];
+  #more = 0;
+
+  add(key: string, what: string): void {
+    if (this.#rows.length < PROBLEM_ROWS_MAX) this.#rows.push(problemRow(key, what));
+    else this.#more += 1;
+  }
+
+  rows(): readonly IndexRow[] {
+    return this.#more === 0 ? this.#rows : [...this.#rows, problemRow('', `and ${this.#more} more`)];
+  }
+}
+
+function problemRow(key: string, what: string): IndexRow {
+  const problem = { key, what };
+  return { status: 'problem', askedFor: null, record: null, sequence: null, custody: null, problem };
 }

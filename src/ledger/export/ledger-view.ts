@@ -19,8 +19,8 @@ export interface LedgerView {
   readonly gone: readonly GoneRecord[];
   /** The files of keys and revocations that have entries, and in which digest. */
   readonly keyFiles: ReadonlyMap<string, number>;
-  /** Why a digest vouches for nothing, by its sequence. */
-  readonly notBelieved: ReadonlyMap<number, string>;
+  /** The digests that vouch for nothing. */
+  readonly notBelieved: ReadonlySet<number>;
 }
 
 export interface GoneRecord {
@@ -44,8 +44,8 @@ const DISBELIEVED: ReadonlySet<string> = new Set([
   'REVOKED_KEY',
   'FORKED',
 ]);
-/** Of locks an export says nothing, and which digests are hidden or written over changes nothing of what was read. */
-const PASSED_OVER: ReadonlySet<string> = new Set(['RETENTION_SHORT', 'SHADOWED', 'HIDDEN', 'UNSEALED']);
+/** Of locks an export says nothing, and what no digest covers is told of what is exported alone. */
+const PASSED_OVER: ReadonlySet<string> = new Set(['RETENTION_SHORT', 'UNSEALED']);
 
 /**
  * Walks along the whole ledger, judging every digest as `verify` does, and finds the records that it sealed and that are not
@@ -62,17 +62,14 @@ export async function viewLedger(
     readonly onDigest: (sequence: number) => void;
   },
 ): Promise<LedgerView> {
-  const notBelieved = new Map<number, string>();
+  const notBelieved = new Set<number>();
   const report = (result: Result): Promise<void> => {
     if (!isFinding(result) || PASSED_OVER.has(result.result)) return Promise.resolve();
     const { key, detail } = result;
     const [, digest, note] = OF_SEQUENCE.exec(key) ?? [];
-    const sequence = digest ?? note;
-    // Of a digest that covers nothing of what is exported, nothing need be told but that entries are lost with it.
-    if (sequence === undefined || !DISBELIEVED.has(result.result))
-      hooks.onProblem(key, `${result.result}: ${detail}`);
-    else if (!notBelieved.has(Number(sequence)))
-      notBelieved.set(Number(sequence), `${result.result}: ${detail}`);
+    // Also of a digest that covers nothing of what is exported: what it had sealed may be gone with it.
+    hooks.onProblem(key, `${result.result}: ${detail}`);
+    if (DISBELIEVED.has(result.result)) notBelieved.add(Number(digest ?? note ?? 0));
     return Promise.resolve();
   };
   const nowMs = hooks.now.getTime();

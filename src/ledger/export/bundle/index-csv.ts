@@ -10,6 +10,7 @@ export function indexCsv(rows: readonly IndexRow[]): string {
     record: null,
     sequence: null,
     custody: null,
+    problem: null,
   });
   const lines = rows.map((row) => columnsOf(row).map(([, value]) => csvField(value)));
   return [heading.map(([name]) => csvField(name)), ...lines]

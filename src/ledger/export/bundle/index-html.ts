@@ -106,7 +106,10 @@ function caption(count: number): string {
 }
 
 function tableRow(row: IndexRow): string {
-  const { record } = row;
+  const { record, problem } = row;
+  if (problem !== null) {
+    return `<tr><td>${badge(row.status)}</td><td colspan="7"><bdi>${htmlText(problem.key)}</bdi><br><bdi class="soft">${htmlText(problem.what)}</bdi></td></tr>`;
+  }
   if (record === null) {
     return `<tr><td>${badge(row.status)}</td><td colspan="7">no job of commit <span class="hash">${htmlText(row.askedFor ?? '')}</span></td></tr>`;
   }
@@ -140,7 +143,14 @@ function link(key: string, text: string): string {
 }
 
 function badge(status: Status): string {
-  const isBad = isFinding({ status, askedFor: null, record: null, sequence: null, custody: null });
+  const isBad = isFinding({
+    status,
+    askedFor: null,
+    record: null,
+    sequence: null,
+    custody: null,
+    problem: null,
+  });
   return `<span class="status${isBad ? ' bad' : ''}">${status.replace('_', ' ')}</span>`;
 }
 

@@ -12,6 +12,7 @@ export const STATUSES = {
   differs: 'in the bundle as it stands in the archive, which is not what was sealed',
   missing: 'sealed, and gone from the archive without a custody object that says why',
   no_job: 'asked for, and no job of it is recorded',
+  problem: 'something of the archive or its ledger is bad or gone, so that more may be than is told here',
 } as const;
 
 export type Status = keyof typeof STATUSES;
@@ -19,7 +20,7 @@ export type Status = keyof typeof STATUSES;
 /** Statuses that are as they should be. */
 const SOUND: ReadonlySet<Status> = new Set(['sealed', 'erased', 'expired']);
 
-/** A line of the index: a revision of a job's record, or a commit that has no job. */
+/** A line of the index: a revision of a job's record, a commit that has no job, or what is wrong with the archive itself. */
 export interface IndexRow {
   readonly status: Status;
   readonly askedFor: string | null;
@@ -28,6 +29,8 @@ export interface IndexRow {
   readonly sequence: number | null;
   /** The custody object that says who removed something of it. */
   readonly custody: string | null;
+  /** What is wrong with which object; null for rows of jobs. */
+  readonly problem: { readonly key: string; readonly what: string } | null;
 }
 
 /** Whether a row keeps the export from being what was asked for. */
@@ -65,5 +68,6 @@ export function columnsOf(row: IndexRow): readonly (readonly [string, string])[]
     ['record', isHere ? text(row.record?.key) : ''],
     ['log', isHere && row.status !== 'erased' && row.status !== 'expired' ? text(facts?.log?.key) : ''],
     ['custody', text(row.custody)],
+    ['problem', row.problem === null ? '' : `${row.problem.key}: ${row.problem.what}`],
   ];
 }

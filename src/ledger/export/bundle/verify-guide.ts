@@ -26,7 +26,7 @@ DIR --key FINGERPRINT\` checks the same with other code.
 | \`v1/custody/\` | who removed something of these jobs, when and why |
 | \`entries/<seq>.ndjson\` | these objects' lines of the ledger, byte for byte: key, size and SHA-256 as stored |
 | \`entries/<seq>.paths.ndjson\` | for each line, how it hangs in the Merkle tree of its digest: \`index\`, \`leaf\`, \`path\` |
-| \`ledger/digests/<seq>/\` | the digests that cover them, each with its Ed25519 signature, and a time stamp (RFC 3161) where one was made |
+| \`ledger/digests/<seq>/\` | the digests that cover them, those before and after, and bad ones, each with its Ed25519 signature, and a time stamp (RFC 3161) where one was made |
 | \`ledger/checkpoints/\` | signed notes (C2SP tlog-checkpoint) on the tree of all digests up to each of these |
 | \`ledger/keys/\` | the public keys, each signed by the one before it, and revocations |
 

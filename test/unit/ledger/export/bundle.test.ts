@@ -55,7 +55,9 @@ test('a bundle is laid out as an archive, with the chosen jobs and what vouches 
   await ledger.seal('2020-01-20T18:00:00.000Z', keys);
   await ledger.seal('2020-01-20T19:00:00.000Z', []);
   const { report, problems } = await exportTo(store, bundle);
-  const digest = readFileSync(join(bundle, 'ledger/digests/0000000001/digest.json'));
+  const [digest, next] = [1, 2].map((sequence) =>
+    readFileSync(join(bundle, `ledger/digests/000000000${sequence}/digest.json`)),
+  );
   const place = 'host=github.com/owner=octo-org/repo=octo-repo';
   expect(filesOf(bundle)).toEqual(
     [
@@ -65,8 +67,12 @@ test('a bundle is laid out as an archive, with the chosen jobs and what vouches 
       'index.csv',
       'index.html',
       'ledger/checkpoints/0000000001.note',
-      `ledger/digests/0000000001/${sha256(digest)}.sig`,
+      `ledger/digests/0000000001/${sha256(digest ?? Buffer.alloc(0))}.sig`,
       'ledger/digests/0000000001/digest.json',
+      // The one behind goes along, as what it follows is this one.
+      'ledger/checkpoints/0000000002.note',
+      `ledger/digests/0000000002/${sha256(next ?? Buffer.alloc(0))}.sig`,
+      'ledger/digests/0000000002/digest.json',
       `ledger/keys/${ledger.key().id}.json`,
       `v1/logs/${place}/dt=2020-01-20/29679449-1-1.log.gz`,
       `v1/logs/${place}/dt=2020-01-20/29679449-1-2.log.gz`,
@@ -183,7 +189,7 @@ describe('what is not as it was sealed', () => {
     expect(new Set(problems)).toEqual(
       new Set([
         `ledger/digests/0000000001/${signature}: the digest’s signature is missing`,
-        'ledger/digests/0000000001/digest.json: BAD_SIGNATURE: there is no signature',
+        `ledger/digests/0000000001/${signature}: BAD_SIGNATURE: there is no signature`,
       ]),
     );
     expect((await verdict()).code).toBe(4);

@@ -71,7 +71,7 @@ function rowOf(text: string): IndexRow {
       log: { key: 'v1/logs/a"b/<c>.log.gz', sha256: text, bytes: 5 },
     },
   };
-  return { status: 'sealed', askedFor: text, record, sequence: 7, custody: null };
+  return { status: 'sealed', askedFor: text, record, sequence: 7, custody: null, problem: null };
 }
 
 const SUMMARY = {
@@ -120,7 +120,7 @@ describe('index.html', () => {
 
   test('tells of what is missing, and where the rest of a long list is', () => {
     const rows: IndexRow[] = [
-      { status: 'no_job', askedFor: 'deadbeef', record: null, sequence: null, custody: null },
+      { status: 'no_job', askedFor: 'deadbeef', record: null, sequence: null, custody: null, problem: null },
       ...Array.from({ length: 6_000 }, () => rowOf('job')),
     ];
     const html = indexHtml(rows, SUMMARY);
