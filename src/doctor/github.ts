@@ -8,6 +8,7 @@ import { openTokens, type Credentials } from '../github/credentials.ts';
 import { examineApp, examineToken, type AppExamination } from '../github/examination.ts';
 import { listInstallations, type Installation } from '../github/repositories.ts';
 import { check, judgeSkew, type Checked, type Found } from './check.ts';
+import { examineWebhook } from './webhook.ts';
 
 /** What Everlog does with GitHub. `write` would include it. */
 const PERMISSIONS = ['actions', 'metadata'] as const;
@@ -108,11 +109,12 @@ async function examineAsApp(
   names: Names,
 ): Promise<readonly Checked[]> {
   const { dispatcher } = connections;
+  const requests = openRawAppRequests(github, credentials, dispatcher, now);
   let app: AppExamination | null = null;
   let askedAt = now();
   const keyFix = fixOf(names, github, `correct ${names.key}`);
   const identity = await check('github', `credentials${named}`, keyFix, async () => {
-    app = await examineApp(openRawAppRequests(github, credentials, dispatcher, now));
+    app = await examineApp(requests);
     askedAt = now();
     return { status: 'ok', detail: `${app.name} (App ${app.id}) on ${github.host}` };
   });
@@ -130,6 +132,7 @@ async function examineAsApp(
     await check('github', `installations${named}`, 'grant what the message names', () =>
       judgeInstallations(listInstallations(installations), mint),
     ),
+    ...(await examineWebhook(github, requests, named)),
     await check('github', `clock${named}`, '', async () =>
       known.date === null
         ? { status: 'skipped', detail: 'GitHub did not tell its time' }

@@ -41,3 +41,30 @@ export async function examineToken(
     date: dateOf(headerText(headers, 'date') ?? undefined),
   };
 }
+
+/** Where and how GitHub sends an App's deliveries, as the App's settings say. */
+export interface HookConfig {
+  /** Empty where none is set. */
+  readonly url: string;
+  readonly contentType: string;
+  /** Whether GitHub takes any certificate of the address. */
+  readonly insecureTls: boolean;
+}
+
+const hookConfigSchema = z.looseObject({
+  url: z.string().nullish(),
+  content_type: z.string().nullish(),
+  insecure_ssl: z.union([z.string(), z.number()]).nullish(),
+});
+
+/** Asks for the App's webhook. Fails as every App call does. */
+export async function examineHook(request: RawAppRequest): Promise<HookConfig> {
+  const { text } = await request('GET /app/hook/config', {}, "the App's webhook");
+  const { url, content_type, insecure_ssl } = hookConfigSchema.parse(JSON.parse(text));
+  return {
+    url: url ?? '',
+    // GitHub's own default where nothing was set.
+    contentType: content_type ?? 'form',
+    insecureTls: String(insecure_ssl ?? 0) === '1',
+  };
+}

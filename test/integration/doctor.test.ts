@@ -20,6 +20,8 @@ import { runS3, SERVICE_HOOK_TIMEOUT_MS } from '../support/servers/services.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: SERVICE_HOOK_TIMEOUT_MS });
 
 const HOUR_MS = 3_600_000;
+/** An address for deliveries at which nobody listens. */
+const UNHEARD = 'http://127.0.0.1:9/webhooks';
 const stage = openStage();
 const fake = await startS3Fake();
 const forgetful = await startS3Fake({ honourCreateOnly: false, nowMs: () => Date.now() - HOUR_MS });
@@ -33,6 +35,7 @@ beforeAll(async () => {
   redisUrl = redis.url;
   simulator = await stage.simulator();
   simulator.world.addInstallation({ login: 'Octo-Org' });
+  simulator.deliveries.url = UNHEARD;
 });
 
 afterAll(async () => {
@@ -104,7 +107,16 @@ describe('where all is well', () => {
     });
     for (const name of ['archive: create-only', 'archive: sha256', 'archive: clock', 'archive: versions'])
       expect(of(name)).toMatchObject({ status: 'ok' });
-    for (const name of ['credentials', 'permissions', 'events', 'installations', 'clock', 'webhook secret'])
+    for (const name of [
+      'credentials',
+      'permissions',
+      'events',
+      'installations',
+      'webhook',
+      'deliveries',
+      'clock',
+      'webhook secret',
+    ])
       expect(of(`github: ${name}`)).toMatchObject({ status: 'ok' });
     expect(of('queue: durability')).toMatchObject({ status: 'ok' });
     expect(of('ledger: signing key')).toMatchObject({ status: 'ok' });
@@ -195,10 +207,34 @@ describe('where something is wrong', () => {
         'github: permissions',
         'github: events',
         'github: installations',
+        'github: webhook',
       ],
     });
     expect(of('github: permissions')?.detail).toContain('actions: read');
     expect(of('github: events')?.detail).toContain('workflow_job');
+  });
+
+  test('a webhook whose deliveries nobody hears', async () => {
+    const deaf = await stage.simulator();
+    deaf.world.addInstallation({ login: 'Octo-Org' });
+    deaf.deliveries.url = UNHEARD;
+    await deaf.deliveries.send('ping', { zen: 'Keep it logically awesome.' });
+    const { code, failed, of } = await doctor({ ...sound(), ...githubSettings(deaf) });
+    expect({ code, failed }).toEqual({ code: 4, failed: ['github: deliveries'] });
+    expect(of('github: deliveries')).toMatchObject({
+      detail: expect.stringContaining('nobody answered'),
+      fix: expect.stringContaining('reached from GitHub'),
+    });
+  });
+
+  test('a GitHub that tells of no webhook is no failure', async () => {
+    const silent = await stage.simulator();
+    silent.world.addInstallation({ login: 'Octo-Org' });
+    for (const route of ['hook_config', 'hook_deliveries'])
+      silent.faults.add({ match: { route }, effect: { kind: 'status', status: 404 } });
+    const { code, of } = await doctor({ ...sound(), ...githubSettings(silent) });
+    expect(code).toBe(0);
+    for (const name of ['webhook', 'deliveries']) expect(of(`github: ${name}`)?.status).toBe('warning');
   });
 
   test('a key that GitHub does not know, another ledger’s signing key, a misspelt variable', async () => {

@@ -32,14 +32,28 @@ const hookConfigSchema = z.looseObject({
   insecure_ssl: z.union([z.string(), z.number()]).optional(),
 });
 
-function updateHookConfig({ hub, body }: ApiRequest): Answer {
+type HookConfig = z.infer<typeof hookConfigSchema>;
+
+/** What was set of each webhook, beside where it sends and how it signs. */
+const HOOKS = new WeakMap<Hub, HookConfig>();
+
+function showHookConfig({ hub }: ApiRequest): Answer {
+  return jsonAnswer(200, {
+    content_type: 'json',
+    insecure_ssl: '0',
+    ...HOOKS.get(hub),
+    secret: '********',
+    ...(hub.deliveries.url === null ? {} : { url: hub.deliveries.url }),
+  });
+}
+
+function updateHookConfig(request: ApiRequest): Answer {
+  const { hub, body } = request;
   const parsed = hookConfigSchema.safeParse(body);
   if (!parsed.success) return errorAnswer(422, 'Validation Failed');
   hub.deliveries.configureHook(parsed.data);
-  return jsonAnswer(200, {
-    ...parsed.data,
-    ...(parsed.data.secret === undefined ? {} : { secret: '********' }),
-  });
+  HOOKS.set(hub, { ...HOOKS.get(hub), ...parsed.data });
+  return showHookConfig(request);
 }
 
 /** How an App comes to be by its manifest, and how it sets its webhook. */
@@ -51,5 +65,6 @@ export const registrationRoutes: readonly Route[] = [
     access: 'open',
     handle: convertManifest,
   },
+  { name: 'hook_config', method: 'GET', path: '/app/hook/config', access: 'app', handle: showHookConfig },
   { name: 'hook_config', method: 'PATCH', path: '/app/hook/config', access: 'app', handle: updateHookConfig },
 ];
