@@ -22,6 +22,9 @@ export interface Scraped {
   readonly suspendedInstallations?: ReadonlyMap<string, number>;
   readonly spool?: { readonly reservedBytes: number; readonly limitBytes: number };
   readonly queueDurability?: string;
+  /** How often this process seals and reconciles, in milliseconds; of what it does not do, nothing. */
+  readonly sealIntervalMs?: number;
+  readonly reconcileIntervalMs?: number;
   /** Committed objects that no digest has sealed yet. */
   readonly pendingCommits?: number;
   readonly lastDigest?: LastDigest;
@@ -41,6 +44,7 @@ export function openGauges(registry: Registry): Show {
     openGitHubGauges(gauge),
     openLedgerGauges(gauge),
     openSpoolGauges(gauge),
+    openIntervalGauges(gauge),
   ];
   return (scraped) => {
     for (const show of parts) show(scraped);
@@ -200,5 +204,18 @@ function openSpoolGauges(gauge: MakeGauge): Show {
   return ({ spool }) => {
     showOrHide(reserved, spool?.reservedBytes);
     showOrHide(limit, spool?.limitBytes);
+  };
+}
+
+function openIntervalGauges(gauge: MakeGauge): Show {
+  const seal = gauge('everlog_seal_interval_seconds', 'How often a digest is appended to the ledger', []);
+  const reconcile = gauge(
+    'everlog_reconcile_interval_seconds',
+    'How often the repositories of each host are gone through',
+    [],
+  );
+  return ({ sealIntervalMs, reconcileIntervalMs }) => {
+    showOrHide(seal, sealIntervalMs && sealIntervalMs / 1000);
+    showOrHide(reconcile, reconcileIntervalMs && reconcileIntervalMs / 1000);
   };
 }

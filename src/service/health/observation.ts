@@ -20,7 +20,7 @@ type Observed = Pick<JobQueue, 'counts' | 'census' | 'notes' | 'pending' | 'dura
  * left out.
  */
 export function openObservation(
-  config: Pick<Config, 'hosts' | 'logRetentionMs'>,
+  config: Pick<Config, 'hosts' | 'logRetentionMs' | 'reconcileIntervalMs' | 'sealing'>,
   queue: Observed,
   worked: readonly QueueName[],
   workforce: Pick<Workforce, 'spool' | 'rateLimits'> | null,
@@ -28,6 +28,10 @@ export function openObservation(
   const hosts = config.hosts.map(({ github }) => github.host);
   // Those who bring in what is missing tell of it; the numbers are the same for all, and one is enough to read them.
   const isUpkeep = worked.includes('upkeep');
+  const intervals = {
+    ...(isUpkeep ? { reconcileIntervalMs: config.reconcileIntervalMs } : {}),
+    ...(worked.includes('seal') ? { sealIntervalMs: config.sealing.intervalMs } : {}),
+  };
   const readSlow = atMostEvery(READ_AGAIN_MS, async () => {
     const now = new Date();
     const [expiring, through, installations] = await Promise.all([
@@ -68,6 +72,7 @@ export function openObservation(
       ...(workforce === null ? {} : { rateLimits: workforce.rateLimits() }),
       ...(spool === undefined ? {} : { spool: { reservedBytes: spool.used(), limitBytes: spool.bytesMax } }),
       ...slow,
+      ...intervals,
       queueDurability: queue.durability,
     };
   };

@@ -50,7 +50,12 @@ export async function helm(...args: string[]): Promise<HelmAnswer> {
 export async function render(...args: string[]): Promise<readonly Manifest[]> {
   const { code, stdout, stderr } = await helm('template', 'prod', CHART, '--namespace', 'everlog', ...args);
   if (code !== 0) throw new Error(stderr);
-  return parseAllDocuments(stdout)
+  return manifestsIn(stdout);
+}
+
+/** The manifests in what `helm template` prints. */
+export function manifestsIn(text: string): readonly Manifest[] {
+  return parseAllDocuments(text)
     .map((document): unknown => {
       const [problem] = document.errors;
       if (problem !== undefined) throw problem;

@@ -53,6 +53,29 @@ const CUSTOM: Readonly<Record<string, z.ZodType>> = {
         .min(1),
     }),
   }),
+  'monitoring.coreos.com/v1 PrometheusRule': z.strictObject({
+    apiVersion: z.string(),
+    kind: z.string(),
+    metadata,
+    spec: z.strictObject({
+      groups: z
+        .array(
+          z.strictObject({
+            name: z.string(),
+            rules: z.array(
+              z.strictObject({
+                alert: z.string(),
+                expr: z.string(),
+                for: duration.optional(),
+                labels,
+                annotations: z.record(z.string(), z.string()),
+              }),
+            ),
+          }),
+        )
+        .min(1),
+    }),
+  }),
   'monitoring.coreos.com/v1 ServiceMonitor': z.strictObject({
     apiVersion: z.string(),
     kind: z.string(),
