@@ -160,14 +160,28 @@ test('a bundle of 0.1 is verified by the command and by its own script', async (
   expect(script.stdout()).toContain('sound: 12 entries, 17 objects, 1 of them removed with evidence');
 });
 
-test('a record of 0.1 with a wrong revision spoils nothing beside it', async () => {
+test('a confirmation of 0.1 under the number of the revision before is named for what it is, and no finding', async () => {
   const fixture = unpack('wrong-revision');
   const { jobs, to, record } = fixture.facts;
-  const { summary, results } = verdict(await everlog(fixture, 'verify', '--json', '--to', to));
-  expect(summary).toMatchObject({ first_sequence: 1, last_sequence: 1 });
-  const notes = new Set(['UNANCHORED', 'RELOCATED', 'NOT_CHECKED']);
-  const found = results.filter(({ result }) => !notes.has(result));
-  expect(found.filter(({ key }) => key !== record)).toEqual([]);
+  const { code, summary, results } = verdict(await everlog(fixture, 'verify', '--json', '--to', to));
+  expect({ code, summary }).toMatchObject({ code: 0, summary: { result: 'VALID', last_sequence: 1 } });
+  expect(results).toContainEqual({
+    result: 'NOT_CHECKED',
+    key: record,
+    detail: expect.stringContaining('version 0.1'),
+  });
+  const bundle = join(fixture.cwd, 'bundle');
+  const exported = await everlog(fixture, 'export', '--out', bundle);
+  expect(exported).toMatchObject({ code: 0 });
+  const verified = verdict(await everlog(fixture, 'verify', '--bundle', bundle, '--json'));
+  expect(verified).toMatchObject({ code: 0, summary: { result: 'VALID' } });
+  const script = spawnManaged('bash', ['verify.sh'], { cwd: bundle });
+  stage.defer(() => script.kill('SIGKILL'));
+  const ended = await script.exited;
+  expect({ ...ended, said: script.stdout() }).toMatchObject({
+    code: 0,
+    said: expect.stringContaining(`NOT_CHECKED ${record}: its number`),
+  });
   const { rows } = await outcomes(fixture);
   for (const what of ['sound', 'also_sound'])
     expect([what, rows.get(jobs[what] ?? 0)]).toEqual([what, 'archived']);

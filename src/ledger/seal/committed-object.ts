@@ -49,6 +49,7 @@ const sealedRecordSchema = z.looseObject({
   run_attempt: z.number().nullable(),
   job_id: z.number(),
   details_source: z.string().optional(),
+  job_sha256: z.string().nullable().optional(),
   recorded_at: z.string(),
   log: z
     .looseObject({
@@ -207,7 +208,8 @@ function otherThanItsHash(key: string): Finding {
 
 function isOf(record: SealedRecord, address: JobAddress, revision: number): boolean {
   // An earlier Everlog gave a confirmation by GitHub's listing the number of the revision before; all else of it is right.
-  const isMisnumbered = record.details_source === 'list' && record.revision === revision - 1;
+  const isByListing = record.details_source === 'list' && (record.job_sha256 ?? null) === null;
+  const isMisnumbered = isByListing && record.revision === revision - 1;
   return (
     (record.revision === revision || isMisnumbered) &&
     record.host === address.host &&

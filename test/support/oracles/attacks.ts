@@ -262,8 +262,24 @@ const SEALED: readonly Attack[] = [
     await maker.addJob(undefined, { revision: 2 });
     await maker.seal();
   }),
+  sealedWrongly(
+    'none: version 0.1 gave a confirmation by a listing the number of the revision before',
+    async (maker) => {
+      await maker.addMisnumbered(await maker.addJob());
+      await maker.seal();
+    },
+    { archive: 0, bundle: 0 },
+  ),
+  sealedWrongly('a revision that is no listing’s has the number of the one before', async (maker) => {
+    await maker.addMisnumbered(await maker.addJob(), { details_source: 'api' });
+    await maker.seal();
+  }),
   sealedWrongly('a record is of another job than its key', async (maker) => {
     await maker.addJob(undefined, { owner: 'somebody-else' });
+    await maker.seal();
+  }),
+  sealedWrongly('a record counts other lines than its log has', async (maker) => {
+    await maker.addJob(undefined, {}, { lines: 7 });
     await maker.seal();
   }),
   sealedWrongly('a window does not begin where the one before it ends', async (maker) => {

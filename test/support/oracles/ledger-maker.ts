@@ -147,8 +147,12 @@ export class LedgerMaker {
     });
   }
 
-  /** Archives a job: log, record, and its entry in the next digest. `changes` are laid over the record. */
-  async addJob(log: Buffer = someLog(), changes: Readonly<Record<string, unknown>> = {}): Promise<MadeJob> {
+  /** Archives a job: log, record, and its entry in the next digest. Changes are laid over the record, and over what it says of its log. */
+  async addJob(
+    log: Buffer = someLog(),
+    changes: Readonly<Record<string, unknown>> = {},
+    logChanges: Readonly<Record<string, unknown>> = {},
+  ): Promise<MadeJob> {
     this.#nextId += 1;
     const jobId = Number(changes['job_id'] ?? this.#nextId);
     const runId = Number(changes['run_id'] ?? jobId * 10);
@@ -172,6 +176,7 @@ export class LedgerMaker {
         stored_sha256: sha256(stored),
         stored_bytes: stored.length,
         encoding: 'gzip',
+        ...logChanges,
       },
       ...changes,
     };
@@ -180,6 +185,13 @@ export class LedgerMaker {
     const job = { recordKey, logKey, record, jobId, runId };
     this.jobs.push(job);
     return job;
+  }
+
+  /** Confirms a job by a listing, as version 0.1 did: under the number of the revision before, and sealed without its log. */
+  async addMisnumbered(job: MadeJob, changes: Readonly<Record<string, unknown>> = {}): Promise<string> {
+    const key = job.recordKey.replace('.json', '.r2.json');
+    await this.#commit('record', key, { ...job.record, details_source: 'list', ...changes });
+    return key;
   }
 
   /** Records a job that has no log. */

@@ -100,13 +100,14 @@ while read -r sum key; do [ -e "$key" ] || echo "$sum  $key"; done <"$tmp/sums" 
 awk -F '\t' 'NR == FNR { absent[$1]; next } ($1 in absent) && !($1 in told) { told[$1]; print }' "$tmp/absent" "$tmp/removed" | sort >"$tmp/told"
 cut -f 1 "$tmp/told" >"$tmp/gone"; awk -F '\t' '{ print $2 " " substr($1, 67) ": a sealed custody object says who removed it and why" }' "$tmp/told" | tr -c '[:print:]\n' '?'
 while read -r sum key; do if [ ! -e "$key" ]; then found MISSING "$key" 'it was sealed, and is gone'; elif [ "$(sha <"$key")" != "$sum" ]; then found MODIFIED "$key" 'it is not what was sealed'; fi; done < <(comm -23 "$tmp/sums" "$tmp/gone")
-record='length == 1 and (.[0] | .schema == "everlog.job/v1" and $key == "v1/records/host=\(.host)/owner=\(.owner | ascii_downcase)/repo=\(.repo | ascii_downcase)/" +
-  "\(.run_id)/\(.run_attempt // 1)/\(.job_id)\(if .revision == 1 then "" else ".r\(.revision)" end).json" and (.log == null or .log.encoding == "gzip"))'
+record='length == 1 and (.[0] | .schema == "everlog.job/v1" and any("v1/records/host=\(.host)/owner=\(.owner | ascii_downcase)/repo=\(.repo | ascii_downcase)/" +
+  "\(.run_id)/\(.run_attempt // 1)/\(.job_id)\((.revision, (select(.details_source == "list" and .job_sha256 == null) | .revision + 1)) | if . == 1 then "" else ".r\(.)" end).json"; . == $key) and (.log == null or .log.encoding == "gzip"))'
 run='length == 1 and (.[0] | .schema == "everlog.run/v1" and ([.expected, .archived, .absent] | all(.[]; type == "array")) and (.complete | type == "boolean"))'
 while IFS=$tab read -r type key _ log sum bytes; do [ -f "$key" ] || continue
   if [ "$type" = run ]; then jq -es "$run" "$key" >"$tmp/said" || found MODIFIED "$key" 'it is no object of a run'; fi; [ "$type" = record ] || continue
   jq -es --arg key "$key" "$record" "$key" >"$tmp/said" || found MODIFIED "$key" 'it is no record, or one of another job or revision than its key'
-  IFS=$tab read -r said whole size lines < <(jq -r '.log // {} | ["\(.key // "-") \(.stored_sha256 // "-") \(.stored_bytes // "-")", .sha256, (.bytes // 0 | floor), .lines] | @tsv' "$key")
+  IFS=$tab read -r said whole size lines number < <(jq -r '"\(.log.key // "-") \(.log.stored_sha256 // "-") \(.log.stored_bytes // "-")\t\(.log.sha256)\t\(.log.bytes // 0 | floor)\t\(.log.lines)\t\(.revision | floor)"' "$key")
+  [[ $key != *.r$((number + 1)).json ]] || { echo "NOT_CHECKED $key: its number, which version 0.1 took from the revision before it, and sealed its log with that one" | tr -c '[:print:]\n' '?'; [ "$log" != - ] || continue; }
   [ "$said" = "$log $sum $bytes" ] || found MODIFIED "$key" 'it tells of another log than the ledger'
   [ -f "$log" ] || continue; gzip -dc <"$log" | head -c "$((size + 1))" >"$tmp/log"
   [ "$(sha <"$tmp/log") $(wc -c <"$tmp/log") $(($(wc -l <"$tmp/log") + ($(tail -c 1 "$tmp/log" | wc -c) - $(tail -c 1 "$tmp/log" | wc -l))))" = "$whole $size $lines" ] ||

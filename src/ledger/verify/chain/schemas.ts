@@ -122,6 +122,8 @@ const recordSchema = z.object({
   run_id: z.int(),
   run_attempt: z.int().nullable(),
   job_id: z.int(),
+  details_source: z.string().optional(),
+  job_sha256: z.string().nullable().optional(),
   recorded_at: z.string().optional(),
   log: z
     .object({

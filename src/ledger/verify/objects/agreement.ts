@@ -17,7 +17,17 @@ export function recordDisagreement({ address, revision }: RecordKey, record: Rec
     (record.run_attempt ?? 1) === runAttempt &&
     record.job_id === jobId;
   if (!isThatJob) return 'it is about another job than its key';
-  return record.revision === revision ? null : `it says revision ${record.revision}`;
+  const isRight = record.revision === revision || isMisnumbered(revision, record);
+  return isRight ? null : `it says revision ${record.revision}`;
+}
+
+/**
+ * Whether a record is a confirmation by GitHub's listing as version 0.1 wrote it: with the number of the revision before, and
+ * sealed without its log, which has its entry with that revision. All else of it is right.
+ */
+export function isMisnumbered(revision: number, record: RecordFacts): boolean {
+  const isByListing = record.details_source === 'list' && (record.job_sha256 ?? null) === null;
+  return isByListing && record.revision === revision - 1;
 }
 
 /** What is wrong between a run attempt's object and its key; null when nothing is. */

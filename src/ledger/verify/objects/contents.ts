@@ -2,7 +2,7 @@ import type { ObjectStore } from '../../../store/object-store.ts';
 import { parseKey } from '../../../archive/keys.ts';
 import { EverlogError } from '../../../errors.ts';
 import type { LedgerEntry } from '../../formats/formats.ts';
-import { isThatCustody, recordDisagreement } from './agreement.ts';
+import { isMisnumbered, isThatCustody, recordDisagreement } from './agreement.ts';
 import { checkLog } from './log-contents.ts';
 import { hashObject, readBytes, sha256Of, type ObjectPlace } from './object-bytes.ts';
 import { retentionProblem, type RetentionPromise } from './retention.ts';
@@ -166,7 +166,9 @@ async function readSealed(
 async function readRecord(scope: Scope, entry: LedgerEntry, bytes: Buffer): Promise<RecordFacts | null> {
   const parsed = parseRecordFacts(bytes);
   const problem = parsed.ok ? disagreement(entry, parsed.value) : parsed.problem;
-  if (problem === null && parsed.ok && parsed.value.log !== null && entry.log === undefined) {
+  const isOdd = problem === null && parsed.ok && isMisnumberedAt(entry.key, parsed.value);
+  if (isOdd) await scope.report({ result: 'NOT_CHECKED', key: entry.key, detail: MISNUMBERED });
+  else if (problem === null && parsed.ok && parsed.value.log !== null && entry.log === undefined) {
     const detail = `its record names it, and it was gone when ${entry.key} was sealed`;
     await scope.report({ result: 'MISSING', key: parsed.value.log.key, detail });
   }
@@ -174,6 +176,14 @@ async function readRecord(scope: Scope, entry: LedgerEntry, bytes: Buffer): Prom
   const detail = `it was sealed as it is, but ${problem ?? 'is no record'}`;
   await scope.report({ result: 'MODIFIED', key: entry.key, detail });
   return null;
+}
+
+const MISNUMBERED =
+  'its number: version 0.1 gave a confirmation by GitHub’s listing that of the revision before it, and sealed its log with that one';
+
+function isMisnumberedAt(key: string, record: RecordFacts): boolean {
+  const parsed = parseKey(key);
+  return parsed?.type === 'record' && isMisnumbered(parsed.revision, record);
 }
 
 function disagreement(entry: LedgerEntry, record: RecordFacts): string | null {
