@@ -5,6 +5,7 @@ import { openKnownNames } from '../../../src/archive/known-names.ts';
 import { parseRecord, serializeRecord, type JobRecord } from '../../../src/archive/record.ts';
 import { runCat } from '../../../src/cli/read/cat.ts';
 import { runLs } from '../../../src/cli/read/ls.ts';
+import { giveUp } from '../../../src/errors.ts';
 import { JsonText } from '../../../src/json-text.ts';
 import { readWhole, type ObjectStore } from '../../../src/store/object-store.ts';
 import { makeAbsence, makeArchive, makeRecord, put, storeJob } from '../../support/oracles/archived-jobs.ts';
@@ -129,4 +130,18 @@ test('a record keeps the text of its job through every revision, and `ls --json`
   const fields = readingDeps(store);
   await runLs(fields, { json: 'job_id,job.n,job.e' });
   expect(fields.stdout.text()).toBe('{"job_id":399444496,"job.n":9007199254740993,"job.e":1e400}\n');
+});
+
+test('nothing follows a record that the store does not give: it may say that the job was erased', async () => {
+  const store = await makeArchive();
+  const erased = makeAbsence('erased', {});
+  await put(store, `${STEM}.json`, serializeRecord(erased));
+  const read = store.read.bind(store);
+  store.read = (key, versionId) =>
+    key.startsWith('v1/records/') ? Promise.reject(giveUp('store_refused', 'not now')) : read(key, versionId);
+  const address = { ...PLACE, repo: 'octo-repo', runId: 29_679_449, runAttempt: 1, jobId: 399_444_496 };
+  const draft = draftFrom(makeAbsence('unavailable', {}));
+  const commit = commitAbsence(store, { address, dt: '2020-01-20', draft, prior: null });
+  await expect(commit).rejects.toThrow('not now');
+  expect(await store.head(`${STEM}.r2.json`)).toBeNull();
 });
