@@ -1,5 +1,7 @@
 import type { RecordFilters } from '../archive/find/record-filters.ts';
 import { findPlaces } from '../archive/find/scan-records.ts';
+import { JOBS_ROOT, REBUILD_KEY, THROUGH_ROOT } from '../archive/index-keys.ts';
+import { giveUp } from '../errors.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { findCommits } from './find-commits.ts';
 import { jobQuery, passesQuery, type JobQuery } from './job-query.ts';
@@ -79,11 +81,17 @@ const KEPT_MIN = 1_000;
 
 /**
  * Opens the index; null where there is none, or it is being made anew.
- * @throws EverlogError where the store does not answer
+ * @throws EverlogError `object_corrupt` where it does not say how far it reaches, and where the store does not answer
  */
 export async function openJobIndex(options: JobIndexOptions): Promise<JobIndex | null> {
   const through = await readThrough(options.index);
-  return through === null ? null : new OpenedIndex(options, through);
+  if (through !== null) return new OpenedIndex(options, through);
+  if ((await options.index.head(REBUILD_KEY)) !== null) return null;
+  for await (const _part of options.index.list(JOBS_ROOT)) {
+    const message = `nothing in ${THROUGH_ROOT} says how far it reaches; where that lasts, run \`everlog index rebuild\``;
+    throw giveUp('object_corrupt', message);
+  }
+  return null;
 }
 
 class OpenedIndex implements JobIndex {

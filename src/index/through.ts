@@ -32,7 +32,8 @@ export async function readThrough(store: ObjectStore): Promise<Through | null> {
   if (found === null) return readThrough(store);
   const parsed = throughFields.safeParse(parsedJson(found.bytes));
   if (!parsed.success || parsed.data.through !== last) {
-    throw giveUp('object_corrupt', `${key} of the query index is none: run \`everlog index rebuild\``);
+    const message = `${key} is damaged, or of another version of Everlog: run \`everlog index rebuild\``;
+    throw giveUp('object_corrupt', message);
   }
   const { recorded_through: time } = parsed.data;
   return { sequence: last, recordedThrough: time === null ? null : new Date(time) };

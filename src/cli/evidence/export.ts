@@ -4,6 +4,8 @@ import type { Command } from 'commander';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { Place } from '../../archive/find/scan-records.ts';
 import { placesOfCommits } from '../../index/commit-places.ts';
+import { JobFinding } from '../../index/find-jobs.ts';
+import type { JobIndex } from '../../index/job-index.ts';
 import { inertText } from '../../log/inert.ts';
 import { openStandingArchive } from '../../service/standing-archive.ts';
 import { openIndexFor } from '../../service/indexing.ts';
@@ -92,7 +94,7 @@ async function exportJobs(options: ExportOptions): Promise<number> {
   }
 }
 
-/** Null where there is no index: then every record is looked through. Everything that is sealed is in the index's answer. */
+/** Null where there is no index that can be used: then every record is looked through. Everything that is sealed is in the index's answer. */
 async function placesByIndex(
   config: Config,
   url: ArchiveUrl,
@@ -103,12 +105,22 @@ async function placesByIndex(
   const onProblem = (key: string, problem: string): void => {
     process.stderr.write(`everlog: cannot read ${inertText(key)}: ${inertText(problem)}\n`);
   };
-  const opened = await openIndexFor(config, url, store, onProblem);
-  if (opened === null) return null;
+  const onUnusable = (problem: string): void => {
+    process.stderr.write(
+      `everlog: the query index cannot be used, so every record is read: ${inertText(problem)}\n`,
+    );
+  };
+  let close = async (): Promise<void> => undefined;
+  const openIndex = async (): Promise<JobIndex | null> => {
+    const opened = await openIndexFor(config, url, store, onProblem);
+    if (opened !== null) close = () => opened.close();
+    return opened?.index ?? null;
+  };
   try {
-    return await placesOfCommits(opened.index, commits.unmet(), filters);
+    const finding = await JobFinding.open({ archive: store, openIndex, onUnusable });
+    return await finding.ask((index) => placesOfCommits(index, commits.unmet(), filters));
   } finally {
-    await opened.close();
+    await close();
   }
 }
 

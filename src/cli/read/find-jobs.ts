@@ -1,10 +1,9 @@
 import type { ReadingHooks, StoredRecord } from '../../archive/find/find-records.ts';
-import { matchingJobs } from '../../archive/find/matching-jobs.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
-import { scanRecords } from '../../archive/find/scan-records.ts';
 import type { SeenValues } from '../../archive/find/seen-values.ts';
-import { indexedRecords } from '../../index/indexed-records.ts';
+import { JobFinding } from '../../index/find-jobs.ts';
 import type { JobIndex } from '../../index/job-index.ts';
+import { inertText } from '../../log/inert.ts';
 import { counted, formatBytes, formatMoment } from '../terminal/format.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 
@@ -19,6 +18,9 @@ export interface JobFinder {
   /** Every record that passes; in no promised order. */
   all(filters: RecordFilters, hooks: ReadingHooks): AsyncIterable<StoredRecord>;
 
+  /** What is made of the index; null where there is none that can be used. */
+  ask<T>(ask: (index: JobIndex) => Promise<T>): Promise<T | null>;
+
   /**
    * After an answer through the index that found nothing: takes note of what jobs of the same host, owner and repository
    * have. Answers how many were looked at; null where they were too many, or where all records were read anyway.
@@ -28,62 +30,70 @@ export interface JobFinder {
   /** Says what the answer cost and how far it reaches. */
   explain(session: ReadingSession): Promise<void>;
 
-  /** Whether answers come through the index. */
+  /** Whether answers come through the index: not, or not any more, where its files turn out to be unusable. */
   readonly isIndexed: boolean;
 }
 
 /** Jobs looked at to tell which values exist. */
 const SEEN_MAX = 200_000;
 
-/** Opens the finder of a command. */
+/** Opens the finder of a command. An index that cannot be used is told, and the records are read instead. */
 export async function openFinder(deps: ReadingDeps, session: ReadingSession): Promise<JobFinder> {
-  const index = (await deps.openIndex?.(session.noteProblem)) ?? null;
-  return index === null ? scanning(deps) : indexed(deps, index);
-}
-
-function scanning(deps: ReadingDeps): JobFinder {
+  const finding = await JobFinding.open({
+    archive: deps.store,
+    openIndex: async () => (await deps.openIndex?.(session.noteProblem)) ?? null,
+    onUnusable: (problem) =>
+      session.say(
+        `everlog: the query index cannot be used, so the records are read instead: ${inertText(problem)}`,
+      ),
+  });
   return {
-    isIndexed: false,
-    find: (filters, options) => scanRecords(deps.store, filters, options),
-    all: (filters, hooks) => matchingJobs(deps.store, filters, hooks),
-    see: async () => null,
-    explain: (session) =>
-      session.say('Without an index: every record of the place was read. `everlog index rebuild` makes one.'),
+    get isIndexed() {
+      return finding.index !== null;
+    },
+    find: (filters, options) => finding.find(filters, options),
+    all: (filters, hooks) => finding.all(filters, hooks),
+    ask: (ask) => finding.ask(ask),
+    see: (filters, seen) => finding.ask((index) => seeValues(index, filters, seen)),
+    explain: (said) => explain(finding.index, said),
   };
 }
 
-function indexed(deps: ReadingDeps, index: JobIndex): JobFinder {
-  return {
-    isIndexed: true,
-    find: (filters, options) => indexedRecords(index, deps.store, filters, options),
-    all: (filters, hooks) => indexedRecords(index, deps.store, filters, hooks),
-    async see({ host, owner, repo }, seen) {
-      const place = {
-        ...(host === undefined ? {} : { host }),
-        ...(owner === undefined ? {} : { owner }),
-        ...(repo === undefined ? {} : { repo }),
-      };
-      let looked = 0;
-      for await (const hit of index.search(place, { expected: SEEN_MAX })) {
-        looked += 1;
-        if (looked > SEEN_MAX) return null;
-        seen.see({ ...hit, sender: null });
-      }
-      return looked;
-    },
-    async explain(session) {
-      const { requests, bytes } = index.meter;
-      const { indexedThrough, sealedThrough, completeUntil } = index.coverage;
-      await session.say(
-        `Through the index: ${counted(requests, 'request')}, ${formatBytes(bytes)}, besides the records shown.`,
-      );
-      const until =
-        completeUntil === null
-          ? 'nothing is complete yet'
-          : `complete until ${formatMoment(completeUntil.toISOString())} UTC`;
-      await session.say(
-        `Indexed up to digest ${indexedThrough}, read up to ${sealedThrough}: ${until}; of what was recorded since, what workers have told of.`,
-      );
-    },
+async function seeValues(
+  index: JobIndex,
+  { host, owner, repo }: RecordFilters,
+  seen: SeenValues,
+): Promise<number | null> {
+  const place = {
+    ...(host === undefined ? {} : { host }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(repo === undefined ? {} : { repo }),
   };
+  let looked = 0;
+  for await (const hit of index.search(place, { expected: SEEN_MAX })) {
+    looked += 1;
+    if (looked > SEEN_MAX) return null;
+    seen.see({ ...hit, sender: null });
+  }
+  return looked;
+}
+
+async function explain(index: JobIndex | null, session: ReadingSession): Promise<void> {
+  if (index === null) {
+    return session.say(
+      'Without an index: every record of the place was read. `everlog index rebuild` makes one.',
+    );
+  }
+  const { requests, bytes } = index.meter;
+  const { indexedThrough, sealedThrough, completeUntil } = index.coverage;
+  await session.say(
+    `Through the index: ${counted(requests, 'request')}, ${formatBytes(bytes)}, besides the records shown.`,
+  );
+  const until =
+    completeUntil === null
+      ? 'nothing is complete yet'
+      : `complete until ${formatMoment(completeUntil.toISOString())} UTC`;
+  await session.say(
+    `Indexed up to digest ${indexedThrough}, read up to ${sealedThrough}: ${until}; of what was recorded since, what workers have told of.`,
+  );
 }

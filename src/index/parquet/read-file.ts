@@ -88,7 +88,7 @@ export class ParquetFile {
     const { bloom_filter_offset: offset, bloom_filter_length: length } =
       chunkOf(group, column)?.meta_data ?? {};
     if (offset === undefined || length === undefined) return null;
-    return this.#file.slice(Number(offset), Number(offset) + length);
+    return guarded(this.key, async () => this.#file.slice(Number(offset), Number(offset) + length));
   }
 
   elementOf(column: string): SchemaElement {
@@ -239,7 +239,7 @@ async function guarded<T>(key: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof EverlogError || error instanceof Gone) throw error;
-    const message = `${key} of the query index cannot be read (${messageOf(error)}): run \`everlog index rebuild\``;
+    const message = `${key} cannot be read (${messageOf(error)}): run \`everlog index rebuild\``;
     throw giveUp('object_corrupt', message, error);
   }
 }

@@ -33,9 +33,11 @@ export class RandomArchive {
   readonly ids: number[] = [];
   #next = 1;
 
-  constructor(store: ObjectStore, seed: number) {
+  /** `firstId` keeps the jobs of a second world apart. */
+  constructor(store: ObjectStore, seed: number, firstId = 1) {
     this.store = store;
     this.random = seeded(seed);
+    this.#next = firstId;
   }
 
   pick<T>(values: readonly T[]): T {
