@@ -20,14 +20,20 @@ export const HIT_COLUMNS = [
   'failed_step',
 ] as const satisfies readonly (keyof JobRow)[];
 
+/** Columns that stand apart, and are read where a search asks for them; else they are null in hits. */
+export type FurtherColumn = 'stored_bytes' | 'repository_id';
+
 /** A job that was found: what lists show of it. The rest is in its record (`recordKey` of these). */
-export interface JobHit extends Pick<JobRow, (typeof HIT_COLUMNS)[number] | 'host'> {
+export interface JobHit extends Pick<JobRow, (typeof HIT_COLUMNS)[number] | 'host' | FurtherColumn> {
   /** Milliseconds since 1970: the job's end, else the best time known of it. */
   readonly momentMs: number;
 }
 
-/** A hit of the values of `HIT_COLUMNS`, and host, repository id, creation and record time. */
-export function hitFrom(values: readonly unknown[], [host, , created, recorded]: readonly unknown[]): JobHit {
+/** A hit of the values of `HIT_COLUMNS`, and host, repository id, creation and record time, and stored bytes. */
+export function hitFrom(
+  values: readonly unknown[],
+  [host, repositoryId, created, recorded, storedBytes]: readonly unknown[],
+): JobHit {
   const text = (at: number): string | null => textOf(values[at]);
   const number = (at: number): number | null => numberOf(values[at]);
   const completed_at = number(3);
@@ -50,6 +56,8 @@ export function hitFrom(values: readonly unknown[], [host, , created, recorded]:
     head_sha: text(13),
     failed_step: text(14),
     host: textOf(host) ?? '',
+    repository_id: numberOf(repositoryId),
+    stored_bytes: numberOf(storedBytes),
     momentMs: momentMsOfRow(times),
   };
 }

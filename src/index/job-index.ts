@@ -8,7 +8,7 @@ import { jobQuery, passesQuery, type JobQuery } from './job-query.ts';
 import { dayOf, momentMsOfRow } from './job-row.ts';
 import { listParts } from './parts.ts';
 import type { Meter } from './parquet/ranged-file.ts';
-import type { JobHit } from './job-hit.ts';
+import type { FurtherColumn, JobHit } from './job-hit.ts';
 import { noteRevision, searchDay, type Revised, type SearchedDay } from './search-day.ts';
 import { daysOf, monthOf, queriesByDay, steps, withShas, type Search } from './search-plan.ts';
 import { addToStats, type DayStats } from './stats.ts';
@@ -41,7 +41,7 @@ export interface JobIndex {
    * Jobs that pass the filters, newest first by `momentMs`, then by the key of the record. Days are read as they are asked
    * for: leave the loop when there are enough, and say with `expected` how many that will be.
    */
-  search(filters: RecordFilters, options?: { readonly expected?: number }): AsyncGenerator<JobHit>;
+  search(filters: RecordFilters, options?: SearchOptions): AsyncGenerator<JobHit>;
 
   /** Jobs of any of these commits, each by its hash or how it begins (lower-case hex), that pass the filters; newest first. */
   byCommits(shas: readonly string[], filters: RecordFilters): AsyncGenerator<JobHit>;
@@ -54,6 +54,13 @@ export interface JobIndex {
 
   /** Requests to the store and bytes read so far. */
   readonly meter: Readonly<Meter>;
+}
+
+export interface SearchOptions {
+  /** How many hits will be taken. */
+  readonly expected?: number;
+  /** Columns that hits are to have besides. */
+  readonly also?: readonly FurtherColumn[];
 }
 
 /** How far an answer reaches. */
@@ -107,9 +114,12 @@ class OpenedIndex implements JobIndex {
     this.coverage = { indexedThrough: sequence, sealedThrough: sequence, completeUntil: recordedThrough };
   }
 
-  async *search(filters: RecordFilters, { expected = Infinity } = {}): AsyncGenerator<JobHit> {
+  async *search(
+    filters: RecordFilters,
+    { expected = Infinity, also = [] }: SearchOptions = {},
+  ): AsyncGenerator<JobHit> {
     const shas = filters.shaPrefix === undefined ? null : [filters.shaPrefix];
-    yield* this.#newest(await this.#begin(filters, shas), expected);
+    yield* this.#newest(await this.#begin(filters, shas, also), expected);
   }
 
   async *byCommits(shas: readonly string[], filters: RecordFilters): AsyncGenerator<JobHit> {
@@ -117,7 +127,8 @@ class OpenedIndex implements JobIndex {
   }
 
   async *stats(filters: RecordFilters): AsyncGenerator<DayStats> {
-    const search = await this.#begin(filters, filters.shaPrefix === undefined ? null : [filters.shaPrefix]);
+    const shas = filters.shaPrefix === undefined ? null : [filters.shaPrefix];
+    const search = await this.#begin(filters, shas, ['stored_bytes']);
     for (const days of steps(search.days, search.isNarrow, Infinity)) {
       const sums = await Promise.all(
         days.map(async (day) => {
@@ -169,9 +180,13 @@ class OpenedIndex implements JobIndex {
   }
 
   /** Finds out which days may hold what is wanted, and reads what is not indexed yet. */
-  async #begin(filters: RecordFilters, shas: readonly string[] | null): Promise<Search> {
+  async #begin(
+    filters: RecordFilters,
+    shas: readonly string[] | null,
+    also: readonly FurtherColumn[] = [],
+  ): Promise<Search> {
     const places = await findPlaces(this.#options.archive, filters);
-    const query = withShas(jobQuery(filters, places), shas);
+    const query = withShas(jobQuery(filters, places, also), shas);
     const deps = { ...this.#options, meter: this.meter };
     const unindexed = await readUnindexed(deps, this.#through, query);
     this.#cover(unindexed);

@@ -2,6 +2,7 @@ import { isFailed } from '../archive/find/conclusion.ts';
 import { isFileName, isJobCalled, type RecordFilters } from '../archive/find/record-filters.ts';
 import type { Place } from '../archive/find/scan-records.ts';
 import { momentMsOfRow } from './job-row.ts';
+import type { FurtherColumn } from './job-hit.ts';
 import type { JobRow } from './parquet/columns.ts';
 
 /** What one column must hold. */
@@ -16,13 +17,19 @@ export interface JobQuery {
   /** Hosts, owners and repositories that count; null for all. */
   readonly places: readonly Place[] | null;
   readonly tests: readonly ColumnTest[];
+  /** Columns that hits are to have besides. */
+  readonly also: readonly FurtherColumn[];
 }
 
 /**
  * Puts filters to columns; those of owner and repository are in `places`, that of time is for `isInTime`. What only a run's
  * object says is tested where the row has it, and left open where it has not: the record and the run's object decide then.
  */
-export function jobQuery(filters: RecordFilters, places: readonly Place[]): JobQuery {
+export function jobQuery(
+  filters: RecordFilters,
+  places: readonly Place[],
+  also: readonly FurtherColumn[] = [],
+): JobQuery {
   const tests: ColumnTest[] = [];
   const { shaPrefix, pullRequest, job, workflow, event } = filters;
   const test = (column: keyof JobRow, passes: ColumnTest['passes']): number => tests.push({ column, passes });
@@ -50,7 +57,13 @@ export function jobQuery(filters: RecordFilters, places: readonly Place[]): JobQ
     filters,
     places: isEverywhere ? null : places,
     tests,
+    also,
   };
+}
+
+/** Whether rows alone say which jobs pass: what only a run's object says they may leave open. */
+export function isDecidedByRows({ event, pullRequest, actor, workflow }: RecordFilters): boolean {
+  return event === undefined && pullRequest === undefined && actor === undefined && !isFileName(workflow);
 }
 
 /** Whether a job is wanted by its moment, ids and place, the tests of columns left out. */

@@ -92,7 +92,7 @@ class DaySearch {
     this.#revised = revised;
     this.#meter = meter;
     this.#seen = day.parts.length + Math.min(day.rows.length, 1) > 1 ? new Set() : null;
-    this.#columns = [...new Set([...HIT_COLUMNS, ...query.tests.map(({ column }) => column)])];
+    this.#columns = [...new Set([...HIT_COLUMNS, ...query.tests.map(({ column }) => column), ...query.also])];
   }
 
   /** Fetches all that will be read. @throws Gone where a part is not there any more */
@@ -148,7 +148,9 @@ class DaySearch {
     return [
       ...this.#columns,
       ...(oneHost(file, group) === null ? ['host'] : []),
-      ...(needsId && hasSeveralNames(this.#query) ? ['repository_id'] : []),
+      ...(needsId && hasSeveralNames(this.#query) && !this.#columns.includes('repository_id')
+        ? ['repository_id']
+        : []),
       ...(needsTimes ? ['created_at', 'recorded_at'] : []),
     ];
   }
@@ -185,12 +187,9 @@ class DaySearch {
       if (wanted.length === 0) return;
     }
     const columns = await Promise.all(HIT_COLUMNS.map((column) => rows(column)));
-    const [hosts, ids, created, recorded] = await Promise.all([
-      rows('host'),
-      rows('repository_id'),
-      rows('created_at'),
-      rows('recorded_at'),
-    ]);
+    const further = await Promise.all(
+      ['host', 'repository_id', 'created_at', 'recorded_at', 'stored_bytes'].map((column) => rows(column)),
+    );
     const ends = await rows('completed_at');
     const count = span.to - span.from;
     for (let index = 0; index < (wanted ?? { length: count }).length; index += 1) {
@@ -198,9 +197,11 @@ class DaySearch {
       const endMs = numberOf(ends[at]);
       if (endMs !== null && isTooOld(endMs)) continue;
       const values = columns.map((column) => plain(column[at]));
-      const more = [hosts[at], ids[at], created[at], recorded[at]].map((value) => plain(value));
-      const hit = hitFrom(values, more);
-      if (isMeant(this.#query, { ...hit, repository_id: numberOf(more[1]) })) tell(hit);
+      const hit = hitFrom(
+        values,
+        further.map((column) => plain(column[at])),
+      );
+      if (isMeant(this.#query, hit)) tell(hit);
     }
   }
 

@@ -17,7 +17,10 @@ export interface DayStats {
   readonly conclusions: Map<string, number>;
   /** Of all logs, as GitHub served them. */
   logBytes: number;
-  /** From start to end, of the jobs that have both. */
+  /** Jobs that have a log, and the bytes that are stored of them. */
+  logs: number;
+  storedBytes: number;
+  /** From start to end, of the jobs that have both, in this order. */
   durationMs: number;
   timed: number;
   longestMs: number;
@@ -38,6 +41,8 @@ export function addToStats(sums: Map<string, DayStats>, dt: string, hit: JobHit)
       outcomes: new Map(),
       conclusions: new Map(),
       logBytes: 0,
+      logs: 0,
+      storedBytes: 0,
       durationMs: 0,
       timed: 0,
       longestMs: 0,
@@ -50,9 +55,12 @@ export function addToStats(sums: Map<string, DayStats>, dt: string, hit: JobHit)
   sum.outcomes.set(hit.outcome, (sum.outcomes.get(hit.outcome) ?? 0) + 1);
   sum.conclusions.set(conclusion, (sum.conclusions.get(conclusion) ?? 0) + 1);
   sum.logBytes += hit.log_bytes ?? 0;
+  sum.logs += hit.log_bytes === null ? 0 : 1;
+  sum.storedBytes += hit.stored_bytes ?? 0;
   if (hit.started_at === null || hit.completed_at === null) return;
-  // A job that was cancelled before it ran may have ended before it started.
-  const durationMs = Math.max(0, hit.completed_at - hit.started_at);
+  // A job that was cancelled before it ran may have ended before it started: it took no time that is known.
+  const durationMs = hit.completed_at - hit.started_at;
+  if (durationMs < 0) return;
   sum.durationMs += durationMs;
   sum.timed += 1;
   sum.longestMs = Math.max(sum.longestMs, durationMs);

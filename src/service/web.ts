@@ -15,6 +15,7 @@ import type { StatusFacts } from '../web/status-page.ts';
 import { openConnections } from '../github/network/connections.ts';
 import { actingUser } from './actor.ts';
 import { openArchive } from './archive.ts';
+import { findNewest } from './indexing.ts';
 import { openGitHubUsers } from '../github/network/users.ts';
 import { openQueue } from './queue.ts';
 import { openViewNotes } from './view-notes.ts';
@@ -52,6 +53,7 @@ export async function listenForWeb(
     ...(access instanceof GitHubLogin ? { login: access.routes } : {}),
     hosts: () => hosts,
     noteView: (view) => views.note(view),
+    findJobs: (filters, limit) => findNewest(config, store, log, filters, limit),
     status: () => statusOf(store, queue),
     log,
   });

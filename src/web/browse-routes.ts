@@ -1,8 +1,10 @@
 import { parseAddress, type CodeAddress, type JobReference } from '../archive/find/job-reference.ts';
 import { listRepositories } from '../archive/find/list-repositories.ts';
+import type { StoredRecord } from '../archive/find/find-records.ts';
 import type { RecordFilters } from '../archive/find/record-filters.ts';
 import { scanRecords } from '../archive/find/scan-records.ts';
 import type { JobRecord } from '../archive/record.ts';
+import type { ObjectStore } from '../store/object-store.ts';
 import { html, type Html } from './html.ts';
 import { jobTable, runPage } from './list-page.ts';
 import { noteOf } from './page.ts';
@@ -16,7 +18,7 @@ const REPOSITORIES_LISTED_MAX = 500;
 /** The newest jobs, and the repositories that have some. */
 export async function home(site: Site, c: Page): Promise<Response> {
   const filters = filtersIn(c);
-  const records = await visible(site, c, filters);
+  const { records, lacking } = await visible(site, c, filters);
   const repositories: Html[] = [];
   const addresses = await site.addresses();
   for await (const one of listRepositories(site.deps.store)) {
@@ -24,7 +26,7 @@ export async function home(site: Site, c: Page): Promise<Response> {
     if (repositories.length >= REPOSITORIES_LISTED_MAX) break;
   }
   const content = html`<h1>Newest jobs</h1>
-    <p class="facts">Of ${site.deps.store.location}. <a href="/?failed=1">Failed ones only</a></p>
+    <p class="facts">Of ${site.deps.store.location}. <a href="/?failed=1">Failed ones only</a> ${lacking}</p>
     ${records.length === 0 ? noteOf('Nothing here yet', 'No job that matches is recorded, or you may see none.') : jobTable(records, addresses, true)}
     <h2>Repositories</h2>
     <ul>
@@ -98,23 +100,39 @@ export async function code(site: Site, c: Page): Promise<Response> {
     ...(sha === null ? {} : { shaPrefix: sha }),
     ...(number === null ? {} : { pullRequest: number }),
   };
-  const records = await visible(site, c, filters);
+  const { records, lacking } = await visible(site, c, filters);
   if (records.length === 0) return site.missing();
   const heading =
     sha === null ? (number === null ? '' : `Pull request ${number}`) : `Commit ${sha.slice(0, 12)}`;
   const content = html`<h1>${owner}/${repo}</h1>
     <p class="facts">
       ${heading} The newest ${records.length} jobs recorded. <a href="?failed=1">Failed ones only</a>
+      ${lacking}
     </p>
     ${jobTable(records, await site.addresses(), false)}`;
   return site.page(`${owner}/${repo}`, [owner, repo], content);
 }
 
-async function visible(site: Site, c: Page, filters: RecordFilters): Promise<JobRecord[]> {
+interface Listed {
+  readonly records: readonly JobRecord[];
+  /** What the list may lack. */
+  readonly lacking: string;
+}
+
+async function visible(site: Site, c: Page, filters: RecordFilters): Promise<Listed> {
+  const { store, findJobs } = site.deps;
+  const found = findJobs === undefined ? await scanned(store, filters) : await findJobs(filters, LISTED_MAX);
   const records: JobRecord[] = [];
+  for (const { record } of found.records) if (await site.may(c, record)) records.push(record);
+  return { records, lacking: found.isIndexed ? 'Jobs of the last minute may not be listed yet.' : '' };
+}
+
+async function scanned(
+  store: ObjectStore,
+  filters: RecordFilters,
+): Promise<{ readonly records: readonly StoredRecord[]; readonly isIndexed: boolean }> {
+  const records: StoredRecord[] = [];
   const options = { limit: LISTED_MAX, onProblem: () => undefined };
-  for await (const { record } of scanRecords(site.deps.store, filters, options)) {
-    if (await site.may(c, record)) records.push(record);
-  }
-  return records;
+  for await (const stored of scanRecords(store, filters, options)) records.push(stored);
+  return { records, isIndexed: false };
 }

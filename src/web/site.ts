@@ -1,6 +1,7 @@
 import { findRecords, type StoredRecord } from '../archive/find/find-records.ts';
 import { findHosts } from '../archive/find/hosts.ts';
 import { parseAddress, type JobReference } from '../archive/find/job-reference.ts';
+import type { RecordFilters } from '../archive/find/record-filters.ts';
 import type { JobRecord } from '../archive/record.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import type { Hono } from 'hono';
@@ -30,6 +31,14 @@ export interface WebDeps {
   readonly hosts: () => readonly string[] | null;
   /** Writes a view down; a raw view or download waits for it before its first byte. */
   readonly noteView: (view: View) => Promise<void>;
+  /**
+   * The newest jobs that pass, at most `limit`. `isIndexed`: what was recorded in the last minute may be missing. Default: every
+   * record is read.
+   */
+  readonly findJobs?: (
+    filters: RecordFilters,
+    limit: number,
+  ) => Promise<{ readonly records: readonly StoredRecord[]; readonly isIndexed: boolean }>;
   readonly status: () => Promise<StatusFacts>;
   readonly log: Log;
 }

@@ -52,9 +52,12 @@ async function everyJob(archive: ObjectStore): Promise<string[]> {
   return found.map(({ key }) => key);
 }
 
-/** Null where there is no index: then commands read the records. */
+/** Null where there is no index, or one that does not say how far it reaches yet: then commands read the records. */
 async function answerOf(archive: ObjectStore, index: ObjectStore): Promise<string[] | null> {
-  const opened = await openJobIndex({ archive, index, onProblem: noProblem });
+  const opened = await openJobIndex({ archive, index, onProblem: noProblem }).catch((error: unknown) => {
+    expect(String(error)).toContain('says how far it reaches');
+    return null;
+  });
   if (opened === null) return null;
   return (await collect(opened.search({}))).map((hit) => rowKey(hit));
 }

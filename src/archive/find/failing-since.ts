@@ -1,5 +1,4 @@
 import { isFailed } from './conclusion.ts';
-import { momentMsOf } from './record-filters.ts';
 import type { JobRecord } from '../record.ts';
 
 /** Where a job that fails now began to fail: the first of its failures with no success since. */
@@ -10,6 +9,27 @@ export interface FailingSince {
   readonly at: string | null;
   /** Failures since then, this one included. */
   readonly failures: number;
+}
+
+/** How a job ended, as a record or the query index tells it. */
+export interface EndedJob extends Pick<
+  JobRecord,
+  | 'host'
+  | 'owner'
+  | 'repo'
+  | 'repository_id'
+  | 'workflow_name'
+  | 'job_name'
+  | 'head_branch'
+  | 'head_sha'
+  | 'run_id'
+  | 'run_attempt'
+  | 'job_id'
+  | 'conclusion'
+  | 'completed_at'
+> {
+  /** Milliseconds since 1970: its end, else the best time known of it. */
+  readonly momentMs: number;
 }
 
 interface Ended {
@@ -29,18 +49,18 @@ const ENDS_MAX = 500;
 export class FailureHistory {
   readonly #ends = new Map<string, Ended[]>();
 
-  see(record: JobRecord): void {
-    const isSuccess = record.conclusion === 'success';
-    if (!isSuccess && !isFailed(record.conclusion)) return;
-    const name = nameOf(record);
+  see(job: EndedJob): void {
+    const isSuccess = job.conclusion === 'success';
+    if (!isSuccess && !isFailed(job.conclusion)) return;
+    const name = nameOf(job);
     const ends = this.#ends.get(name) ?? [];
     if (ends.length === 0) {
       if (this.#ends.size >= JOBS_MAX) return;
       this.#ends.set(name, ends);
     }
-    const { head_sha, run_id, run_attempt, completed_at, job_id } = record;
+    const { head_sha, run_id, run_attempt, completed_at, job_id, momentMs } = job;
     ends.push({
-      atMs: momentMsOf(record),
+      atMs: momentMs,
       runAttempt: run_attempt ?? 1,
       jobId: job_id,
       failed: !isSuccess,
@@ -73,7 +93,7 @@ function nameOf({
   workflow_name,
   job_name,
   head_branch,
-}: JobRecord): string {
+}: Omit<EndedJob, 'momentMs'>): string {
   const repository = repository_id ?? `${owner}/${repo}`.toLowerCase();
   return JSON.stringify([host, repository, workflow_name, job_name, head_branch]);
 }

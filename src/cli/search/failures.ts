@@ -1,10 +1,6 @@
 import type { Command } from 'commander';
-import { isFailed } from '../../archive/find/conclusion.ts';
-import { FailureHistory, type FailingSince } from '../../archive/find/failing-since.ts';
-import type { StoredRecord } from '../../archive/find/find-records.ts';
-import { matchingJobs } from '../../archive/find/matching-jobs.ts';
-import { momentMsOf, type RecordFilters } from '../../archive/find/record-filters.ts';
-import { SeenValues } from '../../archive/find/seen-values.ts';
+import type { FailingSince } from '../../archive/find/failing-since.ts';
+import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { momentOf, type JobRecord } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
 import { inertJson, inertLine, inertText } from '../../log/inert.ts';
@@ -14,12 +10,14 @@ import { StepTails, type StepTail } from '../../log/step-tail.ts';
 import { EXIT } from '../exit.ts';
 import { describeAbsence } from '../read/absence.ts';
 import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
-import { filtersOf, parseLimit, tellEmptiness } from '../read/ls.ts';
+import { openFinder } from '../read/find-jobs.ts';
+import { filtersOf, parseLimit } from '../read/ls.ts';
 import { withReadingSession, type ReadingDeps, type ReadingSession } from '../read/reading-session.ts';
 import { withArchive, type ArchiveOption } from '../read/with-archive.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
 import { jobTitleOf, repositoryOf } from '../terminal/job-table.ts';
 import { paint } from '../terminal/table.ts';
+import { findFailures } from './find-failures.ts';
 import { inOrder } from './in-order.ts';
 
 export interface FailuresOptions extends FilterOptions {
@@ -27,12 +25,11 @@ export interface FailuresOptions extends FilterOptions {
   /** Last lines of each failed step. */
   readonly lines?: string | undefined;
   readonly json?: boolean | undefined;
+  readonly explain?: boolean | undefined;
 }
 
 /** How far back failures are shown unless told otherwise: last night's, and those of the day before it. */
 const USUAL_DAYS = 1;
-/** How long before the wanted time the first failure of a job is looked for. */
-const HISTORY_DAYS = 30;
 const DAY_MS = 86_400_000;
 const LIMIT = 50;
 const LINES = 10;
@@ -53,6 +50,7 @@ export function registerFailures(program: Command, done: (exit: number) => void)
   )
     .option('-L, --limit <n>', 'how many jobs', String(LIMIT))
     .option('-n, --lines <n>', 'last lines of each failed step', String(LINES))
+    .option('--explain', 'say what the answer cost, and how far it reaches')
     .option('--json', 'NDJSON, a job each')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .action(async (url: string | undefined, options: FailuresOptions & ArchiveOption) => {
@@ -86,7 +84,8 @@ export async function runFailures(
       return EXIT.usage;
     }
     const filters = usualTime(parsed.filters, deps.now(), address !== undefined || options.run !== undefined);
-    const found = await findFailures(deps, session, filters);
+    const finder = await openFinder(deps, session);
+    const found = await findFailures(deps, session, finder, filters, limit);
     const shown = found.failed.slice(0, limit);
     let corrupt = 0;
     let isWanted = true;
@@ -106,10 +105,11 @@ export async function runFailures(
       },
     );
     if (!isWanted) return EXIT.ok;
-    if (found.failed.length > shown.length)
-      await session.say(
-        `… and ${counted(found.failed.length - shown.length, 'more', 'more')}; --limit shows them.`,
-      );
+    if (found.failed.length > shown.length) {
+      const more = found.count === null ? 'more' : counted(found.count - shown.length, 'more', 'more');
+      await session.say(`… and ${more}; --limit shows them.`);
+    }
+    if (options.explain === true) await finder.explain(session);
     const unreadable = await session.tellProblems();
     return corrupt > 0 || unreadable > 0 ? EXIT.findings : EXIT.ok;
   });
@@ -124,44 +124,6 @@ function usualTime(filters: RecordFilters, now: Date, isPointedAt: boolean): Rec
   )
     return filters;
   return { ...filters, since: new Date(now.getTime() - USUAL_DAYS * DAY_MS) };
-}
-
-/** The failed jobs that match, the newest first, and how jobs of their names ended before. */
-async function findFailures(
-  deps: ReadingDeps,
-  session: ReadingSession,
-  filters: RecordFilters,
-): Promise<{ failed: StoredRecord[]; history: FailureHistory }> {
-  const history = new FailureHistory();
-  const fromMs = (filters.since ?? deps.now()).getTime() - HISTORY_DAYS * DAY_MS;
-  const seen = new SeenValues(filters);
-  let looked = 0;
-  const hooks = {
-    onProblem: session.noteProblem,
-    onOddity: session.noteOddity,
-    onRecord: (record: JobRecord) => {
-      looked += 1;
-      seen.see(record);
-      if (momentMsOf(record) >= fromMs) history.see(record);
-      session.progress.show(() => `${formatCount(looked)} records read`);
-    },
-  };
-  const failed: StoredRecord[] = [];
-  for await (const stored of matchingJobs(deps.store, filters, hooks)) {
-    if (isFailed(stored.record.conclusion)) failed.push(stored);
-  }
-  session.progress.clear();
-  if (failed.length === 0) {
-    const unknown = seen.unknown();
-    if (looked === 0 || unknown.length > 0) await tellEmptiness(deps, session, filters, { looked, unknown });
-    else {
-      const since =
-        filters.since === undefined ? '' : ` since ${formatMoment(filters.since.toISOString())} UTC`;
-      await session.say(`No recorded job failed${since}; ${formatCount(looked)} looked at.`);
-    }
-  }
-  failed.sort((a, b) => momentMsOf(b.record) - momentMsOf(a.record) || b.record.job_id - a.record.job_id);
-  return { failed, history };
 }
 
 async function tailsOf(

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { isFailed } from '../../archive/find/conclusion.ts';
-import { matchingJobs } from '../../archive/find/matching-jobs.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { SeenValues } from '../../archive/find/seen-values.ts';
 import { momentOf, type JobRecord } from '../../archive/record.ts';
+import { isDecidedByRows } from '../../index/job-query.ts';
+import type { DayStats } from '../../index/stats.ts';
 import { EXIT } from '../exit.ts';
 import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
+import { openFinder, type JobFinder } from '../read/find-jobs.ts';
 import { filtersOf, tellEmptiness } from '../read/ls.ts';
 import { withReadingSession, type ReadingDeps, type ReadingSession } from '../read/reading-session.ts';
 import { withArchive, type ArchiveOption } from '../read/with-archive.ts';
@@ -14,6 +16,7 @@ import { formatTable, keepDifference, type Cell } from '../terminal/table.ts';
 
 export interface StatsOptions extends FilterOptions {
   readonly json?: boolean | undefined;
+  readonly explain?: boolean | undefined;
 }
 
 /** Repositories and days told apart; what comes after them is counted together. */
@@ -32,6 +35,7 @@ export function registerStats(program: Command, done: (exit: number) => void): v
       .description('jobs, bytes, failures and durations by repository and day')
       .argument('[url]', 'a GitHub address, pasted: of a job, run, commit, pull request or repository'),
   )
+    .option('--explain', 'say what the answer cost, and how far it reaches')
     .option('--json', 'one JSON document')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .action(async (url: string | undefined, options: StatsOptions & ArchiveOption) => {
@@ -51,9 +55,13 @@ export async function runStats(deps: ReadingDeps, options: StatsOptions, address
       for (const problem of parsed.problems) await session.say(`everlog stats: ${problem}`);
       return EXIT.usage;
     }
-    const counts = await countJobs(deps, session, parsed.filters);
+    const finder = await openFinder(deps, session);
+    const counts =
+      (await countByIndex(deps, session, finder, parsed.filters)) ??
+      (await countJobs(deps, session, finder, parsed.filters));
     if (options.json === true) await session.out.write(`${JSON.stringify(documentOf(counts))}\n`);
     else if (counts.total.jobs > 0) await session.out.write(textOf(deps, counts));
+    if (options.explain === true) await finder.explain(session);
     return (await session.tellProblems()) > 0 ? EXIT.findings : EXIT.ok;
   });
 }
@@ -77,9 +85,55 @@ interface Counts {
   readonly days: ReadonlyMap<string, Count>;
 }
 
+/**
+ * Adds up rows of the index, no record being read; null where there is none that can be used, or rows leave open which jobs
+ * pass. Jobs whose records were removed since they were indexed are counted.
+ */
+async function countByIndex(
+  deps: ReadingDeps,
+  session: ReadingSession,
+  finder: JobFinder,
+  filters: RecordFilters,
+): Promise<Counts | null> {
+  if (!isDecidedByRows(filters)) return null;
+  const counts = await finder.ask(async (index) => {
+    const [repositories, days] = [new Map<string, Count>(), new Map<string, Count>()];
+    const total = newCount();
+    for await (const sum of index.stats(filters)) {
+      const repository = `${sum.host === 'github.com' ? '' : `${sum.host}/`}${sum.repository}`;
+      for (const count of [total, groupOf(repositories, repository), groupOf(days, sum.dt)])
+        addSum(count, sum);
+      session.progress.show(() => `${formatCount(total.jobs)} jobs counted`);
+    }
+    return { total, repositories, days };
+  });
+  session.progress.clear();
+  if (counts?.total.jobs === 0) {
+    const seen = new SeenValues(filters);
+    const looked = await finder.see(filters, seen);
+    await tellEmptiness(deps, session, filters, {
+      looked: looked ?? 0,
+      unknown: looked === null ? [] : seen.unknown(),
+    });
+  }
+  return counts;
+}
+
+function addSum(count: Count, sum: DayStats): void {
+  count.jobs += sum.jobs;
+  count.failed += sum.failed;
+  count.archived += sum.logs;
+  count.logBytes += sum.logBytes;
+  count.storedBytes += sum.storedBytes;
+  count.timed += sum.timed;
+  count.seconds += sum.durationMs / 1_000;
+  count.longestSeconds = Math.max(count.longestSeconds, sum.longestMs / 1_000);
+}
+
 async function countJobs(
   deps: ReadingDeps,
   session: ReadingSession,
+  finder: JobFinder,
   filters: RecordFilters,
 ): Promise<Counts> {
   const [repositories, days] = [new Map<string, Count>(), new Map<string, Count>()];
@@ -95,7 +149,7 @@ async function countJobs(
       session.progress.show(() => `${formatCount(looked)} records read`);
     },
   };
-  for await (const { record } of matchingJobs(deps.store, filters, hooks)) {
+  for await (const { record } of finder.all(filters, hooks)) {
     const { host, owner, repo } = record;
     const repository = `${host === 'github.com' ? '' : `${host}/`}${owner}/${repo}`.toLowerCase();
     for (const count of [
