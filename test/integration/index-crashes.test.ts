@@ -55,7 +55,7 @@ async function everyJob(archive: ObjectStore): Promise<string[]> {
 /** Null where there is no index, or one that does not say how far it reaches yet: then commands read the records. */
 async function answerOf(archive: ObjectStore, index: ObjectStore): Promise<string[] | null> {
   const opened = await openJobIndex({ archive, index, onProblem: noProblem }).catch((error: unknown) => {
-    expect(String(error)).toContain('says how far it reaches');
+    if (!String(error).includes('says how far it reaches')) throw error;
     return null;
   });
   if (opened === null) return null;

@@ -35,7 +35,7 @@ export function addFilterOptions(command: Command): Command {
   return command
     .option('-R, --repo <owner/repo>', 'this repository, also under its other names; an address does too')
     .option('--owner <owner>', 'repositories of this owner')
-    .option('--branch <branch>')
+    .option('--branch <branch>', 'of this branch')
     .option('--sha <sha>', 'commit, or how it begins')
     .option('--pr <number>', 'jobs of this pull request')
     .option('--run <id>', 'jobs of this run')

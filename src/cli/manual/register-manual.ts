@@ -1,0 +1,26 @@
+import { Argument, type Command } from 'commander';
+import { EXIT } from '../exit.ts';
+import { factsOf } from './command-facts.ts';
+import { completionFor, SHELLS } from './completion.ts';
+import { manPage } from './man-page.ts';
+
+/** `everlog completion` and `man`: what the shell and `man` are told of the commands. */
+export function registerManual(program: Command, done: (exit: number) => void): void {
+  program
+    .command('completion')
+    .description('completion for your shell, to be sourced there')
+    .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(SHELLS))
+    .action((given: string) => {
+      const shell = SHELLS.find((one) => one === given);
+      if (shell === undefined) throw new Error(`an argument that is no choice: ${given}`);
+      process.stdout.write(completionFor(shell, factsOf(program)));
+      done(EXIT.ok);
+    });
+  program
+    .command('man')
+    .description('the manual page, for man')
+    .action(() => {
+      process.stdout.write(manPage(factsOf(program)));
+      done(EXIT.ok);
+    });
+}
