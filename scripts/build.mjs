@@ -34,8 +34,8 @@ const PROGRAM = 'src/cli/everlog.cjs';
 /** Below dist, because a rename must stay on one file system. */
 const UNFINISHED = '.unfinished-';
 
-/** These read files that stand beside their own modules. */
-const LEFT_IN_NODE_MODULES = ['@electric-sql/*'];
+/** These read files that stand beside their own modules, or are loaded by few. */
+const LEFT_IN_NODE_MODULES = ['@electric-sql/*', '@opentelemetry/*', 'bullmq-otel'];
 /**
  * The program is a function of what Node gives a CommonJS module. It begins with the name of its build, of which its code
  * cache has a copy (see launch.mjs).

@@ -1,4 +1,4 @@
-import type { IQueueBackend, Job, Queue, Worker } from 'bullmq';
+import type { IQueueBackend, Job, Queue, Telemetry, Worker } from 'bullmq';
 import type { EverlogError } from '../errors.ts';
 import type { Census } from './census.ts';
 import type { FairOrder } from './fair-order.ts';
@@ -32,6 +32,8 @@ export type BullWorker = Pick<
   on(event: 'failed', listener: (job: BullJob | undefined, error: Error) => void): unknown;
 };
 export type BullJob = Job<unknown, unknown>;
+/** What carries a trace through the queue. */
+export type QueueTelemetry = Telemetry;
 
 /** What a queue server promises of what it has acknowledged (`queue_durability` in digests). */
 export type QueueDurability =
@@ -93,4 +95,9 @@ export interface QueueStorage {
   /** An error of the storage as `queue_unavailable` (retry): in its own words, with what mends it. */
   explain(error: unknown): EverlogError;
   close(): Promise<void>;
+}
+
+/** The option of a queue or worker by which a trace is carried on; none where nobody traces. */
+export function tracedBy(telemetry: QueueTelemetry | undefined): { telemetry?: QueueTelemetry } {
+  return telemetry === undefined ? {} : { telemetry };
 }

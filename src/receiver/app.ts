@@ -4,6 +4,7 @@ import { Hono, type Context } from 'hono';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../logger.ts';
 import type { NewJob } from '../queue/catalog.ts';
+import { untraced, type InSpan } from '../spans.ts';
 import { acceptDelivery, describeUnread, type AcceptedDelivery, type Intake } from './accept-delivery.ts';
 import { USED_EVENTS } from './delivery.ts';
 import { createHealth } from './health.ts';
@@ -12,6 +13,9 @@ import { STATUS, UNPROCESSABLE, type Outcome, type OutcomeName } from './outcome
 import { createBodyRoom } from './read-body.ts';
 import { createSignatureCheck } from './signature.ts';
 import type { Target } from './target.ts';
+
+/** With it a trace begins. */
+export const DELIVERY_SPAN = 'delivery';
 
 /** One GitHub deployment that deliveries are taken from. */
 export interface ReceiverHost extends Target {
@@ -49,6 +53,8 @@ export interface ReceiverDeps {
   /** Told of every answered delivery. */
   readonly onDelivery: (delivery: AnsweredDelivery) => void;
   readonly limits?: Partial<ReceiverLimits>;
+  /** Traces what becomes of a delivery. */
+  readonly inSpan?: InSpan;
 }
 
 type Receiver = Hono<{ Bindings: HttpBindings }>;
@@ -114,12 +120,17 @@ function openDoors(deps: ReceiverDeps): ReadonlyMap<string, Door> {
 async function receiveDelivery(
   incoming: IncomingMessage,
   { intake, log }: Door,
-  { onDelivery, now }: Pick<ReceiverDeps, 'onDelivery' | 'now'>,
+  { onDelivery, now, inSpan = untraced }: Pick<ReceiverDeps, 'onDelivery' | 'now' | 'inSpan'>,
 ): Promise<Outcome> {
   const begunMs = now().getTime();
   let delivery: AcceptedDelivery;
   try {
-    delivery = await acceptDelivery(incoming, intake);
+    delivery = await inSpan(
+      DELIVERY_SPAN,
+      { 'everlog.host': intake.target.host },
+      () => acceptDelivery(incoming, intake),
+      ({ event, outcome }) => ({ 'everlog.event': countedEvent(event), 'everlog.outcome': outcome.outcome }),
+    );
   } catch (error) {
     delivery = describeUnread(incoming, { outcome: 'error' });
     const stack = error instanceof Error ? error.stack : undefined;

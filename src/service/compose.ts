@@ -26,6 +26,7 @@ import type { Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import { giveUp } from '../errors.ts';
 import type { RateState } from '../github/rate-limit.ts';
+import type { InSpan } from '../spans.ts';
 import type { SealReport } from '../ledger/seal/seal.ts';
 import type { Log } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
@@ -44,6 +45,7 @@ export function listenForDeliveries(
   queue: JobQueue,
   log: Log,
   metrics: Metrics,
+  inSpan: InSpan,
 ): Promise<HttpListener> | null {
   if (config.listen === null) return null;
   const app = createReceiver({
@@ -58,6 +60,7 @@ export function listenForDeliveries(
     now: () => new Date(),
     log,
     onDelivery: (delivery) => metrics.delivery(delivery),
+    inSpan,
   });
   return listenHttp({ app, ...config.listen });
 }
@@ -91,11 +94,12 @@ export function startWorkforce(
   sealing: Sealing | null,
   end: LedgerEnd,
   queueWorks: Promise<void>,
+  inSpan: InSpan,
 ): Workforce {
   const now = (): Date => new Date();
   const spool = openSpool(config.spoolBytesMax);
   void removeAbandonedSpoolFiles(config.spoolFolder, now().getTime());
-  const opened = openHosts(config, now);
+  const opened = openHosts(config, now, inSpan);
   const recent = tellRecent(config, store, log);
   const workers = startLater(queueWorks, () =>
     runWorkers({

@@ -6,9 +6,11 @@ import { openAppRequests, openRawAppRequests, type AppRequest } from '../github/
 import { openConnections } from '../github/network/connections.ts';
 import { openTokens, type Tokens } from '../github/credentials.ts';
 import { openDeliveryLog, type DeliveryLog } from '../github/deliveries.ts';
-import { lookUpLog } from '../github/log/job-log.ts';
+import { lookUpLog, type LogRef } from '../github/log/job-log.ts';
 import { openLeastRates } from '../github/least-rates.ts';
 import type { RateState } from '../github/rate-limit.ts';
+import { untraced, type InSpan } from '../spans.ts';
+import { tracedHost } from './tracing/traced-access.ts';
 import { isInstalled, listInstallations, type Installation } from '../github/repositories.ts';
 
 /** Every host that there are credentials for, by the name in keys. */
@@ -27,7 +29,7 @@ export interface OpenHosts {
 }
 
 /** Opens the hosts of the configuration; nothing is asked of them yet. */
-export function openHosts(config: Config, now: () => Date): OpenHosts {
+export function openHosts(config: Config, now: () => Date, inSpan: InSpan = untraced): OpenHosts {
   const hosts = new Map<string, HostAccess>();
   const reconcilable = new Map<string, ReconcileHost>();
   const tokens = new Map<string, Tokens>();
@@ -43,7 +45,8 @@ export function openHosts(config: Config, now: () => Date): OpenHosts {
     const api = openApi(github, connections, hostTokens, now, (budget, state) =>
       rates.note(github.host, budget, state),
     );
-    hosts.set(github.host, { api, lookUpLog: (ref) => lookUpLog(api, connections, ref, now) });
+    const access = { api, lookUpLog: (ref: LogRef) => lookUpLog(api, connections, ref, now) };
+    hosts.set(github.host, tracedHost(access, inSpan));
     tokens.set(github.host, hostTokens);
     const appRequests =
       credentials.kind === 'app' ? openAppRequests(github, credentials, connections.dispatcher, now) : null;

@@ -4,7 +4,7 @@ import { archiveIdentity } from '../config/archive-url.ts';
 import type { Log } from '../logger.ts';
 import { refuseForeignQueue, requireOwnQueue } from '../queue/health/belonging.ts';
 import { openJobQueue, type JobQueue } from '../queue/job-queue.ts';
-import type { QueueStorage } from '../queue/queue-storage.ts';
+import type { QueueStorage, QueueTelemetry } from '../queue/queue-storage.ts';
 import { openRedisStorage } from '../queue/redis/redis-storage.ts';
 
 /** The queue as a process holds it. */
@@ -18,10 +18,10 @@ export interface OpenQueue {
 }
 
 /** Opens the queue: connects to the server without waiting for it, or takes the embedded one's folder. */
-export async function openQueue(config: Config, log: Log): Promise<OpenQueue> {
+export async function openQueue(config: Config, log: Log, telemetry?: QueueTelemetry): Promise<OpenQueue> {
   if (config.queue.kind === 'embedded') {
     const { openEmbeddedStorage } = await import('../queue/embedded/embedded-storage.ts');
-    const storage = await openEmbeddedStorage(config.queue.folder, STALLS_MAX, log);
+    const storage = await openEmbeddedStorage(config.queue.folder, STALLS_MAX, log, undefined, telemetry);
     return { queue: openJobQueue(storage), storage, check: () => Promise.resolve(), lost: storage.lost };
   }
   const { options, location } = config.queue;
@@ -31,6 +31,7 @@ export async function openQueue(config: Config, log: Log): Promise<OpenQueue> {
     prefix: config.queuePrefix,
     allowUnsafe: config.allowUnsafeQueue,
     log,
+    telemetry,
   });
   const never = new Promise<void>(() => undefined);
   return { queue: openJobQueue(storage), storage, check: () => storage.check(), lost: never };

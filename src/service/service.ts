@@ -9,6 +9,8 @@ import { openQueue, requireOwnQueueOf, type OpenQueue } from './queue.ts';
 import { openLedgerEnd, type LedgerEnd } from './sealing/closed-ledger.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
 import { announceReceiver, keepSchedules } from './schedules.ts';
+import { tracedStore } from './tracing/traced-access.ts';
+import { startTracing } from './tracing/start-tracing.ts';
 import { readVersion } from './version.ts';
 import { listenForWeb } from './web.ts';
 import type { Config } from '../config.ts';
@@ -61,16 +63,16 @@ const FIRST_ANSWER_MS = 1_000;
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
   tellSettings(config, log);
   const metrics = createMetrics(readVersion());
-  const open = await openQueue(config, log);
+  const { inSpan, ...tracing } = await startTracing(config.tracing, readVersion());
+  const open = await openQueue(config, log, tracing.telemetry);
   const stopping = new AbortController();
   const tryQueue = queueTrial(config, open, roles);
   const watch = watchQueue(tryQueue, log, stopping.signal);
-  // The first answer is waited for only as long as it takes a server that is there.
   const worksAtOnce = await worksSoon(watch);
   const opened = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
   if (opened !== null) await probeStore(opened, log);
   const watched = opened === null ? null : watchWrites(opened, config.archive.kind === 'folder');
-  const store = watched?.store ?? null;
+  const store = watched === null ? null : tracedStore(watched.store, inSpan);
   const sealing =
     store === null ? null : await sealingOf(config, roles, open, store, log, metrics, stopping.signal);
   const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
@@ -78,14 +80,14 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const workforce =
     store === null || end === null
       ? null
-      : startWorkforce(config, queues, open, store, log, metrics, sealing, end, watch.works);
+      : startWorkforce(config, queues, open, store, log, metrics, sealing, end, watch.works, inSpan);
   metrics.onScrape(openObservation(config, open.queue, queues, workforce));
   if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
   const socket =
     config.queue.kind === 'embedded'
       ? await listenForCommands(config.queue.folder, { ...open.queue, seal: sealing?.seal ?? null })
       : null;
-  const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics) : null;
+  const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics, inSpan) : null;
   if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
   const admin = await listenForAdmin(config, dependenciesOf(tryQueue, watched, end), metrics);
   const usualWeb = config.queue.kind === 'embedded' ? WEB_LISTEN : null;
@@ -120,6 +122,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
         workforce?.close(),
         sealing?.close(),
         open.queue.close(),
+        tracing.close(),
         store?.close(),
       ]);
       await Promise.race([closing, sleep(CLOSE_TIMEOUT_MS)]);
@@ -128,7 +131,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   };
 }
 
-/** Whether the queue works within a second; rejects when only another configuration helps. */
+/** Whether the queue works within a second, which is all that a server takes that is there; rejects when only another configuration helps. */
 function worksSoon(watch: QueueWatch): Promise<boolean> {
   const worked = async (): Promise<boolean> => {
     await watch.works;

@@ -10,7 +10,7 @@ import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow
 import { openEmbeddedNotes } from '../notes.ts';
 import { openEmbeddedPending } from '../pending-commits.ts';
 import { openLocalState } from '../shared-state.ts';
-import type { BullWorker, QueueStorage } from '../queue-storage.ts';
+import { tracedBy, type BullWorker, type QueueStorage, type QueueTelemetry } from '../queue-storage.ts';
 
 /** BullMQ in a folder of this process. */
 export interface EmbeddedStorage extends QueueStorage {
@@ -24,6 +24,7 @@ export async function openEmbeddedStorage(
   stallsMax: number,
   log: Log,
   pendingMax?: number,
+  telemetry?: QueueTelemetry,
 ): Promise<EmbeddedStorage> {
   const postgres = await openEmbeddedPostgres({ folder, log });
   const resumed = await postgres.recoverInterrupted({ maxStalledCount: stallsMax });
@@ -41,13 +42,13 @@ export async function openEmbeddedStorage(
     createQueue(name) {
       const queue = new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend, PgPool>(
         name,
-        { connection: postgres.pool },
+        { connection: postgres.pool, ...tracedBy(telemetry) },
         createPostgresBackend,
       );
       queue.on('error', (error: Error) => log.debug({ queue: name, error: error.message }, 'embedded queue'));
       return queue;
     },
-    createWorker: (...given) => createWorker(postgres.pool, ...given),
+    createWorker: (...given) => createWorker(postgres.pool, telemetry, ...given),
     orderOf(queue) {
       // Whoever adds and whoever works must see one order.
       const waiting = async (): Promise<readonly WaitingFlow[]> => {
@@ -82,6 +83,7 @@ export async function openEmbeddedStorage(
 
 function createWorker(
   connection: PgPool,
+  telemetry: QueueTelemetry | undefined,
   ...[name, processor, settings]: Parameters<QueueStorage['createWorker']>
 ): BullWorker {
   return new Worker<unknown, unknown, string, IQueueBackend, number, PgPool>(
@@ -95,6 +97,7 @@ function createWorker(
       stalledInterval: settings.stalledIntervalMs,
       maxStalledCount: settings.stallsMax,
       settings: { backoffStrategy: settings.backoffMs },
+      ...tracedBy(telemetry),
     },
     (...given) => paceFailures(createPostgresBackend(...given)),
   );

@@ -11,7 +11,14 @@ import { judgeServer, readServerFacts, requireDurable, type DurabilityJudgement 
 import { openRedisOrder, openRedisState } from './redis-state.ts';
 import { requireInfo, tryRedisWork } from './redis-trial.ts';
 import { explainTrouble } from './refusals.ts';
-import type { BullWorker, QueueDurability, QueueStorage, Weakness } from '../queue-storage.ts';
+import {
+  tracedBy,
+  type BullWorker,
+  type QueueDurability,
+  type QueueStorage,
+  type QueueTelemetry,
+  type Weakness,
+} from '../queue-storage.ts';
 
 /** BullMQ on a Redis or Valkey server. */
 
@@ -33,6 +40,7 @@ export interface RedisStorageOptions {
   readonly log: Log;
   /** The clock of budgets and counts; the system's when none is given. */
   readonly now?: () => Date;
+  readonly telemetry?: QueueTelemetry | undefined;
   /** Most keys in the pending set; a million when none is given. */
   readonly pendingMax?: number;
 }
@@ -73,6 +81,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
         connection: producer,
         prefix,
         skipWaitingForReady: true,
+        ...tracedBy(options.telemetry),
       });
       queue.on('error', (error: Error) =>
         log.debug({ queue: name, error: error.message }, 'queue connection'),
@@ -82,7 +91,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
     createWorker(name, processor, settings) {
       const connection = connect({ ...options.options, maxRetriesPerRequest: null }, log);
       workers.push(connection);
-      return createWorker(connection, prefix, name, processor, settings);
+      return createWorker(connection, prefix, options.telemetry, name, processor, settings);
     },
     orderOf: (queue) =>
       openRedisOrder(
@@ -114,6 +123,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
 function createWorker(
   connection: Redis,
   prefix: string,
+  telemetry: QueueTelemetry | undefined,
   ...[name, processor, settings]: Parameters<QueueStorage['createWorker']>
 ): BullWorker {
   return new Worker<unknown, unknown, string, IQueueBackend>(
@@ -128,6 +138,7 @@ function createWorker(
       stalledInterval: settings.stalledIntervalMs,
       maxStalledCount: settings.stallsMax,
       settings: { backoffStrategy: settings.backoffMs },
+      ...tracedBy(telemetry),
     },
     (...given) => paceFailures(createRedisBackend(...given)),
   );

@@ -8,7 +8,7 @@ export interface TreeRule {
   readonly breaches: (files: readonly SourceFile[]) => readonly string[];
 }
 
-const PURE = ['errors', 'logger', 'units', 'json-text', 'proxies', 'in-flight'];
+const PURE = ['errors', 'logger', 'units', 'json-text', 'proxies', 'in-flight', 'spans'];
 const STORES = ['store', 'archive', 'github', 'queue', 'ledger', 'index'];
 /** What compares GitHub with the archive, and what that may cost of a rate limit. */
 const COMPARING = ['reconcile', 'redelivery', 'budget'];
@@ -70,6 +70,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'json-text': [],
   proxies: [],
   'in-flight': [],
+  spans: [],
   simulator: [],
   infra: [],
 };
@@ -85,6 +86,7 @@ const LIBRARIES: readonly { readonly library: RegExp; readonly files: RegExp }[]
   { library: /^(commander|cli-table3)$/, files: /^src\/cli\// },
   { library: /^pino$/, files: /^src\/(logger\.ts$|cli\/)/ },
   { library: /^prom-client$/, files: /^src\/metrics(\.ts$|\/)/ },
+  { library: /^(@opentelemetry\/|bullmq-otel$)/, files: /^src\/service\/tracing\// },
   { library: /^hyparquet/, files: /^src\/index\// },
   { library: /^yaml$/, files: /^src\/config\// },
 ];
