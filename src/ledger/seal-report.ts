@@ -45,6 +45,8 @@ export interface Finding {
     | 'key_refused'
     /** Something below the ledger that is not of it, and stands where only its later digests will. */
     | 'planted'
+    /** Digests that this queue saw committed are gone: the ledger was cut short, and goes on from what is left of it. */
+    | 'ledger_cut'
     /** The second place has other bytes under the same key. */
     | 'anchor_differs';
   readonly key: string;

@@ -95,6 +95,29 @@ describe('sealing', () => {
     await demandAllSealed(folderFiles(folder));
   });
 
+  it('tells once that its own digests were cut off, and goes on from what is left', async () => {
+    const { folder, store, queue, deps } = await makeSite();
+    await commitJob(store, queue, 1);
+    await sealed(deps);
+    const second = await commitJob(store, queue, 2);
+    await sealed(deps);
+    // Whoever may delete leaves a ledger that holds in itself: only the queue knows that there was more.
+    for (const key of ['ledger/digests/0000000002', 'ledger/checkpoints/0000000002.note', second])
+      rmSync(join(folder, key), { recursive: true });
+    expect(await sealed(deps)).toMatchObject({
+      sequence: 2,
+      findingCount: 1,
+      findings: [
+        {
+          kind: 'ledger_cut',
+          key: 'ledger/digests/0000000002/digest.json',
+          detail: expect.stringContaining('digest 2 was committed and is gone'),
+        },
+      ],
+    });
+    expect(await sealed(deps)).toMatchObject({ sequence: 3, findingCount: 0 });
+  });
+
   it('begins on an archive that is older than its ledger, over as many digests as it takes', async () => {
     const { folder, store, queue, deps } = await makeSite();
     for (let job = 1; job <= 25; job += 1) await commitJob(store, null, job);

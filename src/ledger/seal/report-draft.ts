@@ -9,6 +9,8 @@ export interface ReportDraft {
     done: { readonly entries: number; readonly gaps: number; readonly findings: readonly Finding[] },
     log: Log,
   ): void;
+  /** What was found before anything was appended. */
+  found(finding: Finding, log: Log): void;
   listed(wasListed: boolean): void;
   followed(followed: FollowedUp, log: Log): void;
   sealed(last: Standing): SealReport;
@@ -40,6 +42,9 @@ export function openReport(keyId: string): ReportDraft {
       entries += done.entries;
       gaps += done.gaps;
       note(done.findings, log);
+    },
+    found(finding, log) {
+      note([finding], log);
     },
     listed(was) {
       wasListed ||= was;

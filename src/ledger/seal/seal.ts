@@ -13,7 +13,7 @@ import type { FinishedLines } from '../formats/line-file.ts';
 import type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from '../ports.ts';
 import { claimSeal, type SealClaim } from './seal-claim.ts';
 import { openReport, type ReportDraft } from './report-draft.ts';
-import type { SealReport } from '../seal-report.ts';
+import type { Finding, SealReport } from '../seal-report.ts';
 import { readSealed, type Standing } from '../standing-digests.ts';
 
 export type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from '../ports.ts';
@@ -101,7 +101,11 @@ async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim)
     const append = await appendDepsOf(deps, options, claim, state);
     const tree = await openDigestTree({ ...append, keys: state.keys }, state.last);
     if (state.last?.digest.final === true) return closed(deps, state.last, report);
-    collecting ??= await beginCollecting(deps, state);
+    if (collecting === null) {
+      const cut = await cutOf(deps.pending, state.last);
+      if (cut !== null) report.found(cut, deps.log);
+      collecting = await beginCollecting(deps, state);
+    }
     const current: MarkedCollecting = collecting;
     const appended = await appendDigest(append, state, current, options, async (done) => {
       report.add(done, deps.log);
@@ -146,6 +150,16 @@ async function appendDepsOf(
     stream: last?.digest.stream ?? `everlog/${Buffer.from(deps.randomBytes(STREAM_BYTES)).toString('hex')}`,
     throwIfStopped: () => throwIfStopped(signal),
   };
+}
+
+/** The mark is set once a digest stands, so that one beyond the last digest tells of those that stood behind it. */
+async function cutOf(pending: PendingCommits, last: Standing | null): Promise<Finding | null> {
+  const mark = (await pending.mark()) ?? LISTING_MARK;
+  const next = (last?.sequence ?? 0) + 1;
+  if (mark < next) return null;
+  const gone = mark === next ? `digest ${mark}` : `digests ${next} to ${mark}`;
+  const detail = `${gone} was committed and is gone, with whatever it alone had sealed: compare the archive with its anchor`;
+  return { kind: 'ledger_cut', key: digestKey(next), detail };
 }
 
 /** The pending commits are complete when they were last sealed with the last digest; else the archive is listed. */

@@ -111,6 +111,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
     for await (const key of options.strays ?? []) {
       await report({ result: 'UNSEALED', key, detail: 'it is no plain file, and no digest can cover it' });
     }
+    if (isBundle && walked.looked.objects === 0) await report(NO_ENTRIES);
     const isPart = range.fromMs !== null || range.toMs !== null;
     if (findings === 0 && isPart && walked.looked.entries === 0) throw nothingSealed(scope, walked);
     for (const result of leftOut(scope)) await report(result);
@@ -170,6 +171,13 @@ function judgeOutside(anchored: Anchored | null, chain: Chain): Result[] {
   if (anchored !== null) return judgeAnchor(anchored, chain);
   return [unanchored(chain.last?.sequence ?? 0, 'there is no anchor')];
 }
+
+/** An export always has some: whoever took them all out left nothing that could be sound. */
+const NO_ENTRIES: Result = {
+  result: 'MISSING',
+  key: 'entries/',
+  detail: 'the bundle has no entry of any record, so that nothing in it is proven',
+};
 
 /** What ends a verification that looked at nothing. */
 function nothingSealed({ range, store }: Scope, { firstDigest, lastDigest, looked }: Walked): EverlogError {

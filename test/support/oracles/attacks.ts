@@ -235,6 +235,16 @@ const CONTENTS: readonly Attack[] = [
   ),
 ];
 
+const STRIPPED: Attack = {
+  about: 'changed',
+  name: 'all entries and objects are taken out of a bundle, its digests stay',
+  archive: null,
+  bundle: 4,
+  tamper: (folder) => {
+    for (const part of ['entries', 'v1']) rmSync(join(folder, part), { recursive: true });
+  },
+};
+
 function attackOnFiles(name: string, tamper: NonNullable<Attack['tamper']>): Attack {
   return { about: 'changed', name, archive: 4, bundle: 4, tamper };
 }
@@ -306,7 +316,7 @@ const SEALED: readonly Attack[] = [
   }),
 ];
 
-export const ATTACKS: readonly Attack[] = [...PLANTED, ...KEYS, ...REMOVALS, ...CONTENTS, ...SEALED];
+export const ATTACKS: readonly Attack[] = [...PLANTED, ...KEYS, ...REMOVALS, ...CONTENTS, STRIPPED, ...SEALED];
 
 /** Adds a job and a digest. */
 export async function sealJob(maker: LedgerMaker, key?: MadeKey): Promise<void> {

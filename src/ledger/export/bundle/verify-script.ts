@@ -114,6 +114,6 @@ while IFS=$tab read -r type key _ log sum bytes; do [ -f "$key" ] || continue
     found MODIFIED "$log" 'it does not unpack to what its record says'; done <"$tmp/rows"
 for file in v1/**/*; do if [ -L "$file" ]; then echo "$file (a link)"; elif [ ! -d "$file" ]; then printf '%s\n' "$file"; fi; done | sort -u >"$tmp/files"
 while IFS= read -r file; do found UNSEALED "$file" 'nothing here vouches for it'; done < <(awk -F '\t' '{ print $2; print $4 }' "$tmp/named" | sort -u | comm -23 "$tmp/files" -)
-[ -n "$last" ] || found MISSING ledger/digests 'there is no digest'; [ "$findings" = 0 ] || { echo "$findings findings"; exit 4; }
+[ -n "$last" ] || found MISSING ledger/digests 'there is no digest'; [ -n "$(awk -F '\t' '$1 != "key" && $1 != "revocation"' "$tmp/named")" ] || found MISSING entries/ 'no entry of any record is here, so that nothing is proven'; [ "$findings" = 0 ] || { echo "$findings findings"; exit 4; }
 echo "sound: $(wc -l <"$tmp/rows") entries, $(wc -l <"$tmp/sums") objects, ERASED $(awk -F '\t' '$2 == "ERASED"' "$tmp/told" | wc -l), EXPIRED $(awk -F '\t' '$2 == "EXPIRED"' "$tmp/told" | wc -l); newest digest here: $last"
 `;

@@ -42,6 +42,8 @@ export interface EntryTaker {
 export interface LookedAt {
   readonly digests: number;
   readonly entries: number;
+  /** Of those, the ones of records, runs and custody objects. */
+  readonly objects: number;
   /** Start of the first window and end of the last, RFC 3339; null where there is none. */
   readonly from: string | null;
   readonly to: string | null;
@@ -69,7 +71,7 @@ export async function walkLedger(
   let noteless: DigestFacts | null = null;
   const keyIds = new Set<string>();
   let promises: readonly RetentionPromise[] = [];
-  const looked: Looked = { digests: 0, entries: 0, from: null, to: null };
+  const looked: Looked = { digests: 0, entries: 0, objects: 0, from: null, to: null };
   const places = listLedger(scope.store);
   for await (const facts of inOrder(places, AHEAD, (place) => readDigestFacts(scope, place))) {
     notedTo = Math.max(notedTo, notedBy(facts, ring));
@@ -146,6 +148,7 @@ async function readContents(
     if (inRange) looked.entries += 1;
     scope.meter.entries = looked.entries;
     if (keyFiles.take(entry, { sequence, believed, atMs })) return;
+    if (inRange) looked.objects += 1;
     await objects.take({ entry, sequence, believed, promises: judged.promises, pinned }, inRange);
   };
   if (scope.isBundle) return readBundleEntries(scope, sequence, digest, onEntry);
