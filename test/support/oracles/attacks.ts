@@ -316,7 +316,14 @@ const SEALED: readonly Attack[] = [
   }),
 ];
 
-export const ATTACKS: readonly Attack[] = [...PLANTED, ...KEYS, ...REMOVALS, ...CONTENTS, STRIPPED, ...SEALED];
+export const ATTACKS: readonly Attack[] = [
+  ...PLANTED,
+  ...KEYS,
+  ...REMOVALS,
+  ...CONTENTS,
+  STRIPPED,
+  ...SEALED,
+];
 
 /** Adds a job and a digest. */
 export async function sealJob(maker: LedgerMaker, key?: MadeKey): Promise<void> {

@@ -101,7 +101,10 @@ test('a successor that was sealed before its predecessor was revoked stays belie
   await maker.seal({ key: other });
   expect(await found(folder, maker)).toEqual([]);
   const fromMs = maker.nowMs - HOUR_MS / 2;
-  expect(await found(folder, maker, { range: { fromMs, toMs: null } })).toEqual([]);
+  const range = { fromMs, toMs: null };
+  expect(await found(folder, maker, { range })).toEqual([]);
+  // Also where nothing else needs what was sealed before the range.
+  expect(await found(folder, maker, { range, level: 'ledger' })).toEqual([]);
 });
 
 test('a successor that was sealed by itself was not sealed before', async () => {
