@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { pagerOf, silenceSdkNotice, type Pager } from './config/other-programs.ts';
 import { ARCHIVE_URL_FORM, parseArchiveUrl, type ArchiveUrl } from './config/archive-url.ts';
 import {
   hostFromVariables,
@@ -279,6 +280,16 @@ export function hostAt(
 /** Whether colours are welcome where there is a terminal (https://no-color.org). */
 export function wantsColor(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
   return (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
+/** The pager for long text on a terminal; null where none is wanted. */
+export function wantedPager(): Pager | null {
+  return pagerOf(process.env);
+}
+
+/** Keeps the AWS SDK from telling users which Node it will want. */
+export function silenceSdk(): void {
+  silenceSdkNotice(process.env);
 }
 
 /** The address by which people reach the web page. */

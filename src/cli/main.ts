@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
+import { silenceSdk } from '../config.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import { buildProgram, withHelpAsOption } from './commands.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
@@ -10,6 +11,7 @@ import { EXIT, exitCodeOf } from './exit.ts';
 const COMMAND_AT = 2;
 
 async function main(argv: readonly string[]): Promise<number> {
+  silenceSdk();
   let code: number = EXIT.ok;
   const words = argv.slice(COMMAND_AT);
   const program = await buildProgram(words[0], (exit) => {

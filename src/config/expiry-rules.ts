@@ -3,6 +3,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { giveUp, messageOf } from '../errors.ts';
 import { parseDuration } from '../units.ts';
+import { inWords } from './in-words.ts';
 
 /** A rule of a file: how long jobs of a place are kept. */
 export interface ConfiguredRule {
@@ -58,7 +59,7 @@ export function loadExpiryRules(file: string): readonly ConfiguredRule[] {
   } catch (error) {
     throw giveUp('config_invalid', `--rules ${file} cannot be read: ${messageOf(error)}`, error);
   }
-  const parsed = fileSchema.safeParse(value);
+  const parsed = fileSchema.safeParse(value, { error: inWords });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => {
     const [index, ...field] = path;

@@ -12,6 +12,7 @@ import {
   type GitHubHost,
 } from '../github/host.ts';
 import { isLogHostPattern } from '../github/log/log-hosts.ts';
+import { inWords } from './in-words.ts';
 import type { Variables } from './variables.ts';
 
 /** A GitHub host with what only Everlog and that host know. */
@@ -90,7 +91,7 @@ const hostSchema = z.strictObject({
   webhook_secret: oneOrMore.optional(),
   webhook_secret_file: z.string().optional(),
   log_hosts: z.array(z.string().refine(isLogHostPattern, 'not a host[:port] pattern')).default([]),
-  private_cidrs: z.array(z.string().refine(isCidr, 'not an address range')).default([]),
+  private_cidrs: z.array(z.string().refine(isCidr, 'not an address range such as 10.0.0.0/8')).default([]),
   max_concurrency: z.int().min(1).max(CONCURRENT_REQUESTS_MAX).optional(),
 });
 
@@ -108,14 +109,14 @@ export function hostsFromFile(path: string, variables: Variables): readonly Host
     variables.problem('EVERLOG_CONFIG', `names a file that cannot be read as YAML: ${messageOf(error)}`);
     return [];
   }
-  const file = fileSchema.safeParse(document);
+  const file = fileSchema.safeParse(document, { error: inWords });
   if (!file.success) {
     tellIssues(file.error, [], variables);
     return [];
   }
   const seen = new Set<string>();
   return file.data.hosts.flatMap((described, index) => {
-    const parsed = hostSchema.safeParse(described);
+    const parsed = hostSchema.safeParse(described, { error: inWords });
     if (!parsed.success) {
       tellIssues(parsed.error, ['hosts', index], variables);
       return [];

@@ -7,7 +7,8 @@ import { scopeOf, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
+import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
+import { filtersOf } from '../read/ls.ts';
 import type { ArchiveOption } from '../read/with-archive.ts';
 import { requireQueue } from '../queue-work.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
@@ -27,28 +28,43 @@ const CASE_CHARACTERS_MAX = 200;
 
 export function registerHold(program: Command, done: (exit: number) => void): void {
   const hold = program.command('hold').description('legal holds by case');
-  addFilterOptions(hold.command('add').description('hold the records and logs of the matching jobs'))
+  addFilterOptions(
+    hold
+      .command('add')
+      .description('hold the records and logs of the matching jobs')
+      .argument('[url|id]', 'a GitHub address, pasted, or the id of a job or run'),
+  )
     .requiredOption('--case <id>', 'the case')
     .option('--reason <text>', 'why, for the custody object')
     .option('--all', 'every job of the archive')
     .option('--json', 'one JSON document')
-    .action(async (options: HoldOptions) => done(await change('add', options)));
+    .action(async (address: string | undefined, options: HoldOptions) =>
+      done(await change('add', options, address)),
+    );
   hold
     .command('ls')
     .description('cases that hold something, with who and when')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--json', 'NDJSON')
     .action(async (options: ArchiveOption & { json?: boolean }) => done(await list(options)));
-  addFilterOptions(hold.command('rm').description('release what the case holds, or the matching jobs of it'))
+  addFilterOptions(
+    hold
+      .command('rm')
+      .description('release what the case holds, or the matching jobs of it')
+      .argument('[url|id]', 'a GitHub address, pasted, or the id of a job or run'),
+  )
     .requiredOption('--case <id>', 'the case')
     .option('--reason <text>', 'why, for the custody object')
     .option('--json', 'one JSON document')
-    .action(async (options: HoldOptions) => done(await change('rm', options)));
+    .action(async (address: string | undefined, options: HoldOptions) =>
+      done(await change('rm', options, address)),
+    );
 }
 
-async function change(verb: 'add' | 'rm', options: HoldOptions): Promise<number> {
-  const { case: name, reason, all, json, ...given } = options;
-  const parsed = parseFilters(given, new Date());
+async function change(verb: 'add' | 'rm', options: HoldOptions, address?: string): Promise<number> {
+  const { case: name, reason, all, json, ...filters } = options;
+  const given = { ...filters, ...(address === undefined ? {} : { address }) };
+  const parsed = filtersOf(filters, address, new Date());
   const problems = [...(parsed.ok ? [] : parsed.problems), ...problemsOf(verb, options, given)];
   if (!parsed.ok || problems.length > 0) throw giveUp('usage', `hold ${verb}: ${problems.join('; ')}`);
   requireQueue(loadConfig({}));

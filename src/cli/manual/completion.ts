@@ -149,11 +149,11 @@ function forFish(program: CommandFacts): string {
 function __everlog_at
   set -l path
   for word in (commandline -opc)[2..-1]
-    if contains -- (string join ' ' $path $word) ${known.map((path) => quotedForFish(path)).join(' ')}
+    if contains -- (string join -- ' ' $path $word) ${known.map((path) => quotedForFish(path)).join(' ')}
       set -a path $word
     end
   end
-  test (string join ' ' $path | string collect --allow-empty) = "$argv[1]"
+  test (string join -- ' ' $path | string collect --allow-empty) = "$argv[1]"
 end
 complete -c everlog -f
 ${lines.join('\n')}

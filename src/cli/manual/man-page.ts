@@ -63,11 +63,16 @@ function sectionOf({ usage, description, arguments: operands, options, examples 
   ];
 }
 
-/** As roff takes text at its letters: backslashes, dashes that can be typed again, and what begins a line. */
+/** As roff takes text at its letters: backslashes, dashes that can be typed again, letters beyond ASCII, and what begins a line. */
 function escaped(text: string): string {
   const inert = text
     .replaceAll('\\', String.raw`\e`)
     .replaceAll('-', String.raw`\-`)
-    .replaceAll('"', String.raw`\(dq`);
+    .replaceAll('"', String.raw`\(dq`)
+    .replaceAll(/[^\p{ASCII}]/gu, (letter) => `\\[u${codeOf(letter)}]`);
   return /^[.']/.test(inert) ? `\\&${inert}` : inert;
+}
+
+function codeOf(letter: string): string {
+  return (letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
 }

@@ -12,6 +12,8 @@ export interface ReadingDeps {
   readonly openIndex?: (onProblem: (key: string, problem: string) => void) => Promise<JobIndex | null>;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
+  /** Where progress is shown; standard error unless that goes elsewhere. */
+  readonly progress?: OutputStream;
   readonly now: () => Date;
   readonly terminal: Terminal;
 }
@@ -40,7 +42,7 @@ export async function withReadingSession(
 ): Promise<number> {
   const out = openOutput(deps.stdout);
   const errors = openOutput(deps.stderr);
-  const progress = openProgress(deps.stderr, deps.terminal, deps.now);
+  const progress = openProgress(deps.progress ?? deps.stderr, deps.terminal, deps.now);
   const named: string[] = [];
   let problems = 0;
   const oddities: string[] = [];

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { runCat, type CatOptions } from './cat.ts';
 import { runLs, type LsOptions } from './ls.ts';
 import { addFilterOptions } from './filter-options.ts';
+import { wantedPager } from '../../config.ts';
+import { withPager } from '../terminal/pager.ts';
 import { withArchive, type ArchiveOption } from './with-archive.ts';
 
 /** `everlog ls` and `cat`: commands that need only the archive. */
@@ -30,10 +32,22 @@ export function registerReading(program: Command, done: (exit: number) => void):
     .option('--tail <n>', 'the last lines only')
     .option('--no-timestamps', 'without GitHub’s time stamps')
     .option('--raw', 'GitHub’s bytes as they are')
+    .option('--no-pager', 'print to the terminal at once; else long logs are shown through PAGER, or less')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--json', 'NDJSON, a line each')
-    .action(async (target: string, options: CatOptions & ArchiveOption) => {
-      done(await withArchive(options.archive, (deps) => runCat(deps, target, options)));
+    .action(async (target: string, options: CatOptions & ArchiveOption & { readonly pager: boolean }) => {
+      const isPaged = options.pager && options.json !== true && options.raw !== true;
+      done(
+        await withArchive(options.archive, (deps) =>
+          isPaged && deps.terminal.isTTY
+            ? withPager(
+                deps,
+                (paged) => runCat({ ...deps, ...paged, progress: deps.stderr }, target, options),
+                wantedPager(),
+              )
+            : runCat(deps, target, options),
+        ),
+      );
     });
 }
 

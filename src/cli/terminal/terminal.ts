@@ -49,7 +49,7 @@ export interface Progress {
 }
 
 /** Quiet until then: most answers come sooner, and a flashing line only disturbs. */
-const QUIET_MS = 2_000;
+const QUIET_MS = 1_000;
 const REFRESH_MS = 200;
 const CLEAR_LINE = '\r\u001b[2K';
 

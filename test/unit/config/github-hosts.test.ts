@@ -86,6 +86,16 @@ describe('a file that is wrong', () => {
     { name: 'no hosts', yaml: 'hosts: []', says: /EVERLOG_CONFIG at hosts/ },
     { name: 'no YAML', yaml: 'hosts: [', says: /EVERLOG_CONFIG names a file that cannot be read/ },
     { name: 'an unknown field', yaml: one('log_host: a.test'), says: /at hosts\.0: .*log_host/ },
+    {
+      name: 'a list where text belongs, and the reverse',
+      yaml: one('private_key: [a]\nlog_hosts: a.test\nmax_concurrency: 0'),
+      says: /private_key: has to be text, and is a list\n.*log_hosts: has to be a list, and is text\n.*max_concurrency: has to be at least 1/,
+    },
+    {
+      name: 'no mapping',
+      yaml: 'hosts:\n  - just text\n',
+      says: /hosts\.0: has to be a mapping .*, and is text/,
+    },
     { name: 'a name that is no path', yaml: 'hosts:\n  - name: a/b\n', says: /at hosts\.0\.name/ },
     {
       name: 'a range that is none',
