@@ -28,7 +28,8 @@ COPY package.json LICENSE ./
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/everlog \
  && mkdir /data /spool && chown 10001:10001 /data /spool
 # With a read-only root file system, mount what is written: /tmp or EVERLOG_SPOOL_DIR (logs on their way), and /data
-# for the embedded queue or a folder archive. A new volume there belongs to the user below.
+# for the embedded queue or a folder archive. A new volume there belongs to the user below; on Fargate only because it is named.
+VOLUME ["/data", "/spool"]
 USER 10001:10001
 # Paths of the defaults (./data/queue, ./data/archive) are relative to here.
 WORKDIR /

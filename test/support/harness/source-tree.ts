@@ -39,13 +39,16 @@ interface SwitchedTest {
 const TEST_CALLS = new Set(['test', 'it', 'describe', 'suite']);
 const SWITCHES = new Set(['only', 'skip', 'todo']);
 
-/** Every TypeScript file below the folders; a folder that does not exist has none. */
+/** Folders that hold no source of ours, wherever they stand. */
+const NOT_OURS = /(^|\/)(node_modules|cdk\.out)\//;
+
+/** Every TypeScript file of ours below the folders; a folder that does not exist has none. */
 export function readTree(repository: string, folders: readonly string[]): readonly SourceFile[] {
   const present = folders.filter((folder) => existsSync(join(repository, folder)));
   return present.flatMap((folder) =>
     readdirSync(join(repository, folder), { recursive: true, encoding: 'utf8' })
       .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
-      .filter((path) => path.endsWith('.ts'))
+      .filter((path) => path.endsWith('.ts') && !NOT_OURS.test(path))
       .sort()
       .map((path) => parseSource(path, readFileSync(join(repository, path), 'utf8'))),
   );

@@ -11,7 +11,13 @@ const statementSchema = z
   .strictObject({
     Sid: z.string().optional(),
     Effect: z.enum(['Allow', 'Deny']),
-    Principal: z.union([z.string(), z.strictObject({ AWS: words }), z.array(z.string())]).optional(),
+    Principal: z
+      .union([
+        z.string(),
+        z.strictObject({ AWS: words.default([]), Service: words.default([]) }),
+        z.array(z.string()),
+      ])
+      .optional(),
     Action: words.optional(),
     NotAction: words.optional(),
     Resource: words.optional(),
@@ -63,7 +69,9 @@ export function judge(request: AccessRequest, policies: Policies): Judgement {
 function namesPrincipal({ Principal }: Statement, principal: string): boolean {
   if (Principal === undefined) throw new Error('a policy of a resource names its principals');
   const named =
-    typeof Principal === 'object' && 'AWS' in Principal ? Principal.AWS : [Principal].flat().map(String);
+    typeof Principal === 'object' && 'AWS' in Principal
+      ? [...Principal.AWS, ...Principal.Service]
+      : [Principal].flat().map(String);
   return named.includes('*') || named.includes(principal);
 }
 

