@@ -477,7 +477,9 @@ test(
       },
     );
     expect(await run(['ls', '--json'], as(people.auditor))).toContain(String(jobId));
-    expect(await run(['verify', '--json'], as(people.auditor))).toContain('"summary"');
+    // With digests a second apart, a sealer that waits for its turn on a busy machine is a finding.
+    const findings = [0, 4];
+    expect(await run(['verify', '--json'], as(people.auditor), findings)).toContain('"summary"');
     const out = join(stage.folder(), 'bundle');
     expect(await run(['export', '--out', out, '--json'], as(people.auditor))).toMatch(
       /"custody":"v1\/custody\//,

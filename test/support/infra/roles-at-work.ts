@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Simulator } from '../../../src/simulator/simulator.ts';
-import { queueAtRest, until, type Environment, type Stage } from '../harness/everlog-under-test.ts';
+import {
+  metricsOf,
+  queueAtRest,
+  until,
+  type Environment,
+  type Stage,
+} from '../harness/everlog-under-test.ts';
 import { spawnEverlog } from '../processes/processes.ts';
 import type { S3Fake } from '../servers/s3-fake/s3-fake.ts';
 
@@ -37,7 +43,7 @@ export async function putToWork(
   },
 ): Promise<number> {
   const start = ({ args, env }: RoleSettings): ReturnType<Stage['everlog']> => stage.everlog(args, env);
-  const [receiver, web] = await Promise.all([
+  const [receiver, web, ...workers] = await Promise.all([
     start(roles.receiver),
     start(roles.web),
     ...roles.workers.map(start),
@@ -60,6 +66,11 @@ export async function putToWork(
     bucket.fake.objects(bucket.name).some(({ key }) => key.startsWith(`${bucket.prefix}${part}`));
   for (const part of ['v1/runs/', 'v1/names/', 'ledger/checkpoints/', 'ledger/keys/'])
     await until(part, () => has(part), DONE_TIMEOUT_MS);
+  const pending = async (): Promise<number> =>
+    (await metricsOf(receiver))?.get('everlog_pending_commits') ?? Number.NaN;
+  await until('all is sealed', async () => (await pending()) === 0, DONE_TIMEOUT_MS);
+  // Nothing else writes to the index while it is made anew.
+  await Promise.all(workers.map((worker) => worker.process.stop()));
   for (const command of ['rebuild', 'compact']) await run(['index', command, '--json'], roles.indexer.env);
   const { json } = await web.process.waitForLine(({ stream }) => stream === 'stdout', DONE_TIMEOUT_MS);
   const page = z.object({ web: z.string() }).parse(json).web;
@@ -73,10 +84,15 @@ export async function putToWork(
   return jobId;
 }
 
-/** Runs a command to its end. @throws Error unless it ends with 0 */
-export async function run(args: readonly string[], env: Environment): Promise<string> {
+/** Runs a command to its end and gives what it printed. @throws Error unless it ends with one of `codes` */
+export async function run(
+  args: readonly string[],
+  env: Environment,
+  codes: readonly number[] = [0],
+): Promise<string> {
   const child = spawnEverlog(args, env);
   const { code } = await child.exited;
-  if (code !== 0) throw new Error(`everlog ${args.join(' ')} ended with ${code}: ${child.stderr()}`);
+  if (!codes.includes(code ?? -1))
+    throw new Error(`everlog ${args.join(' ')} ended with ${code}: ${child.stderr()}${child.stdout()}`);
   return child.stdout();
 }
