@@ -16,6 +16,7 @@ import { registerFailed } from '../../src/cli/upkeep/failed.ts';
 import { registerReconcile } from '../../src/cli/upkeep/reconcile.ts';
 import { registerRedeliver } from '../../src/cli/upkeep/redeliver.ts';
 import { registerStatus } from '../../src/cli/upkeep/status.ts';
+import { readLastDigest } from '../../src/queue/digest-note.ts';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
 import { readHostsReconciledThrough } from '../../src/reconcile/reconcile-note.ts';
 import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
@@ -248,6 +249,9 @@ describe('metrics that are spoken of', () => {
       SEEN_WITHIN_MS,
       explain,
     );
+    // Of what was never sealed there is nothing to verify.
+    const sealed = async (): Promise<boolean> => (await readLastDigest(queue.notes)) !== null;
+    await until('a digest', sealed, SEEN_WITHIN_MS, explain);
     const verified = spawnEverlog(['verify', '--record'], env);
     expect({ ...(await verified.exited), stderr: verified.stderr() }).toMatchObject({ code: 0 });
     return everlog;
