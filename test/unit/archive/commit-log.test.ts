@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import {
+  commitAbsence,
   commitLog,
   draftFrom,
   type Commit,
@@ -10,7 +11,7 @@ import {
 } from '../../../src/archive/commit.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import { bytesBody } from '../../../src/store/put-body.ts';
-import { makeArchive, makeRecord } from '../../support/oracles/archived-jobs.ts';
+import { makeAbsence, makeArchive, makeRecord, storeRecord } from '../../support/oracles/archived-jobs.ts';
 
 /** What stands at a log's key, and what is said of a log that GitHub serves differently another time. */
 
@@ -76,4 +77,36 @@ test('a log that a crash left without a record is evidence too, beside what GitH
     '399444496.json',
     '399444496.r2.json',
   ]);
+});
+
+test('a job that was erased while its log was fetched stays erased', async () => {
+  const store = await makeArchive();
+  const first = await commit(store, ready('first\n'));
+  const prior = { key: first.key, address: ADDRESS, revision: 1, record: first.record };
+  const erased = makeAbsence('erased', { revision: 2, supersedes: first.key });
+  await storeRecord(store, erased);
+  expect(await commit(store, ready('fetched meanwhile\n'), prior)).toMatchObject({
+    written: false,
+    revision: 2,
+    record: { outcome: 'erased' },
+  });
+});
+
+test('no absence follows a log that another process archived meanwhile', async () => {
+  const store = await makeArchive();
+  await commit(store, ready('a log\n'));
+  const draft = draftFrom(makeAbsence('unavailable', {}));
+  const absent = await commitAbsence(store, { address: ADDRESS, dt: '2020-01-20', draft, prior: null });
+  expect(absent).toMatchObject({ written: false, revision: 1, record: { outcome: 'archived' } });
+});
+
+test('a later finding bears the name under which the job was first filed', async () => {
+  const store = await makeArchive();
+  const first = await commit(store, ready('first\n'));
+  const prior = { key: first.key, address: ADDRESS, revision: 1, record: first.record };
+  const draft = { ...draftFrom(makeRecord()), owner: 'new-owner', repo: 'renamed', run_attempt: 2 };
+  const log = ready('second\n');
+  const second = await commitLog(store, { address: ADDRESS, dt: '2020-01-20', draft, prior }, log);
+  const { owner, repo, run_attempt } = first.record;
+  expect(second.record).toMatchObject({ revision: 2, owner, repo, run_attempt });
 });
