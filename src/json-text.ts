@@ -171,3 +171,11 @@ function isSpace(code: number): boolean {
 function notJson(): Error {
   return new Error('a text that JSON.parse has not accepted was looked into');
 }
+
+/** The same JSON value, written so that nothing in it acts on a terminal: JSON itself lets C1 controls and the like stand. */
+export function inertJson(json: string): string {
+  return json.replaceAll(
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,4 +1,5 @@
 import { pino, type DestinationStream } from 'pino';
+import { inertJson } from './json-text.ts';
 
 /**
  * Everlog's own log: JSON lines with a static message and structured fields. Callers log ids, sizes, hashes and codes;
@@ -15,7 +16,7 @@ export interface Log {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** A log that writes JSON lines to `destination` (standard error by default, so that standard output stays a command's answer). */
+/** A log that writes JSON lines to `destination`, with nothing in them that acts on a terminal. */
 export function openLog(level: LogLevel, destination: DestinationStream): Log {
   return pino(
     {
@@ -24,6 +25,6 @@ export function openLog(level: LogLevel, destination: DestinationStream): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination,
+    { write: (line: string) => destination.write(inertJson(line)) },
   );
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { readVersion } from '../service/version.ts';
 import { examplesOf } from './manual/examples.ts';
+import { print, tell } from './terminal/print.ts';
 
 /** Every command, and what tells the program of it. A command loads only what it needs to run. */
 
@@ -121,8 +122,8 @@ export async function buildProgram(word: string | undefined, done: (exit: number
     .showHelpAfterError('(see --help)')
     .exitOverride()
     .configureOutput({
-      writeErr: (text) => process.stderr.write(text),
-      writeOut: (text) => process.stdout.write(text),
+      writeErr: tell,
+      writeOut: print,
     });
   const isOne = word !== undefined && !TELL_OF_ALL.has(word) && isCommand(word);
   for (const { group, load } of REGISTERING.filter(({ commands }) => !isOne || commands.includes(word))) {

@@ -4,6 +4,7 @@ import { silenceSdk } from '../config.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import { buildProgram, withHelpAsOption } from './commands.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
+import { tell } from './terminal/print.ts';
 
 /** `everlog`: parses the command line, runs one command, and ends with its exit code. */
 
@@ -31,11 +32,11 @@ function reported(error: unknown): number {
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
   if (error instanceof EverlogError) {
-    process.stderr.write(`everlog: ${error.message}\n`);
+    tell(`everlog: ${error.message}\n`);
     return exitCodeOf(error);
   }
   const trace = error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
-  process.stderr.write(`everlog: this is a bug in Everlog, please report it:\n${trace}\n`);
+  tell(`everlog: this is a bug in Everlog, please report it:\n${trace}\n`);
   return EXIT.failed;
 }
 

@@ -6,6 +6,10 @@ import { QUEUE_NAMES } from '../queue/catalog.ts';
 import { EXIT } from './exit.ts';
 import { SERVE, startService, UP, type Roles, type Service } from '../service/service.ts';
 import { startWeb } from '../service/web.ts';
+import { print } from './terminal/print.ts';
+
+/** A start takes seconds at most; orchestrators kill what has not ended 30 s after they asked. */
+const START_GRACE_MS = 10_000;
 
 /** `everlog up`, `serve` and `work`: processes that run until they are told to stop. */
 export function registerService(program: Command, done: (exit: number) => void): void {
@@ -51,14 +55,24 @@ async function run(roles: Roles, needs: Needs, json: boolean): Promise<number> {
   const config = loadConfig(needs);
   const log = openLog(config.logLevel, destination({ fd: 2, sync: true }));
   const stopped = stopSignal();
-  const service = await startService(config, roles, log);
-  if (json) process.stdout.write(`${JSON.stringify(addresses(service))}\n`);
+  const service = await startedUnless(stopped, startService(config, roles, log));
+  if (service === null) return EXIT.ok;
+  if (json) print(`${JSON.stringify(addresses(service))}\n`);
   try {
     await Promise.race([stopped, service.failed]);
   } finally {
     await service.stop();
   }
   return EXIT.ok;
+}
+
+/** What hangs while it starts is not waited for once the process is told to stop; what comes up meanwhile is stopped in order. */
+async function startedUnless(stopped: Promise<void>, starting: Promise<Service>): Promise<Service | null> {
+  const first = await Promise.race([starting, stopped]);
+  if (first !== undefined) return first;
+  const grace = new Promise<null>((resolve) => void setTimeout(() => resolve(null), START_GRACE_MS).unref());
+  await (await Promise.race([starting, grace]))?.stop();
+  return null;
 }
 
 function addresses(service: Service): Record<string, string | null> {
@@ -76,7 +90,7 @@ async function runWeb(json: boolean): Promise<number> {
   const log = openLog(config.logLevel, destination({ fd: 2, sync: true }));
   const stopped = stopSignal();
   const page = await startWeb(config, log);
-  if (json) process.stdout.write(`${JSON.stringify({ web: page.web.url })}\n`);
+  if (json) print(`${JSON.stringify({ web: page.web.url })}\n`);
   await stopped;
   await page.stop();
   return EXIT.ok;

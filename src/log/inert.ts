@@ -195,14 +195,6 @@ function endOfPlainRun(chunk: Uint8Array, from: number): number {
   return at;
 }
 
-/** The same JSON value, written so that nothing in it acts on a terminal: JSON itself lets C1 controls and the like stand. */
-export function inertJson(json: string): string {
-  return json.replaceAll(
-    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
 function isIntermediate(byte: number): boolean {
   return byte >= 0x20 && byte <= 0x2f;
 }

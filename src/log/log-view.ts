@@ -1,5 +1,6 @@
 import { StringDecoder } from 'node:string_decoder';
-import { createInertFilter, inertJson } from './inert.ts';
+import { inertJson } from '../json-text.ts';
+import { createInertFilter } from './inert.ts';
 import type { InertFilter } from './inert.ts';
 import { LineReader } from './log-lines.ts';
 import type { LineListener, LogLine } from './log-lines.ts';

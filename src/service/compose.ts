@@ -16,7 +16,7 @@ import { openKnownNames } from '../archive/known-names.ts';
 import { OBJECT_BYTES_MAX } from '../store/object-store.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { openSpool, type Spool } from '../spool/spool-space.ts';
-import { removeAbandonedSpoolFiles } from '../spool/spool.ts';
+import { removeAbandonedSpoolFiles } from '../spool/spool-folder.ts';
 import { openHosts, type OpenHosts } from './hosts.ts';
 import type { OpenQueue } from './queue.ts';
 import { reconcileHandlers } from './reconcile-handlers.ts';

@@ -23,6 +23,7 @@ import { createMetrics, type Metrics } from '../metrics.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
 import type { Dependency } from '../receiver/admin.ts';
 import type { HttpListener } from '../receiver/serve.ts';
+import { demandSpoolFolder } from '../spool/spool-folder.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 
 /** What a process of the service does. */
@@ -62,6 +63,7 @@ const FIRST_ANSWER_MS = 1_000;
 /** Starts receiver and workers as `roles` say. */
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
   tellSettings(config, log);
+  if (roles.queues.includes('archive')) await demandSpoolFolder(config.spoolFolder);
   const metrics = createMetrics(readVersion());
   const { inSpan, ...tracing } = await startTracing(config.tracing, readVersion());
   const open = await openQueue(config, log, tracing.telemetry);

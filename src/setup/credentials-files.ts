@@ -1,7 +1,8 @@
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { giveUp, messageOf } from '../errors.ts';
 import type { NewApp } from './manifest.ts';
+import { makeFolders } from '../folders.ts';
 
 export const PRINT_FORMATS = ['env', 'k8s', 'compose'] as const;
 export type PrintFormat = (typeof PRINT_FORMATS)[number];
@@ -20,7 +21,7 @@ export interface Credentials {
  * @throws EverlogError `usage` where a file is there already or cannot be written
  */
 export async function writeCredentials(folder: string, credentials: Credentials): Promise<readonly string[]> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolders(folder, 0o700);
   const { app, webhookSecret } = credentials;
   const [pem, secret, client, env] = ['app.pem', 'webhook-secret', 'client-secret', 'everlog.env'].map(
     (name) => join(folder, name),

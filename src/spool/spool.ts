@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { lstat, open, opendir, unlink, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import { constants, createGzip, gzipSync } from 'node:zlib';
 import { EverlogError, messageOf, retryable } from '../errors.ts';
 import type { PutBody } from '../store/object-store.ts';
 import { bytesBody, fileBody } from '../store/put-body.ts';
 import { EntryPoints, type EntryPoint } from './entry-points.ts';
+import { openSpoolFile } from './spool-folder.ts';
 import type { SpoolSpace } from './spool-space.ts';
 
 /**
@@ -38,10 +38,6 @@ const AHEAD_BYTES = BLOCK_BYTES;
 /** What the compressor gives at once. */
 const OUTPUT_BYTES = 64 * 1024;
 const LINE_FEED = 0x0a;
-/** How the name of every spool file begins. */
-const NAME_PREFIX = 'everlog-spool-';
-/** A spool file has its name for an instant; one that has kept it for so long lost its process in that instant. */
-const ABANDONED_AFTER_MS = 60_000;
 
 export interface SpoolLimits {
   readonly folder: string;
@@ -243,9 +239,7 @@ class GzipSink {
 
   private async flush(): Promise<void> {
     try {
-      this.file ??= await openUnlinked(
-        join(this.limits.folder, `${NAME_PREFIX}${this.limits.temporaryName()}`),
-      );
+      this.file ??= await openSpoolFile(this.limits.folder, this.limits.temporaryName());
       const chunk = Buffer.concat(this.memory);
       this.memory = [];
       if (chunk.byteLength > 0) await this.file.appendFile(chunk);
@@ -257,25 +251,5 @@ class GzipSink {
         error,
       );
     }
-  }
-}
-
-/** Nobody else can open the file, and it is gone with the process, however that ends. */
-async function openUnlinked(path: string): Promise<FileHandle> {
-  const file = await open(path, 'wx+', 0o600);
-  await unlink(path);
-  return file;
-}
-
-/** Removes the empty files of processes that were killed between making one and taking its name away; never throws. */
-export async function removeAbandonedSpoolFiles(folder: string, nowMs: number): Promise<void> {
-  try {
-    for await (const entry of await opendir(folder)) {
-      if (!entry.isFile() || !entry.name.startsWith(NAME_PREFIX)) continue;
-      const path = join(folder, entry.name);
-      if (nowMs - (await lstat(path)).mtimeMs > ABANDONED_AFTER_MS) await unlink(path);
-    }
-  } catch {
-    // A folder that cannot be read is told of by the first log that needs it.
   }
 }

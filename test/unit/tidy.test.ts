@@ -174,6 +174,24 @@ const BREACHES: readonly {
     found: ['src/logger.ts:1', 'src/logger.ts:2'],
   },
   {
+    rule: 'text comes to a terminal',
+    files: {
+      'src/cli/terminal/print.ts': 'process.stdout.write(inertOutput(text));\n',
+      'src/cli/a.ts': "print('x');\nprocess.stderr.write(name);\n",
+      'test/a.ts': 'process.stdout.write(x);\n',
+    },
+    found: ['src/cli/a.ts:2'],
+  },
+  {
+    rule: 'no recursive mkdir',
+    files: {
+      'src/folders.ts': 'await mkdir(path, { mode });\n',
+      'src/a.ts':
+        'await mkdir(path, { recursive: true });\nmkdirSync(path);\nawait rm(path, { recursive: true });\n',
+    },
+    found: ['src/a.ts:1'],
+  },
+  {
     rule: 'no loosened types',
     files: {
       'src/a.ts': `let a: any;\nlet b = c as unknown as D;\n// ${OVERLOOKED} no\nlet e = f as G;\n`,

@@ -9,6 +9,7 @@ import { giveUp, messageOf } from '../../errors.ts';
 import { openLog } from '../../logger.ts';
 import { startSimulator, type Simulator } from '../../simulator/simulator.ts';
 import { startService, UP, type Service } from '../../service/service.ts';
+import { makeFolders } from '../../folders.ts';
 
 /** Where one run of the demo keeps its files. */
 export interface DemoFolder {
@@ -69,7 +70,7 @@ export async function makeDemoFolder(kind: 'temporary' | 'lasting'): Promise<Dem
 }
 
 async function makeNumbered(parent: string): Promise<string> {
-  await mkdir(parent, { recursive: true });
+  await makeFolders(parent);
   for (let number = 1; number <= LASTING_FOLDERS_MAX; number += 1) {
     const path = `${parent}/${number}`;
     try {

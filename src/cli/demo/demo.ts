@@ -20,6 +20,7 @@ import { stopSignal } from '../run-service.ts';
 import { terminalOf } from '../terminal/standard-terminal.ts';
 import { paint } from '../terminal/table.ts';
 import { openOutput } from '../terminal/terminal.ts';
+import { tell } from '../terminal/print.ts';
 
 /** `everlog demo`: the whole service against a simulated GitHub, on this machine alone. */
 export function registerDemo(program: Command, done: (exit: number) => void): void {
@@ -142,5 +143,5 @@ function answerText(report: DemoReport, json: boolean): string {
 
 /** Progress, which is not part of the answer. */
 function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+  tell(`${line}\n`);
 }

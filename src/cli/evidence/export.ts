@@ -22,6 +22,7 @@ import { runExport, type ExportDeps } from './export-run.ts';
 import { addFilterOptions, parseFilters, type FilterOptions } from '../read/filter-options.ts';
 import { archiveNamed } from '../read/with-archive.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
+import { tell } from '../terminal/print.ts';
 
 /** `everlog export`: an evidence bundle of chosen jobs. */
 
@@ -103,12 +104,10 @@ async function placesByIndex(
   filters: RecordFilters,
 ): Promise<readonly Place[] | null> {
   const onProblem = (key: string, problem: string): void => {
-    process.stderr.write(`everlog: cannot read ${inertText(key)}: ${inertText(problem)}\n`);
+    tell(`everlog: cannot read ${inertText(key)}: ${inertText(problem)}\n`);
   };
   const onUnusable = (problem: string): void => {
-    process.stderr.write(
-      `everlog: the query index cannot be used, so every record is read: ${inertText(problem)}\n`,
-    );
+    tell(`everlog: the query index cannot be used, so every record is read: ${inertText(problem)}\n`);
   };
   let close = async (): Promise<void> => undefined;
   const openIndex = async (): Promise<JobIndex | null> => {

@@ -17,6 +17,7 @@ import { inertText } from '../../log/inert.ts';
 import { archiveNamed, type ArchiveOption } from '../read/with-archive.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable, type Cell } from '../terminal/table.ts';
+import { print, tell } from '../terminal/print.ts';
 
 /** `everlog keys ls|rotate|revoke`: the ledger's signing keys. */
 
@@ -62,9 +63,9 @@ async function list({ archive, json }: ArchiveOption & { json?: boolean }): Prom
   const config = loadConfig({});
   return withOpened(openStandingArchive(config, archiveNamed(archive, config)), async (store) => {
     const keys = await listKeys(store);
-    if (json === true) for (const key of keys) process.stdout.write(`${JSON.stringify(shown(key))}\n`);
-    else if (keys.length === 0) process.stderr.write('no signing keys: nothing was sealed yet\n');
-    else process.stdout.write(table(keys));
+    if (json === true) for (const key of keys) print(`${JSON.stringify(shown(key))}\n`);
+    else if (keys.length === 0) tell('no signing keys: nothing was sealed yet\n');
+    else print(table(keys));
     return keys.some(({ problem }) => problem !== null) ? EXIT.findings : EXIT.ok;
   });
 }
@@ -75,15 +76,15 @@ async function rotate({ to, json }: { to?: string; json?: boolean }): Promise<nu
     const { key, set, keptAt } = await rotateTo(config, store, nextKey(to));
     if (json === true) {
       const about = { key_id: key.keyId, previous_key_id: key.previousKeyId, not_before: key.notBefore };
-      process.stdout.write(`${JSON.stringify({ ...about, set, kept_at: keptAt })}\n`);
+      print(`${JSON.stringify({ ...about, set, kept_at: keptAt })}\n`);
       return EXIT.ok;
     }
-    process.stdout.write(`new key  ${key.keyId}\nfollows  ${key.previousKeyId ?? 'none'}\n`);
+    print(`new key  ${key.keyId}\nfollows  ${key.previousKeyId ?? 'none'}\n`);
     const next =
       set === null
         ? `The new key has taken the old one’s place, which is kept at ${keptAt ?? ''}.\nRestart the service, so that it seals with the new key.`
         : `Set ${set.variable}=${set.value} wherever digests are sealed, and restart what seals.`;
-    process.stdout.write(`${next}\nUntil then digests are sealed with the old key, which stays good.\n`);
+    print(`${next}\nUntil then digests are sealed with the old key, which stays good.\n`);
     return EXIT.ok;
   });
 }
@@ -104,15 +105,11 @@ async function revokeOne(key: string, { reason, at, json }: RevokeOptions): Prom
     const { byKeyId } = await revoke(config, store, { keyId, reason, at: moment });
     const revokedAt = moment.toISOString();
     if (json === true)
-      process.stdout.write(
-        `${JSON.stringify({ key_id: keyId, revoked_at: revokedAt, reason, by_key_id: byKeyId })}\n`,
-      );
+      print(`${JSON.stringify({ key_id: keyId, revoked_at: revokedAt, reason, by_key_id: byKeyId })}\n`);
     else {
-      process.stdout.write(`revoked ${keyId} as of ${revokedAt}\n`);
+      print(`revoked ${keyId} as of ${revokedAt}\n`);
       if (keyId === byKeyId)
-        process.stdout.write(
-          'It is the key that is set: nothing is sealed until EVERLOG_SIGNING_KEY names another.\n',
-        );
+        print('It is the key that is set: nothing is sealed until EVERLOG_SIGNING_KEY names another.\n');
     }
     return EXIT.ok;
   });

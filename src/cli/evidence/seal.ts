@@ -7,6 +7,7 @@ import { openCommandQueue, type Sealed } from '../queue-work.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { paint } from '../terminal/table.ts';
 import { openProgress } from '../terminal/terminal.ts';
+import { print, tell } from '../terminal/print.ts';
 
 /** `everlog seal`: appends a digest to the ledger now. */
 
@@ -34,7 +35,7 @@ export function registerSeal(program: Command, done: (exit: number) => void): vo
 
 async function sealNow({ final = false, yes = false, json = false }: SealOptions): Promise<number> {
   if (final && !(await confirmed(CLOSING, yes, ''))) {
-    process.stderr.write('everlog: nothing was changed\n');
+    tell('everlog: nothing was changed\n');
     return EXIT.failed;
   }
   const queue = await openCommandQueue({ mayBegin: true });
@@ -47,11 +48,11 @@ async function sealNow({ final = false, yes = false, json = false }: SealOptions
   try {
     const sealed = await queue.seal({ final }, () => {
       progress.clear();
-      process.stderr.write('everlog: waiting for another sealer to end\n');
+      tell('everlog: waiting for another sealer to end\n');
     });
     clearInterval(tick);
     progress.clear();
-    process.stdout.write(json ? `${JSON.stringify(sealDocument(sealed))}\n` : sealText(sealed));
+    print(json ? `${JSON.stringify(sealDocument(sealed))}\n` : sealText(sealed));
     return exitOf(sealed, final);
   } finally {
     clearInterval(tick);

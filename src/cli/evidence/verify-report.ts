@@ -3,7 +3,7 @@ import { isFinding, type Result } from '../../ledger/verify/results.ts';
 import type { Meter } from '../../ledger/verify/scope.ts';
 import type { KeySummary, Summary } from '../../ledger/verify/summary.ts';
 import { counted, formatBytes, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
-import { inertJson, inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/inert.ts';
 import { paint } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
@@ -28,14 +28,14 @@ export function progressText({ digests, objects, bytes, listed }: Readonly<Meter
 
 /** One result as a line, for people or as JSON. */
 export function resultLine(result: Result, json: boolean, terminal: Terminal): string {
-  if (json) return `${jsonOf(result, terminal)}\n`;
+  if (json) return `${JSON.stringify(result)}\n`;
   const word = paint(result.result.padEnd(WORD_WIDTH), isFinding(result) ? 'bad' : 'dim', terminal);
   return `${word}  ${inertText(result.key)}: ${inertText(result.detail)}\n`;
 }
 
 /** The last line of `--json`. */
-export function summaryLine(summary: Summary, terminal: Terminal): string {
-  return `${jsonOf({ summary }, terminal)}\n`;
+export function summaryLine(summary: Summary): string {
+  return `${JSON.stringify({ summary })}\n`;
 }
 
 /** The summary for people. */
@@ -112,9 +112,4 @@ function completenessText({ completeness }: Summary): string {
   const compared = through === null ? 'never compared with GitHub' : `compared with GitHub up to ${through}`;
   const missing = `${counted(pending, 'job')} pending, ${formatCount(failed)} failed`;
   return `${compared}; ${missing}, ${counted(gaps?.count ?? 0, 'gap')} named by the last digest`;
-}
-
-function jsonOf(value: object, terminal: Terminal): string {
-  const json = JSON.stringify(value);
-  return terminal.isTTY ? inertJson(json) : json;
 }

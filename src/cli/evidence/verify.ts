@@ -111,9 +111,7 @@ async function verified(session: ReadingSession, terminal: Terminal, work: Work)
       onProgress: (meter) => session.progress.show(() => progressText(meter)),
     });
     session.progress.clear();
-    await session.out.write(
-      json ? summaryLine(summary, terminal) : summaryText(summary, terms.isBundle, terminal),
-    );
+    await session.out.write(json ? summaryLine(summary) : summaryText(summary, terms.isBundle, terminal));
     return summary;
   } finally {
     process.off('SIGINT', interrupt);

@@ -3,6 +3,7 @@ import { EXIT } from '../exit.ts';
 import { factsOf } from './command-facts.ts';
 import { completionFor, SHELLS } from './completion.ts';
 import { manPage } from './man-page.ts';
+import { print } from '../terminal/print.ts';
 
 /** `everlog completion` and `man`: what the shell and `man` are told of the commands. */
 export function registerManual(program: Command, done: (exit: number) => void): void {
@@ -13,14 +14,14 @@ export function registerManual(program: Command, done: (exit: number) => void): 
     .action((given: string) => {
       const shell = SHELLS.find((one) => one === given);
       if (shell === undefined) throw new Error(`an argument that is no choice: ${given}`);
-      process.stdout.write(completionFor(shell, factsOf(program)));
+      print(completionFor(shell, factsOf(program)));
       done(EXIT.ok);
     });
   program
     .command('man')
     .description('the manual page, for man')
     .action(() => {
-      process.stdout.write(manPage(factsOf(program)));
+      print(manPage(factsOf(program)));
       done(EXIT.ok);
     });
 }

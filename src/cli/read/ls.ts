@@ -7,7 +7,7 @@ import { probablyMeant, SeenValues, type UnknownValue } from '../../archive/find
 import { JsonText } from '../../json-text.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
-import { inertJson, inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/inert.ts';
 import { formatJobTable } from '../terminal/job-table.ts';
 import { LOOKED_UP_MAX, tellUncovered } from './coverage.ts';
 import { chosenFields, fieldsOf } from './json-fields.ts';
@@ -139,7 +139,7 @@ async function printJson(
   for await (const stored of found) {
     session.progress.clear();
     const line = jsonLineOf(stored, fields);
-    if (!(await session.out.write(`${deps.terminal.isTTY ? inertJson(line) : line}\n`))) return null;
+    if (!(await session.out.write(deps.terminal.isTTY ? `${line}\n` : Buffer.from(`${line}\n`)))) return null;
     printed += 1;
   }
   return printed;

@@ -4,6 +4,7 @@ import { parseAddress } from '../../archive/find/job-reference.ts';
 import { loadConfig, webAddress } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
+import { print } from '../terminal/print.ts';
 
 /** `everlog open`: the page of what an address names. */
 export function registerOpen(program: Command, done: (exit: number) => void): void {
@@ -15,7 +16,7 @@ export function registerOpen(program: Command, done: (exit: number) => void): vo
     .option('--json', 'one JSON document')
     .action((text: string, options: { print?: boolean; json?: boolean }) => {
       const url = pageOf(text);
-      process.stdout.write(options.json === true ? `${JSON.stringify({ url })}\n` : `${url}\n`);
+      print(options.json === true ? `${JSON.stringify({ url })}\n` : `${url}\n`);
       if (process.stdout.isTTY && options.print !== true && options.json !== true) openInBrowser(url);
       done(EXIT.ok);
     });

@@ -3,7 +3,7 @@ import type { FailingSince } from '../../archive/find/failing-since.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { momentOf, type JobRecord } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
-import { inertJson, inertLine, inertText } from '../../log/inert.ts';
+import { inertLine, inertText } from '../../log/inert.ts';
 import { failedStepsOf, stepsOf } from '../../log/log-steps.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { StepTails, type StepTail } from '../../log/step-tail.ts';
@@ -96,7 +96,7 @@ export async function runFailures(
         const tails = await tailsOf(deps, session, record, lines);
         if (tails === 'corrupt') corrupt += 1;
         const failure = { record, tails: tails === 'corrupt' ? [] : tails, since: found.history.of(record) };
-        await print(options.json === true ? jsonOf(deps, failure) : textOf(deps, failure));
+        await print(options.json === true ? jsonOf(failure) : textOf(deps, failure));
       },
       async (text) => {
         session.progress.clear();
@@ -152,7 +152,7 @@ interface Failure {
   readonly since: FailingSince | null;
 }
 
-function jsonOf(deps: ReadingDeps, { record, tails, since }: Failure): string {
+function jsonOf({ record, tails, since }: Failure): string {
   const { job_id, run_id, run_attempt, host, owner, repo, workflow_name, job_name, head_branch, head_sha } =
     record;
   const [first] = tails;
@@ -179,8 +179,7 @@ function jsonOf(deps: ReadingDeps, { record, tails, since }: Failure): string {
     completed_at: record.completed_at,
     failing_since: since,
   };
-  const json = JSON.stringify(document);
-  return `${deps.terminal.isTTY ? inertJson(json) : json}\n`;
+  return `${JSON.stringify(document)}\n`;
 }
 
 function textOf({ terminal }: ReadingDeps, { record, tails, since }: Failure): string {

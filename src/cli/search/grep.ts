@@ -6,7 +6,7 @@ import { EverlogError } from '../../errors.ts';
 import { JsonText } from '../../json-text.ts';
 import { compilePattern, LineSearch, type FoundLine, type LinePattern } from '../../log/line-search.ts';
 import { readLog } from '../../log/log-reader.ts';
-import { inertJson, inertLine, inertText } from '../../log/inert.ts';
+import { inertLine, inertText } from '../../log/inert.ts';
 import { EXIT } from '../exit.ts';
 import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
 import { filtersOf, tellEmptiness } from '../read/ls.ts';
@@ -238,12 +238,12 @@ function shownLines(
   if (lines.length === 0) return '';
   if (options.filesWithMatches === true) {
     if (!isFirst) return '';
-    return options.json === true ? `${jsonOf(deps, record, null)}\n` : `${titleOf(record)}\n`;
+    return options.json === true ? `${jsonOf(record, null)}\n` : `${titleOf(record)}\n`;
   }
   if (options.json === true) {
     return lines
       .filter(({ matched }) => matched)
-      .map((line) => `${jsonOf(deps, record, line)}\n`)
+      .map((line) => `${jsonOf(record, line)}\n`)
       .join('');
   }
   const heading = deps.terminal.isTTY && isFirst ? `${paint(titleOf(record), 'title', deps.terminal)}\n` : '';
@@ -263,7 +263,7 @@ function shownLine(deps: ReadingDeps, record: JobRecord, { line, text, matched }
   return `${paint(String(line).padStart(6), 'dim', deps.terminal)}${separator} ${shown}`;
 }
 
-function jsonOf(deps: ReadingDeps, record: JobRecord, found: FoundLine | null): string {
+function jsonOf(record: JobRecord, found: FoundLine | null): string {
   const { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_sha } = record;
   const line = found === null ? {} : { line: found.line, time: found.time, text: found.text };
   const document = {
@@ -278,5 +278,5 @@ function jsonOf(deps: ReadingDeps, record: JobRecord, found: FoundLine | null): 
     job_name,
     head_sha,
   };
-  return deps.terminal.isTTY ? inertJson(JSON.stringify(document)) : JSON.stringify(document);
+  return JSON.stringify(document);
 }

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { giveUp } from '../../errors.ts';
+import { inertOutput } from './print.ts';
 
 /**
  * Asks on the terminal before something is destroyed; `yes` answers beforehand. The question goes to standard error, so that
@@ -17,7 +18,7 @@ export async function confirmed(
   }
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await prompt.question(`${question} [y/N] `);
+    const answer = await prompt.question(inertOutput(`${question} [y/N] `));
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     prompt.close();

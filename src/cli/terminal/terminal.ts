@@ -1,3 +1,6 @@
+import { inertText } from '../../log/inert.ts';
+import { inertOutput } from './print.ts';
+
 /** What a command writes to: a stream as Node has them, so far as commands need it. */
 export interface OutputStream {
   write(bytes: Uint8Array | string, done: (error?: Error | null) => void): boolean;
@@ -14,7 +17,7 @@ export interface Terminal {
 
 /** Writes one after another, each when the one before has been taken. */
 export interface Output {
-  /** Answers false when the reader has gone away (`| head`): nothing more is wanted. */
+  /** Text goes through `inertOutput`; bytes go as they are. Answers false when the reader has gone away (`| head`): nothing more is wanted. */
   write(bytes: Uint8Array | string): Promise<boolean>;
   close(): void;
 }
@@ -30,7 +33,7 @@ export function openOutput(stream: OutputStream): Output {
     write: (bytes) =>
       new Promise((resolve, reject) => {
         if (bytes.length === 0) return resolve(true);
-        stream.write(bytes, (error) => {
+        stream.write(typeof bytes === 'string' ? inertOutput(bytes) : bytes, (error) => {
           if (error === undefined || error === null) resolve(true);
           else if ('code' in error && READER_GONE.has(String(error.code))) resolve(false);
           else reject(error);
@@ -65,7 +68,7 @@ export function openProgress(stderr: OutputStream, terminal: Terminal, now: () =
       if (nowMs < nextMs) return;
       nextMs = nowMs + REFRESH_MS;
       isShown = true;
-      stderr.write(`${CLEAR_LINE}${text().slice(0, Math.max(1, terminal.columns - 1))}`, done);
+      stderr.write(`${CLEAR_LINE}${inertText(text()).slice(0, Math.max(1, terminal.columns - 1))}`, done);
     },
     clear() {
       if (isShown) stderr.write(CLEAR_LINE, done);

@@ -6,6 +6,7 @@ import { inertText } from '../../log/inert.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { paint, type Tone } from '../terminal/table.ts';
 import { openProgress } from '../terminal/terminal.ts';
+import { print } from '../terminal/print.ts';
 
 /** `everlog doctor`: checks everything by trying it. */
 
@@ -44,16 +45,15 @@ async function runDoctor(command: DoctorCommand): Promise<number> {
   for await (const result of examineAll(areas)) {
     results.push(result);
     progress.clear();
-    if (command.json !== true) process.stdout.write(linesOf(result));
+    if (command.json !== true) print(linesOf(result));
     progress.show(() => `${results.length} checks made`);
   }
   progress.clear();
   const failed = countOf(results, 'failed');
-  if (command.json === true)
-    process.stdout.write(`${JSON.stringify({ ok: failed === 0, checks: results })}\n`);
+  if (command.json === true) print(`${JSON.stringify({ ok: failed === 0, checks: results })}\n`);
   else {
     const warnings = countOf(results, 'warning');
-    process.stdout.write(`${results.length} checks: ${failed} failed, ${warnings} warnings\n`);
+    print(`${results.length} checks: ${failed} failed, ${warnings} warnings\n`);
   }
   return failed === 0 ? EXIT.ok : EXIT.findings;
 }

@@ -9,6 +9,7 @@ import { openCommandQueue, openWorkingQueue, settled } from '../queue-work.ts';
 import { formatMoment } from '../terminal/format.ts';
 import { formatTable } from '../terminal/table.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
+import { print, tell } from '../terminal/print.ts';
 
 /** `everlog failed ls|retry|drop`: jobs whose retries ran out. */
 
@@ -53,11 +54,11 @@ async function list(options: { limit: number; json?: boolean }): Promise<number>
   try {
     const jobs = await queue.control.failed(options.limit);
     if (options.json === true) {
-      for (const job of jobs) process.stdout.write(`${JSON.stringify(shown(job))}\n`);
+      for (const job of jobs) print(`${JSON.stringify(shown(job))}\n`);
       return EXIT.ok;
     }
-    if (jobs.length === 0) process.stderr.write('no failed jobs\n');
-    else process.stdout.write(table(jobs));
+    if (jobs.length === 0) tell('no failed jobs\n');
+    else print(table(jobs));
     return EXIT.ok;
   } finally {
     await queue.close();
@@ -94,13 +95,10 @@ async function drop(jobs: readonly string[], options: { reason: string; json?: b
     for (const { id } of chosen.found)
       if (await queue.control.dropFailed(id, options.reason)) dropped.push(id);
     if (options.json === true) {
-      process.stdout.write(
-        `${JSON.stringify({ dropped, missing: chosen.missing, reason: options.reason })}\n`,
-      );
+      print(`${JSON.stringify({ dropped, missing: chosen.missing, reason: options.reason })}\n`);
     } else {
-      for (const id of dropped)
-        process.stdout.write(`dropped ${id}: it stays a gap until something finds it again\n`);
-      for (const id of chosen.missing) process.stderr.write(`everlog: no failed job ${id}\n`);
+      for (const id of dropped) print(`dropped ${id}: it stays a gap until something finds it again\n`);
+      for (const id of chosen.missing) tell(`everlog: no failed job ${id}\n`);
     }
     return chosen.missing.length > 0 ? EXIT.notFound : EXIT.ok;
   } finally {
@@ -142,17 +140,15 @@ function report(
       reason,
       next_at: nextAt?.toISOString() ?? null,
     }));
-    process.stdout.write(`${JSON.stringify({ queued, missing, gaps: gapList })}\n`);
+    print(`${JSON.stringify({ queued, missing, gaps: gapList })}\n`);
     return;
   }
-  for (const id of queued) process.stdout.write(`queued ${id}\n`);
+  for (const id of queued) print(`queued ${id}\n`);
   for (const [id, { state, reason, nextAt }] of gaps) {
     const next = nextAt === null ? '' : `, next look ${nextAt.toISOString()}`;
-    process.stdout.write(
-      `gap ${id}: ${state === 'failed' ? 'failed' : 'put off'}: ${reason ?? 'no reason noted'}${next}\n`,
-    );
+    print(`gap ${id}: ${state === 'failed' ? 'failed' : 'put off'}: ${reason ?? 'no reason noted'}${next}\n`);
   }
-  for (const id of missing) process.stderr.write(`everlog: no failed job ${id}\n`);
+  for (const id of missing) tell(`everlog: no failed job ${id}\n`);
 }
 
 const subjectSchema = z.object({

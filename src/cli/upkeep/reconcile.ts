@@ -12,6 +12,7 @@ import { openWorkingQueue, type CommandQueue } from '../queue-work.ts';
 import { parseFilters } from '../read/filter-options.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { openProgress } from '../terminal/terminal.ts';
+import { print, tell } from '../terminal/print.ts';
 
 /** `everlog reconcile` and `everlog backfill`: compare GitHub with the archive and queue what is missing. */
 
@@ -89,7 +90,7 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
       options.json === true
         ? `${JSON.stringify(comparisonDocument(plan, result))}\n`
         : comparisonText(plan, result, standardTerminal());
-    process.stdout.write(text);
+    print(text);
     return result.gapsFound > 0 ? EXIT.findings : EXIT.ok;
   } finally {
     progress.clear();
@@ -157,7 +158,7 @@ function openComparisonProgress(purpose: string, startedAt: Date): ComparisonPro
   let nextMs = 0;
   const say = (text: string): void => {
     line.clear();
-    process.stderr.write(`${purpose}: ${text}\n`);
+    tell(`${purpose}: ${text}\n`);
   };
   return {
     say,

@@ -11,6 +11,7 @@ import { EXIT } from '../exit.ts';
 import { openCommandQueue } from '../queue-work.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable, type Cell } from '../terminal/table.ts';
+import { print, tell } from '../terminal/print.ts';
 
 /** `everlog redeliver`: asks GitHub to send failed deliveries again, at once. */
 
@@ -36,7 +37,7 @@ async function redeliver(json: boolean): Promise<number> {
   try {
     const reports: RedeliveryReport[] = [];
     for (const host of redelivering.hosts) reports.push(await passOver(redelivering, host));
-    if (json) process.stdout.write(`${JSON.stringify(documentOf(reports))}\n`);
+    if (json) print(`${JSON.stringify(documentOf(reports))}\n`);
     else show(reports);
     const lost = reports.flatMap(({ final, exhausted }) => [...final, ...exhausted]);
     return lost.length > 0 ? EXIT.findings : EXIT.ok;
@@ -56,8 +57,7 @@ function requireApp(config: Config): void {
       `redeliver needs App credentials: GitHub shows deliveries to the App alone, and ${names} is reached with a token. Set EVERLOG_GITHUB_APP_ID and EVERLOG_GITHUB_PRIVATE_KEY.`,
     );
   }
-  if (withToken.length > 0)
-    process.stderr.write(`everlog: passed over, as they are reached with a token: ${names}\n`);
+  if (withToken.length > 0) tell(`everlog: passed over, as they are reached with a token: ${names}\n`);
 }
 
 /** With an embedded queue the service is also the receiver. */
@@ -65,7 +65,7 @@ async function warnOfNobody(config: Config): Promise<void> {
   if (config.queue.kind !== 'embedded') return;
   const service = await reachService(config.queue.folder);
   if (service === null)
-    process.stderr.write(
+    tell(
       'everlog: no service runs on this queue: start `everlog up` first, or what GitHub sends again finds no receiver\n',
     );
   else await service.close();
@@ -82,8 +82,7 @@ async function passOver(redelivering: Redelivering, host: string): Promise<Redel
         'queue_unavailable',
         `${host}: another pass over its deliveries does not end: try again later`,
       );
-    if (!told)
-      process.stderr.write(`everlog: ${host}: waiting for another pass over its deliveries to end\n`);
+    if (!told) tell(`everlog: ${host}: waiting for another pass over its deliveries to end\n`);
     await sleep(PASS_LOOK_MS);
   }
 }
@@ -121,7 +120,7 @@ function show(reports: readonly RedeliveryReport[]): void {
     ...exhausted.map((failed) => row(host, failed, { text: 'exhausted: mend the receiver', tone: 'bad' })),
   ]);
   if (rows.length > 0) {
-    process.stdout.write(
+    print(
       formatTable(
         [
           { title: 'GUID' },
@@ -140,7 +139,7 @@ function show(reports: readonly RedeliveryReport[]): void {
     const counts = `${redelivered.length} asked for, ${final.length} final, ${exhausted.length} exhausted`;
     const reach = reachedBackTo === null ? 'GitHub lists no deliveries' : `looked back to ${reachedBackTo}`;
     const rest = complete ? '' : '; not to the end: run it again';
-    process.stderr.write(`${host}: ${counts}; ${reach}${rest}\n`);
+    tell(`${host}: ${counts}; ${reach}${rest}\n`);
   }
 }
 

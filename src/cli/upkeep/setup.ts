@@ -14,6 +14,7 @@ import {
 import { exchangeCode, setWebhook } from '../../setup/register-app.ts';
 import { createSetupPage } from '../../setup/setup-page.ts';
 import { EXIT } from '../exit.ts';
+import { print, tell } from '../terminal/print.ts';
 
 interface SetupOptions {
   readonly webhookUrl: string;
@@ -97,10 +98,10 @@ async function setup(options: SetupOptions): Promise<number> {
       const credentials = { app: created, webhookSecret, apiUrl };
       // Kept before anything else can fail: GitHub gives them once.
       const files = options.print === undefined ? await writeCredentials(options.out, credentials) : [];
-      if (options.print !== undefined) process.stdout.write(printedCredentials(credentials, options.print));
+      if (options.print !== undefined) print(printedCredentials(credentials, options.print));
       await setWebhook(host, connections, created, { url: options.webhookUrl, secret: webhookSecret });
       const installUrl = `${created.url}/installations/new`;
-      tell(options, created.id, files, installUrl);
+      tellRegistered(options, created.id, files, installUrl);
       finish(installUrl);
       return { installUrl };
     },
@@ -108,15 +109,13 @@ async function setup(options: SetupOptions): Promise<number> {
   const listener = await listenHttp({ app, host: '127.0.0.1', port });
   origin = listener.url;
   const address = `${origin}/?t=${token}`;
-  process.stderr.write(
-    `Open this address in a browser on this machine; it is good once:\n\n  ${address}\n\n`,
-  );
+  tell(`Open this address in a browser on this machine; it is good once:\n\n  ${address}\n\n`);
   if (options.open && process.stderr.isTTY) openInBrowser(address);
   const idle = await Promise.race([finished.then(() => false), idleFor(() => visitedMs)]);
   await listener.close(HTTP_DRAIN_MS);
   await connections.close();
   if (!idle) return EXIT.ok;
-  process.stderr.write('everlog setup: nobody came for ten minutes; nothing was registered.\n');
+  tell('everlog setup: nobody came for ten minutes; nothing was registered.\n');
   return EXIT.failed;
 }
 
@@ -141,13 +140,18 @@ async function idleFor(visitedMs: () => number): Promise<true> {
   });
 }
 
-function tell(options: SetupOptions, appId: number, files: readonly string[], installUrl: string): void {
+function tellRegistered(
+  options: SetupOptions,
+  appId: number,
+  files: readonly string[],
+  installUrl: string,
+): void {
   if (options.json === true && options.print === undefined) {
-    process.stdout.write(`${JSON.stringify({ app_id: appId, files, install_url: installUrl })}\n`);
+    print(`${JSON.stringify({ app_id: appId, files, install_url: installUrl })}\n`);
   }
   const next =
     options.print === undefined ? `  set -a; . ${options.out}/everlog.env; set +a; npx everlog doctor\n` : '';
-  process.stderr.write(
+  tell(
     `The App ${appId} is registered and its webhook set.\n${files.map((file) => `  wrote ${file}\n`).join('')}\nNow install it:\n\n  ${installUrl}\n\nand try everything:\n\n${next}  npx everlog up\n`,
   );
 }

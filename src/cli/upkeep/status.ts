@@ -14,6 +14,7 @@ import { EXIT, exitCodeOf } from '../exit.ts';
 import { counted, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable, type Cell } from '../terminal/table.ts';
+import { print } from '../terminal/print.ts';
 
 /** What stands where; null where it is not known, which is said. */
 interface Status {
@@ -42,7 +43,7 @@ export function registerStatus(program: Command, done: (exit: number) => void): 
     .option('--json', 'one JSON document')
     .action(async (options: { json?: boolean }) => {
       const { status, archiveExit } = await readStatus();
-      process.stdout.write(options.json === true ? `${JSON.stringify(status)}\n` : textOf(status));
+      print(options.json === true ? `${JSON.stringify(status)}\n` : textOf(status));
       done(status.reached ? archiveExit : EXIT.notFound);
     });
 }

@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { giveUp, messageOf, type EverlogError } from '../../errors.ts';
+import { makeFolders } from '../../folders.ts';
 
 /** A folder held by this process alone until `release`, or until the process ends in whatever way. */
 export interface FolderLock {
@@ -47,7 +48,7 @@ const ownerSchema = z.object({ pid: z.number(), host: z.string(), started_at: z.
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const file = join(folder, LOCK_FILE);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolders(folder, 0o700);
   } catch (error) {
     throw giveUp(
       'queue_unavailable',

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { link, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DIGESTS_ROOT } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
@@ -8,6 +8,7 @@ import type { SigningKeySetting } from '../../config/sealing-variables.ts';
 import { giveUp, messageOf } from '../../errors.ts';
 import { openPemSigner } from '../../ledger/keys/signer.ts';
 import type { Signer } from '../../ledger/ports.ts';
+import { makeFolders } from '../../folders.ts';
 
 /** A signer, and the end of its connections. */
 export interface OpenSigner {
@@ -83,7 +84,7 @@ async function hasDigests(store: Pick<ObjectStore, 'list'>): Promise<boolean> {
 export async function writeNewKey(path: string, pem: string): Promise<boolean> {
   const temporary = `${path}.${randomBytes(8).toString('hex')}`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     const file = await open(temporary, 'wx', 0o600);
     try {
       await file.writeFile(pem);

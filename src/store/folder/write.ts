@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, link, mkdir, open, opendir, unlink } from 'node:fs/promises';
+import { lstat, link, open, opendir, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { giveUp } from '../../errors.ts';
+import { makeFolders } from '../../folders.ts';
 import { errnoOf, isMissing } from './errors.ts';
 import { checkedChunks } from '../object-body.ts';
 import type { PutBody } from '../object-store.ts';
@@ -119,7 +120,7 @@ export class FolderWriter {
   async #name(temporary: string, path: string): Promise<'created' | 'exists'> {
     const folder = dirname(path);
     for (let attempt = 1; ; attempt += 1) {
-      await makeFolders(folder);
+      await makeFolders(folder, FOLDER_MODE);
       let outcome: 'created' | 'exists' = 'created';
       try {
         await this.#hardLink(temporary, path);
@@ -150,8 +151,7 @@ export class FolderWriter {
   }
 
   async #probe(): Promise<void> {
-    await makeDurableFolder(this.#folder);
-    await makeFolders(join(this.#folder, FOLDER_STORE_MARK));
+    await this.#makeOwnFolders();
     const first = this.#temporaryPath();
     const second = this.#temporaryPath();
     try {
@@ -168,6 +168,18 @@ export class FolderWriter {
     } finally {
       await removeIfThere(first);
       await removeIfThere(second);
+    }
+  }
+
+  async #makeOwnFolders(): Promise<void> {
+    try {
+      await makeDurableFolder(this.#folder);
+      await makeFolders(join(this.#folder, FOLDER_STORE_MARK), FOLDER_MODE);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      // As below /proc: what is above it is there, and takes no folders.
+      const message = `the folder ${this.#folder} cannot be made: choose another EVERLOG_ARCHIVE_URL`;
+      throw giveUp('store_misconfigured', message, error);
     }
   }
 
@@ -205,25 +217,8 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   }
 }
 
-/**
- * Makes a folder and what is missing above it; answers the topmost one made. Not `mkdir` with `recursive`: on a file system
- * mounted read-only that says ENOENT.
- */
-async function makeFolders(folder: string): Promise<string | null> {
-  try {
-    await mkdir(folder, { mode: FOLDER_MODE });
-    return folder;
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return null;
-    if (errnoOf(error) !== 'ENOENT' || folder === dirname(folder)) throw error;
-  }
-  const above = await makeFolders(dirname(folder));
-  const made = await makeFolders(folder);
-  return above ?? made;
-}
-
 async function makeDurableFolder(folder: string): Promise<void> {
-  const firstMade = await makeFolders(folder);
+  const firstMade = await makeFolders(folder, FOLDER_MODE);
   if (firstMade === null) return;
   const above = dirname(firstMade);
   for (let made = folder; made !== above; made = dirname(made)) await syncFolder(dirname(made));

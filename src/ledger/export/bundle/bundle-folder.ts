@@ -6,6 +6,7 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EverlogError, giveUp, messageOf, retryable } from '../../../errors.ts';
 import { checkObjectKey } from '../../../store/object-key.ts';
+import { makeFolders } from '../../../folders.ts';
 
 /** A bundle may hold secrets that a job printed: its files are for their owner alone, as an archive's are. */
 const FOLDER_MODE = 0o700;
@@ -37,7 +38,7 @@ export class BundleFolder {
     await checkFree(path);
     const unfinished = join(dirname(path), `.${basename(path)}.unfinished-${nonce}`);
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolders(dirname(path));
       await mkdir(unfinished, { mode: FOLDER_MODE });
     } catch (error) {
       throw giveUp('usage', `--out: nothing can be written at ${path}: ${messageOf(error)}`, error);
@@ -102,7 +103,7 @@ export class BundleFolder {
   async #place(path: string): Promise<string> {
     checkObjectKey(path);
     const file = join(this.#unfinished, path);
-    await mkdir(dirname(file), { recursive: true, mode: FOLDER_MODE });
+    await makeFolders(dirname(file), FOLDER_MODE);
     return file;
   }
 
