@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { DelayedError, UnrecoverableError } from 'bullmq';
-import { EverlogError, giveUp, messageOf, type ErrorCode } from '../src/errors.ts';
+import { EverlogError, giveUp, messageOf, waitUntil, type ErrorCode } from '../src/errors.ts';
 import type { Log } from '../src/logger.ts';
 import { CATALOG, type JobData, type JobName, type QueueName } from '../src/queue/catalog.ts';
 import { tagOf } from '../src/queue/fair-order.ts';
@@ -80,6 +80,9 @@ export function backoffMs(attemptsMade: number, random: () => number): number {
   return Math.max(1, Math.round(random() * ceiling));
 }
 
+/** How long an older worker leaves alone what it does not know; by then a change of versions has often ended. */
+const NEWER_VERSION_WAIT_MS = 5 * 60_000;
+
 function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettings): BullWorker {
   const order = deps.storage.orderOf(deps.storage.createQueue(queue));
   const worker = deps.storage.createWorker(
@@ -107,7 +110,7 @@ function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettin
 async function process(job: BullJob, token: string | undefined, deps: WorkersDeps): Promise<void> {
   const fields = { job: job.id, kind: job.name, attempt: job.attemptsStarted };
   try {
-    await handle(job, deps.handlers);
+    await handle(job, deps.handlers, deps.now());
     deps.onJob(job.name, 'done', null);
     deps.log.debug(fields, 'job done');
   } catch (error) {
@@ -132,41 +135,48 @@ async function process(job: BullJob, token: string | undefined, deps: WorkersDep
   }
 }
 
-async function handle(job: BullJob, handlers: Handlers): Promise<void> {
+async function handle(job: BullJob, handlers: Handlers, now: Date): Promise<void> {
   switch (job.name) {
     case 'archive-job':
-      return handlers['archive-job'](parsed('archive-job', job.data), contextOf(job));
+      return handlers['archive-job'](parsed('archive-job', job.data, now), contextOf(job));
     case 'sweep-run':
-      return handlers['sweep-run'](parsed('sweep-run', job.data), contextOf(job));
+      return handlers['sweep-run'](parsed('sweep-run', job.data, now), contextOf(job));
     case 'installation-changed':
-      return handlers['installation-changed'](parsed('installation-changed', job.data), contextOf(job));
+      return handlers['installation-changed'](parsed('installation-changed', job.data, now), contextOf(job));
     case 'reconcile-hosts':
-      return handlers['reconcile-hosts'](parsed('reconcile-hosts', job.data), contextOf(job));
+      return handlers['reconcile-hosts'](parsed('reconcile-hosts', job.data, now), contextOf(job));
     case 'reconcile-repository':
-      return handlers['reconcile-repository'](parsed('reconcile-repository', job.data), contextOf(job));
+      return handlers['reconcile-repository'](parsed('reconcile-repository', job.data, now), contextOf(job));
     case 'redeliver':
-      return handlers.redeliver(parsed('redeliver', job.data), contextOf(job));
+      return handlers.redeliver(parsed('redeliver', job.data, now), contextOf(job));
     case 'poll-installations':
-      return handlers['poll-installations'](parsed('poll-installations', job.data), contextOf(job));
+      return handlers['poll-installations'](parsed('poll-installations', job.data, now), contextOf(job));
     case 'update-index':
-      return handlers['update-index'](parsed('update-index', job.data), contextOf(job));
+      return handlers['update-index'](parsed('update-index', job.data, now), contextOf(job));
     case 'compact-index':
-      return handlers['compact-index'](parsed('compact-index', job.data), contextOf(job));
+      return handlers['compact-index'](parsed('compact-index', job.data, now), contextOf(job));
     case 'seal':
-      return handlers.seal(parsed('seal', job.data), contextOf(job));
+      return handlers.seal(parsed('seal', job.data, now), contextOf(job));
     default:
-      throw giveUp('job_data_invalid', `this version knows no job called ${job.name}`);
+      throw ofNewerVersion(`this version knows no job called ${job.name}`, now);
   }
 }
 
-function parsed<N extends JobName>(name: N, data: unknown): JobData<N> {
+function parsed<N extends JobName>(name: N, data: unknown, now: Date): JobData<N> {
   const result = CATALOG[name].schema.safeParse(data);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw giveUp(
-    'job_data_invalid',
-    `${name}: ${issue?.path.join('.') ?? 'data'}: ${issue?.message ?? 'invalid'}`,
-  );
+  const { issues } = result.error;
+  const [issue] = issues;
+  const problem = `${name}: ${issue?.path.join('.') ?? 'data'}: ${issue?.message ?? 'invalid'}`;
+  // A word that is not known yet: everything else of the job is as this version has it.
+  if (issues.every(({ code }) => code === 'invalid_value')) throw ofNewerVersion(problem, now);
+  throw giveUp('job_data_invalid', problem);
+}
+
+/** While versions are changed, older workers leave to newer ones what only those know. */
+function ofNewerVersion(problem: string, now: Date): EverlogError {
+  const until = new Date(now.getTime() + NEWER_VERSION_WAIT_MS);
+  return waitUntil('job_of_newer_version', until, `${problem}: left to a newer version of Everlog`);
 }
 
 function contextOf<Data>(job: BullJob): JobContext<Data> {

@@ -302,15 +302,27 @@ export function jobQueueContract(name: string, makePlace: () => Promise<QueuePla
       await reaches(id, 'done');
     });
 
-    test('data that this version does not know fails with the field named', async () => {
+    test('data that cannot be right fails with the field named', async () => {
       const raw = storage.createQueue('archive');
       const { job } = fresh();
       await raw.add('archive-job', { ...job.data, run_id: 'one' }, { jobId: 'odd-data', attempts: 3 });
-      await raw.add('archive-everything', {}, { jobId: 'odd-name', attempts: 3 });
       start();
       expect((await reaches('odd-data', 'failed')).reason).toMatch(/^archive-job: run_id: /);
-      expect((await reaches('odd-name', 'failed')).reason).toContain('no job called archive-everything');
-      expect(outcomes).toEqual(['failed', 'failed']);
+      expect(outcomes).toEqual(['failed']);
+      await raw.close();
+    });
+
+    test('a kind and a word of a newer version are put off, and left to it', async () => {
+      const raw = storage.createQueue('archive');
+      const { job } = fresh();
+      await raw.add('archive-job', { ...job.data, source: 'mirror' }, { jobId: 'new-word', attempts: 1 });
+      await raw.add('archive-everything', {}, { jobId: 'new-kind', attempts: 1 });
+      start();
+      expect((await reaches('new-word', 'put_off')).reason).toMatch(/^archive-job: source: .*newer version/);
+      const { reason, nextAt } = await reaches('new-kind', 'put_off');
+      expect(reason).toContain('no job called archive-everything: left to a newer version of Everlog');
+      expect(Number(nextAt) - Date.now()).toBeLessThan(6 * 60_000);
+      expect(outcomes).toEqual(['put_off', 'put_off']);
       await raw.close();
     });
 

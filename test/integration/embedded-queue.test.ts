@@ -1,6 +1,14 @@
 import { createPostgresBackend, isPgPool, withBackend } from 'bullmq';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Log } from '../../src/logger.ts';
@@ -165,6 +173,32 @@ describe('a folder that cannot be used', () => {
     expect(readFileSync(join(folder, 'postgres', 'PG_VERSION'), 'utf8').trim()).toBe(EMBEDDED_POSTGRES_MAJOR);
     const { rows } = await embedded.pool.query<{ jobs: string }>('SELECT count(*) AS jobs FROM job');
     expect(rows).toEqual([{ jobs: '0' }]);
+  }, 60_000);
+
+  test('with a file that cannot be read is left as it is, and says which', async () => {
+    const folder = temporaryFolder();
+    const begun = await openEmbeddedPostgres({ folder, log: recordingLog() });
+    await begun.pool.query(
+      `INSERT INTO meta (queue, field, value) VALUES ('a', 'kept', '1')`,
+    );
+    await begun.close();
+    for (const file of ['PG_VERSION', 'global/pg_control']) {
+      const path = join(folder, 'postgres', file);
+      renameSync(path, `${path}.whole`);
+      // Nobody can read it, root neither.
+      symlinkSync(path, path);
+      const log = recordingLog();
+      await expect(openEmbeddedPostgres({ folder, log })).rejects.toMatchObject({
+        code: 'queue_unavailable',
+        remedy: { kind: 'give_up' },
+        message: expect.stringMatching(new RegExp(`${path} cannot be read.*jobs in it are kept`)),
+      });
+      expect(log.lines).toEqual([]);
+      renameSync(`${path}.whole`, path);
+    }
+    const mended = await open(folder);
+    const { rows } = await mended.pool.query(`SELECT value FROM meta WHERE field = 'kept'`);
+    expect(rows).toEqual([{ value: '1' }]);
   }, 60_000);
 
   test('ruined ones are set aside too, but not without end', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { dataDir as pristineDatabase } from '@electric-sql/pglite-prepopulatedfs';
@@ -7,6 +7,7 @@ import { giveUp, messageOf, retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { lockFolder, type FolderLock } from './folder-lock.ts';
 import { DATA_FOLDER } from './queue-folder.ts';
+import { demandRuined, majorOf, setAside } from './set-aside.ts';
 import { createPglitePool, NODE_POSTGRES_PARSERS, type PglitePool } from './pglite-pool.ts';
 
 /** BullMQ's storage in a folder, inside this process. */
@@ -32,9 +33,6 @@ export interface EmbeddedPostgres {
 export const EMBEDDED_POSTGRES_MAJOR = '18';
 /** Below this much room Postgres dies in recovery, which looks like corruption and is not. A log segment is 16 MiB. */
 const FREE_SPACE_MIN_BYTES = 64 * 1024 * 1024;
-/** Folders set aside before somebody has to look: a machine that ruins its queue again and again needs a person. */
-const SET_ASIDE_MAX = 10;
-
 /**
  * Nobody else tidies: PGlite has no background processes. After this many statements (some seconds of full load)
  * dead rows are swept and the write-ahead log is cut, both in tens of milliseconds; left alone, both grow for ever.
@@ -57,9 +55,6 @@ const POSTGRES_SETTINGS = [
   'jit=off',
 ];
 
-/** A version is a few digits; a broken file may hold anything. */
-const KEPT_VERSION_CHARS = 20;
-
 /** Stands beside a database that is being made: found at a start, that one never held an acknowledged job. */
 const UNFINISHED_MARKER = 'postgres.unfinished';
 
@@ -67,7 +62,7 @@ const UNFINISHED_MARKER = 'postgres.unfinished';
  * Opens the embedded queue in `folder` (made when missing, 0700), alone: a second process is refused.
  *
  * What was acknowledged survives the death of this process, not that of the machine: PGlite never calls fsync.
- * A database of another Postgres major, or one that cannot be opened, is set aside beside it and a fresh one begun.
+ * A database of another Postgres major, or one that is ruined, is set aside beside it and a fresh one begun.
  *
  * Throws `queue_locked` and `queue_unavailable`.
  */
@@ -174,6 +169,7 @@ async function openOrBegin(folder: string, log: Log): Promise<PGlite> {
     try {
       return await openDatabase(data);
     } catch (error) {
+      await demandRuined(data, error);
       await setAside(folder, `it cannot be opened: ${messageOf(error)}`, log);
     }
   }
@@ -206,26 +202,8 @@ async function inspect(folder: string): Promise<'nothing' | 'unfinished' | 'data
   const names = await readdir(folder);
   if (names.includes(UNFINISHED_MARKER)) return 'unfinished';
   if (!names.includes(DATA_FOLDER)) return 'nothing';
-  const version = await readFile(join(folder, DATA_FOLDER, 'PG_VERSION'), 'utf8').catch(() => 'unknown');
-  const major = version.trim().slice(0, KEPT_VERSION_CHARS);
+  const major = await majorOf(join(folder, DATA_FOLDER));
   return major === EMBEDDED_POSTGRES_MAJOR ? 'database' : { major };
-}
-
-async function setAside(folder: string, reason: string, log: Log): Promise<void> {
-  const earlier = (await readdir(folder)).filter((name) => name.startsWith(`${DATA_FOLDER}.set-aside-`));
-  if (earlier.length >= SET_ASIDE_MAX) {
-    throw giveUp(
-      'queue_unavailable',
-      `The queue in ${folder} has to be set aside (${reason}), but ${earlier.length} earlier ones lie there. Find out why, then remove them.`,
-    );
-  }
-  const stamp = new Date().toISOString().replaceAll(/[-:.]/g, '');
-  const target = join(folder, `${DATA_FOLDER}.set-aside-${stamp}`);
-  await rename(join(folder, DATA_FOLDER), target);
-  log.error(
-    { folder, set_aside: target, reason },
-    'the embedded queue could not be used and was set aside: an empty one begins, and reconcile finds again what it held',
-  );
 }
 
 /** A folder that is empty yet is filled from `pristine`: a new database of the same Postgres major version, packed. */
@@ -239,7 +217,7 @@ async function openDatabase(data: string, pristine?: Blob): Promise<PGlite> {
   try {
     const pool = createPglitePool(database);
     const client = await pool.connect();
-    await runMigrations(client);
+    await migrate(client, data);
     client.release();
     // BullMQ's statements name no schema; a pool that is handed to it must select it.
     await pool.query(`SET search_path TO ${DEFAULT_SCHEMA}`);
@@ -248,6 +226,21 @@ async function openDatabase(data: string, pristine?: Blob): Promise<PGlite> {
   } catch (error) {
     await database.close();
     throw error;
+  }
+}
+
+/** Of a sound database only that of a newer BullMQ is refused; Postgres tells ruined ones by codes of class XX. */
+async function migrate(client: Awaited<ReturnType<PgPool['connect']>>, data: string): Promise<void> {
+  try {
+    await runMigrations(client);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code.startsWith('XX')) throw error;
+    throw giveUp(
+      'queue_unavailable',
+      `The queue in ${data} is not of this version (${messageOf(error)}): go on with the version of Everlog that made it, or name another folder in EVERLOG_QUEUE_URL.`,
+      error,
+    );
   }
 }
 
