@@ -49,6 +49,8 @@ export interface Committed {
   readonly written: boolean;
 }
 
+/** The largest log that is fetched where nobody says otherwise (EVERLOG_JOB_LOG_MAX_BYTES): a larger one that stands is fetched anew. */
+const ADOPTED_BYTES_MAX = 10 * 1024 ** 3;
 /** More revisions of one job than this mean that something writes without end. */
 const REVISIONS_MAX = 100;
 
@@ -97,6 +99,8 @@ export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLo
     if (put.outcome === 'created') return commitRecord(store, commit, recorded(key, put.versionId, log));
     const standing = await adoptableLog(store, key);
     if (standing === null) throw new Error(`the store has and has not ${key}`);
+    // Nobody's log stands in its place: ours goes beside it, and verification tells of what no record names.
+    if (standing === 'no_log') continue;
     if (standing.sha256 === log.sha256) {
       const isOurs = standing.stored_sha256 === log.body.sha256;
       return commitRecord(store, commit, isOurs ? { ...standing, points: log.points } : standing);
@@ -127,7 +131,7 @@ export async function commitAbsence(store: ObjectStore, commit: Commit): Promise
  */
 export async function adoptLog(store: ObjectStore, commit: Commit): Promise<Committed | null> {
   const standing = await adoptableLog(store, logKey(commit.address, commit.dt, 1));
-  if (standing === null) return null;
+  if (standing === null || standing === 'no_log') return null;
   return commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
 }
 
@@ -221,8 +225,11 @@ function recorded(key: string, versionId: string | null, log: ReadyLog): Recorde
   };
 }
 
-/** What a record says of a log that stands in the store, computed from its bytes. */
-async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLog | null> {
+/**
+ * What a record says of a log that stands in the store, computed from its bytes; `no_log` for what is no gzip, or unpacks to more
+ * than any log has: whoever may write to the archive can plant that, and it must not keep the job from its log.
+ */
+async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLog | 'no_log' | null> {
   const found = await store.read(key);
   if (found === null) return null;
   const stored = createHash('sha256');
@@ -242,13 +249,21 @@ async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLo
   const gunzip = createGunzip();
   // The error reaches the loop below through the stream itself.
   pipeline(counted(), gunzip, () => undefined);
-  for await (const chunk of gunzip) {
-    if (!Buffer.isBuffer(chunk)) throw new Error('zlib gave text for bytes');
-    served.update(chunk);
-    bytes += chunk.byteLength;
-    for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) lines += 1;
-    last = chunk[chunk.byteLength - 1] ?? last;
+  try {
+    for await (const chunk of gunzip) {
+      if (!Buffer.isBuffer(chunk)) throw new Error('zlib gave text for bytes');
+      served.update(chunk);
+      bytes += chunk.byteLength;
+      if (bytes > ADOPTED_BYTES_MAX) return 'no_log';
+      for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) lines += 1;
+      last = chunk[chunk.byteLength - 1] ?? last;
+    }
+  } catch (error) {
+    if (isZlibError(error)) return 'no_log';
+    throw error;
   }
+  // The empty log is twenty bytes of gzip.
+  if (storedBytes === 0) return 'no_log';
   return {
     key,
     version_id: found.head.versionId,
@@ -260,4 +275,8 @@ async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLo
     encoding: 'gzip',
     points: null,
   };
+}
+
+function isZlibError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
 }

@@ -6,7 +6,7 @@ import { readDelivery, type Payload } from './delivery.ts';
 import { headerForLog, readDeliveryHeaders, type DeliveryHeaders } from './delivery-headers.ts';
 import type { ReceiverLimits } from './limits.ts';
 import { UNPROCESSABLE, type Outcome } from './outcome.ts';
-import { readBody, type BodyRead, type BodyRoom } from './read-body.ts';
+import { declaredBytesOf, readBody, type BodyRead, type BodyRoom } from './read-body.ts';
 import type { SignatureCheck } from './signature.ts';
 import { wrongTarget, type Target } from './target.ts';
 
@@ -62,9 +62,9 @@ const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export async function acceptDelivery(incoming: IncomingMessage, intake: Intake): Promise<AcceptedDelivery> {
   const read = readDeliveryHeaders(incoming.headers);
   if (!read.ok) return describeUnread(incoming, read.outcome);
-  const share = intake.room.open();
+  const share = intake.room.open(declaredBytesOf(incoming));
   try {
-    const body = await readBody(incoming, intake.limits, intake.room, share);
+    const body = await readBody(incoming, intake.limits, share);
     if (body.kind !== 'body') return describeUnread(incoming, UNREAD[body.kind]);
     const judged = await judgeBody(read.headers, body.bytes, intake);
     const outcome = 'job' in judged ? await confirm(judged.job, intake) : judged.outcome;

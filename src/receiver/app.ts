@@ -102,7 +102,10 @@ interface Door {
 
 function openDoors(deps: ReceiverDeps): ReadonlyMap<string, Door> {
   const limits: ReceiverLimits = { ...RECEIVER_LIMITS, ...deps.limits };
-  const room = createBodyRoom(limits.bodiesInFlightBytesMax);
+  const room = createBodyRoom(limits.bodiesInFlightBytesMax, {
+    bytes: limits.smallBodiesReserveBytes,
+    bodyBytesMax: limits.smallBodyBytesMax,
+  });
   const { enqueue, now } = deps;
   const doors = new Map<string, Door>();
   for (const host of deps.hosts) {

@@ -14,13 +14,13 @@ export type BodyRead =
 
 /** Room for bodies in flight, shared by all requests of a process. */
 export interface BodyRoom {
-  /** Whether `bytes` more would fit now; takes nothing. */
-  fits(bytes: number): boolean;
-  /** One request's part of the room, given back by `release`. */
-  open(): BodyShare;
+  /** One request's part of the room, given back by `release`; `declaredBytes` is null for a body of no declared length. */
+  open(declaredBytes: number | null): BodyShare;
 }
 
 interface BodyShare {
+  /** Whether `bytes` more would fit now; takes nothing. */
+  fits(bytes: number): boolean;
   /** Takes `bytes` more; false, taking nothing, when they do not fit. */
   take(bytes: number): boolean;
   release(): void;
@@ -28,16 +28,22 @@ interface BodyShare {
 
 /**
  * Room of `bytesMax` bytes. Counted is what is really held: counting what a sender merely declares would let a few
- * idle connections with a made-up Content-Length shut GitHub out.
+ * idle connections with a made-up Content-Length shut GitHub out. `reserve.bytes` of it are for bodies that declare
+ * `reserve.bodyBytesMax` at most.
  */
-export function createBodyRoom(bytesMax: number): BodyRoom {
+export function createBodyRoom(
+  bytesMax: number,
+  reserve: { readonly bytes: number; readonly bodyBytesMax: number },
+): BodyRoom {
   let heldBytes = 0;
-  const fits = (bytes: number): boolean => heldBytes + bytes <= bytesMax;
   return {
-    fits,
-    open() {
+    open(declaredBytes) {
       let shareBytes = 0;
+      const isSmall = declaredBytes !== null && declaredBytes <= reserve.bodyBytesMax;
+      const limit = isSmall ? bytesMax : bytesMax - reserve.bytes;
+      const fits = (bytes: number): boolean => heldBytes + bytes <= limit;
       return {
+        fits,
         take(bytes) {
           if (!fits(bytes)) return false;
           heldBytes += bytes;
@@ -62,15 +68,10 @@ interface BodyLimits {
  * Reads a request's body within its limits. What it holds is counted in `share`, which the caller releases when done
  * with the bytes. Does not wait for the rest of a body it refuses; never rejects.
  */
-export function readBody(
-  incoming: IncomingMessage,
-  limits: BodyLimits,
-  room: BodyRoom,
-  share: BodyShare,
-): Promise<BodyRead> {
-  const declaredBytes = Number(incoming.headers['content-length'] ?? 0);
+export function readBody(incoming: IncomingMessage, limits: BodyLimits, share: BodyShare): Promise<BodyRead> {
+  const declaredBytes = declaredBytesOf(incoming) ?? 0;
   if (declaredBytes > limits.bodyBytesMax) return Promise.resolve({ kind: 'too_large' });
-  if (!room.fits(declaredBytes)) return Promise.resolve({ kind: 'no_room' });
+  if (!share.fits(declaredBytes)) return Promise.resolve({ kind: 'no_room' });
   if (incoming.destroyed) return Promise.resolve({ kind: 'cut' });
   return new Promise((resolve) => {
     let chunks: Buffer[] = [];
@@ -103,4 +104,10 @@ export function readBody(
     const timer = setTimeout(() => settle({ kind: 'too_slow' }), limits.bodyTimeoutMs);
     incoming.on('data', onData).on('end', onEnd).on('error', onCut).on('close', onCut);
   });
+}
+
+/** What a request says that its body measures; null where it does not say. */
+export function declaredBytesOf(incoming: IncomingMessage): number | null {
+  const length = incoming.headers['content-length'];
+  return length === undefined ? null : Number(length);
 }

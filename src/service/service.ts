@@ -63,7 +63,6 @@ const FIRST_ANSWER_MS = 1_000;
 /** Starts receiver and workers as `roles` say. */
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
   tellSettings(config, log);
-  if (roles.queues.includes('archive')) await demandSpoolFolder(config.spoolFolder);
   const metrics = createMetrics(readVersion());
   const { inSpan, ...tracing } = await startTracing(config.tracing, readVersion());
   const open = await openQueue(config, log, tracing.telemetry);
@@ -71,8 +70,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const tryQueue = queueTrial(config, open, roles);
   const watch = watchQueue(tryQueue, log, stopping.signal);
   const worksAtOnce = await worksSoon(watch);
-  const opened = roles.queues.length === 0 ? null : await openArchive(config, config.archive);
-  if (opened !== null) await probeStore(opened, log);
+  const opened = await openForWork(config, roles, log);
   const watched = opened === null ? null : watchWrites(opened, config.archive.kind === 'folder');
   const store = watched === null ? null : tracedStore(watched.store, inSpan);
   const sealing =
@@ -225,6 +223,15 @@ function once(check: () => Promise<void>): () => Promise<void> {
     await check();
     passed = true;
   };
+}
+
+/** The archive of a process that works, once it and the spool were tried; null for one that only receives. */
+async function openForWork(config: Config, { queues }: Roles, log: Log): Promise<ObjectStore | null> {
+  if (queues.length === 0) return null;
+  if (queues.includes('archive')) await demandSpoolFolder(config.spoolFolder);
+  const store = await openArchive(config, config.archive);
+  await probeStore(store, log);
+  return store;
 }
 
 /** A store that says no is a mistake to be mended now; one that does not answer may come back. */

@@ -143,3 +143,31 @@ describe('a store that does not take', () => {
     });
   });
 });
+
+describe('keys of others that XML has no character for', () => {
+  const ODD = [
+    'v1/a b+c%20d',
+    'v1/bell\u0007',
+    'v1/line\nfeed',
+    'v1/nonchar\uffff',
+    'v1/plain',
+    'v1/é&<>"\'',
+    'v1/😀',
+  ];
+
+  test.each([
+    ['by the SDK', false],
+    ['without it', true],
+  ])('are listed with all the others, %s, page by page', async (_name, isDirect) => {
+    const writer = archive.open(fake);
+    for (const key of ODD) await put(writer, key, 'x');
+    const store = isDirect ? writer : archive.open(fake);
+    const inOrder = [...ODD].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    expect(await keysOf(store.list('v1/'))).toEqual(inOrder);
+    expect(await keysOf(store.list('v1/bell\u0007'))).toEqual(['v1/bell\u0007']);
+    expect(await keysOf(store.list('v1/', 'v1/bell\u0007'))).toEqual(
+      inOrder.slice(inOrder.indexOf('v1/bell\u0007') + 1),
+    );
+    expect(await keysOf(store.listVersions('v1/'))).toEqual(inOrder);
+  });
+});

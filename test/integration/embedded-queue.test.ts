@@ -178,9 +178,7 @@ describe('a folder that cannot be used', () => {
   test('with a file that cannot be read is left as it is, and says which', async () => {
     const folder = temporaryFolder();
     const begun = await openEmbeddedPostgres({ folder, log: recordingLog() });
-    await begun.pool.query(
-      `INSERT INTO meta (queue, field, value) VALUES ('a', 'kept', '1')`,
-    );
+    await begun.pool.query(`INSERT INTO meta (queue, field, value) VALUES ('a', 'kept', '1')`);
     await begun.close();
     for (const file of ['PG_VERSION', 'global/pg_control']) {
       const path = join(folder, 'postgres', file);

@@ -200,8 +200,29 @@ describe('bodies in flight', () => {
     expect((await deliver(url, 'push', body)).status).toBe(202);
   });
 
+  test('large ones leave room for small ones, which say that they are', async () => {
+    const limits = { smallBodiesReserveBytes: 100_000, smallBodyBytesMax: 10_000 };
+    const receiver = await start({ limits: { bodiesInFlightBytesMax: 300_000, ...limits } });
+    const { url } = receiver;
+    const large = `"${'x'.repeat(99_998)}"`;
+    const small = `"${'x'.repeat(9_000)}"`;
+    const head = rawHead(deliveryHeaders('push', large, { 'content-length': String(large.length) }));
+    const held = [open(receiver), open(receiver)];
+    for (const { socket } of held) socket.write(head + large.slice(0, -1));
+    // Whether the bytes have arrived shows only in the answer to another body.
+    await expect.poll(async () => (await deliver(url, 'push', large)).status).toBe(503);
+    expect((await deliver(url, 'push', small)).status).toBe(202);
+    const silent = open(receiver);
+    silent.socket.write(rawHead({ ...deliveryHeaders('push', ''), ...CHUNKED }));
+    const written = flood(silent, 200_000);
+    expect(await silent.answer).toContain('HTTP/1.1 503 ');
+    silent.socket.destroy();
+    await written;
+    for (const { socket } of held) socket.destroy();
+  });
+
   test('a chunked body that outgrows the room is unavailable', async () => {
-    const receiver = await start({ limits: { bodiesInFlightBytesMax: 300_000 } });
+    const receiver = await start({ limits: { bodiesInFlightBytesMax: 300_000, smallBodiesReserveBytes: 0 } });
     const connection = open(receiver);
     connection.socket.write(rawHead({ ...deliveryHeaders('push', ''), ...CHUNKED }));
     const written = flood(connection, 10 * MIB);

@@ -39,7 +39,11 @@ export async function majorOf(data: string): Promise<string> {
 export async function demandRuined(data: string, failure: unknown): Promise<void> {
   if (failure instanceof EverlogError) throw failure;
   if (MACHINE_LACKS.test(messageOf(failure)))
-    throw giveUp('queue_unavailable', `The queue in ${data} cannot be opened: ${messageOf(failure)}.`, failure);
+    throw giveUp(
+      'queue_unavailable',
+      `The queue in ${data} cannot be opened: ${messageOf(failure)}.`,
+      failure,
+    );
   await readAll(data);
 }
 
