@@ -5,7 +5,7 @@ import { openLog } from '../logger.ts';
 import { QUEUE_NAMES } from '../queue/catalog.ts';
 import { EXIT } from './exit.ts';
 import { SERVE, startService, UP, type Roles, type Service } from '../service/service.ts';
-import { startWeb } from '../service/web.ts';
+import { startWeb } from '../service/web/web.ts';
 import { print } from './terminal/print.ts';
 
 /** A start takes seconds at most; orchestrators kill what has not ended 30 s after they asked. */

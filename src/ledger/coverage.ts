@@ -20,8 +20,8 @@ export interface Coverage {
   readonly uncovered: readonly string[];
   /** Keys of which a digest has other bytes. */
   readonly changed: readonly string[];
-  /** How many were not looked for, as they are spread over too many digests. */
-  readonly notLookedFor: number;
+  /** Keys that were not looked for, as they are spread over too many digests. */
+  readonly notLookedFor: readonly string[];
 }
 
 /** Clocks of what writes and what seals may differ by so much. */
@@ -41,7 +41,7 @@ export async function lookUpCoverage(store: ObjectStore, shown: readonly ShownOb
   const changed: string[] = [];
   const looked = new Set<number>();
   const hasLedger = shown.length === 0 || (await digests.from(1)) !== null;
-  if (!hasLedger) return { hasLedger, uncovered: [...open.keys()], changed, notLookedFor: 0 };
+  if (!hasLedger) return { hasLedger, uncovered: [...open.keys()], changed, notLookedFor: [] };
   const uncovered: string[] = [];
   let nearby = 1;
   for (const { key, writtenAt } of [...shown].sort((a, b) => writtenMs(a) - writtenMs(b))) {
@@ -64,7 +64,7 @@ export async function lookUpCoverage(store: ObjectStore, shown: readonly ShownOb
     }
     if (open.delete(key)) uncovered.push(key);
   }
-  return { hasLedger, uncovered, changed, notLookedFor: open.size };
+  return { hasLedger, uncovered, changed, notLookedFor: [...open.keys()] };
 }
 
 function writtenMs({ writtenAt }: ShownObject): number {

@@ -2,9 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArchiveUrl, Config } from '../config.ts';
-import type { StoredRecord } from '../archive/find/find-records.ts';
-import type { RecordFilters } from '../archive/find/record-filters.ts';
-import { JobFinding } from '../index/find-jobs.ts';
 import { openJobIndex, type JobIndex } from '../index/job-index.ts';
 import { RecentRows } from '../index/write/recent-rows.ts';
 import { compactIndex, type CompactionReport } from '../index/write/compact.ts';
@@ -47,39 +44,6 @@ export async function openIndexFor(
   if (index !== null) return { index, close: () => place.close() };
   await place.close();
   return null;
-}
-
-/**
- * The newest jobs of the configured archive that pass, through its index where there is one that can be used.
- * `isIndexed`: what was recorded in the last minute may be missing.
- */
-export async function findNewest(
-  config: IndexConfig,
-  store: ObjectStore,
-  log: Log,
-  filters: RecordFilters,
-  limit: number,
-): Promise<{ readonly records: readonly StoredRecord[]; readonly isIndexed: boolean }> {
-  const onProblem = (key: string, problem: string): void =>
-    log.warn({ key, problem }, 'a record cannot be read');
-  let close = async (): Promise<void> => undefined;
-  try {
-    const finding = await JobFinding.open({
-      archive: store,
-      openIndex: async () => {
-        const opened = await openIndexFor(config, config.archive, store, onProblem);
-        if (opened !== null) close = () => opened.close();
-        return opened?.index ?? null;
-      },
-      onUnusable: (problem) =>
-        log.warn({ problem }, 'the query index cannot be used: records are read instead'),
-    });
-    const records: StoredRecord[] = [];
-    for await (const stored of finding.find(filters, { limit, onProblem })) records.push(stored);
-    return { records, isIndexed: finding.index !== null };
-  } finally {
-    await close();
-  }
 }
 
 /** What writing the index needs besides the archive; scratch space is in the spool folder, and goes with the work. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listenForAdmin, listenForDeliveries, startWorkforce } from './compose.ts';
+import { listenForAdmin, listenForDeliveries, startWorkforce, type Workforce } from './compose.ts';
 import { openArchive } from './archive.ts';
 import { watchWrites, type WatchedArchive } from './health/archive-readiness.ts';
 import { openObservation } from './health/observation.ts';
@@ -12,7 +12,8 @@ import { announceReceiver, keepSchedules } from './schedules.ts';
 import { tracedStore } from './tracing/traced-access.ts';
 import { startTracing } from './tracing/start-tracing.ts';
 import { readVersion } from './version.ts';
-import { listenForWeb } from './web.ts';
+import { listenForWeb } from './web/web.ts';
+import type { Budgets } from './web/web-status.ts';
 import type { Config } from '../config.ts';
 import { WEB_LISTEN } from '../config/web-variables.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
@@ -93,7 +94,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const usualWeb = config.queue.kind === 'embedded' ? WEB_LISTEN : null;
   const web =
     roles.web === true && store !== null
-      ? await listenForWeb(config, store, open.queue, log, usualWeb)
+      ? await listenForWeb(config, store, open.queue, log, usualWeb, budgetsOf(workforce))
       : null;
   log.info(
     {
@@ -257,4 +258,8 @@ async function probeStore(store: ObjectStore, log: Log): Promise<void> {
 async function lostFolder(open: OpenQueue): Promise<never> {
   await open.lost;
   throw new EverlogError('queue_locked', { kind: 'give_up' }, 'the lock on the embedded queue was lost');
+}
+
+function budgetsOf(workforce: Workforce | null): Budgets | null {
+  return workforce === null ? null : () => workforce.rateLimits();
 }

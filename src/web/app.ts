@@ -1,24 +1,35 @@
 import { Hono } from 'hono';
-import { ICON, SCRIPT, STYLE } from './assets.ts';
-import { code, go, home, run } from './browse-routes.ts';
-import { job } from './job-routes.ts';
+import { SCRIPT } from './assets/script.ts';
+import { ICON, STYLE } from './assets/style.ts';
+import { code, go, home, run } from './browse/browse-routes.ts';
+import { CoverageLooks } from './browse/coverage-marks.ts';
+import { DaySums } from './browse/day-sums.ts';
+import { DigestDays } from './browse/digest-days.ts';
+import { days, gaps, status } from './browse/operator-routes.ts';
+import { job } from './log/job-routes.ts';
 import { LogWindows } from './log/log-window.ts';
 import { SECURITY, visitOf, type Env } from './requests.ts';
 import { Seals } from './seal.ts';
 import { Site, type WebDeps } from './site.ts';
-import { statusPage } from './status-page.ts';
+import { Turns } from './turns.ts';
+
+/** Where somebody who has logged in leaves; all else is only read. */
+const LOGOUT_PATH = '/-/logout';
+/** Logs read through at once; more wait, as each takes a core. */
+const PASSES_MAX = 2;
 
 /** The web page: GitHub's own paths, so that swapping the host of an address opens the archived log. */
 export function createWeb(deps: WebDeps): Hono<Env> {
   const app = new Hono<Env>();
   const site = new Site(deps);
-  const views = { windows: new LogWindows(deps.store), seals: new Seals(deps.store) };
   app.use('*', async (c, next) => {
     for (const [name, value] of Object.entries(SECURITY)) c.header(name, value);
     const host = c.req.header('host')?.toLowerCase() ?? '';
     const hosts = deps.hosts();
     if (hosts !== null && !hosts.includes(host)) return c.text('This name does not lead here.\n', 421);
-    if (c.req.method !== 'GET' && c.req.method !== 'HEAD') return c.text('Only GET is answered here.\n', 405);
+    const isLogout = c.req.method === 'POST' && c.req.path === LOGOUT_PATH && deps.login !== undefined;
+    if (c.req.method !== 'GET' && c.req.method !== 'HEAD' && !isLogout)
+      return c.text('Only GET is answered here.\n', 405);
     return next();
   });
   asset(app, '/-/style.css', 'text/css; charset=utf-8', STYLE);
@@ -31,29 +42,45 @@ export function createWeb(deps: WebDeps): Hono<Env> {
       return c.text('Searches come from this page only.\n', 403);
     }
     const reader = await deps.access.readerOf(visitOf(c));
-    if (reader === null && deps.access.login !== null) return c.redirect(deps.access.login, 302);
+    if (reader === null && deps.access.login !== null) {
+      const { pathname, search } = new URL(c.req.url);
+      const back = pathname === '/' ? '' : `?to=${encodeURIComponent(`${pathname}${search}`)}`;
+      return c.redirect(`${deps.access.login}${back}`, 302);
+    }
     if (reader === null) return c.text('You are not known here.\n', 401);
     c.set('reader', reader);
     return next();
   });
-  app.get('/', (c) => home(site, c));
-  app.get('/-/go', (c) => go(site, c));
-  app.get('/-/status', async () => site.page('Status', [], statusPage(await deps.status())));
-  const pages = new Hono<Env>();
-  pages.get('/:owner/:repo/actions/runs/:run/job/:job', (c) => job(site, views, c, 'page'));
-  pages.get('/:owner/:repo/actions/runs/:run/attempts/:attempt/job/:job', (c) => job(site, views, c, 'page'));
-  pages.get('/:owner/:repo/actions/runs/:run/job/:job/raw', (c) => job(site, views, c, 'raw'));
-  pages.get('/:owner/:repo/actions/runs/:run/job/:job/download', (c) => job(site, views, c, 'download'));
-  pages.get('/:owner/:repo/actions/runs/:run/job/:job/proof', (c) => job(site, views, c, 'proof'));
-  pages.get('/:owner/:repo/actions/runs/:run/attempts/:attempt', (c) => run(site, c));
-  pages.get('/:owner/:repo/actions/runs/:run', (c) => run(site, c));
-  pages.get('/:owner/:repo/*', (c) => code(site, c));
-  pages.get('/:owner/:repo', (c) => code(site, c));
-  app.route('/-/h/:host', pages);
-  app.route('/', pages);
+  addPages(app, site);
   app.notFound(() => site.missing());
   app.onError((error) => site.failed(error));
   return app;
+}
+
+function addPages(app: Hono<Env>, site: Site): void {
+  const { store } = site.deps;
+  const passes = new Turns(PASSES_MAX);
+  const views = { windows: new LogWindows(store, passes), seals: new Seals(store, site.deps.now), passes };
+  const browsing = { coverage: new CoverageLooks(store), sums: new DaySums(site) };
+  const digestDays = new DigestDays(store);
+  app.get('/', (c) => home(site, browsing, c));
+  app.get('/-/go', (c) => go(site, c));
+  app.get('/-/status', (c) => status(site, browsing.sums, c));
+  app.get('/-/days', (c) => days(site, digestDays, browsing.sums, c));
+  app.get('/-/days/:day', (c) => gaps(site, digestDays, c));
+  const pages = new Hono<Env>();
+  const ofJob = '/:owner/:repo/actions/runs/:run/job/:job';
+  pages.get(ofJob, (c) => job(site, views, c, 'page'));
+  pages.get('/:owner/:repo/actions/runs/:run/attempts/:attempt/job/:job', (c) => job(site, views, c, 'page'));
+  for (const kind of ['raw', 'download', 'proof'] as const)
+    pages.get(`${ofJob}/${kind}`, (c) => job(site, views, c, kind));
+  pages.get(`${ofJob}/proof/bundle`, (c) => job(site, views, c, 'bundle'));
+  pages.get('/:owner/:repo/actions/runs/:run/attempts/:attempt', (c) => run(site, browsing, c));
+  pages.get('/:owner/:repo/actions/runs/:run', (c) => run(site, browsing, c));
+  pages.get('/:owner/:repo/*', (c) => code(site, browsing, c));
+  pages.get('/:owner/:repo', (c) => code(site, browsing, c));
+  app.route('/-/h/:host', pages);
+  app.route('/', pages);
 }
 
 function asset(app: Hono<Env>, path: string, type: string, body: string): void {

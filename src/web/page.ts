@@ -4,12 +4,16 @@ import { html, type Html } from './html.ts';
 export interface Frame {
   readonly title: string;
   /** Names and addresses from the archive down to here; the last one is this page. */
-  readonly crumbs: readonly { readonly name: string; readonly href: string | null }[];
-  readonly archive: string;
+  readonly crumbs: readonly Crumb[];
+}
+
+export interface Crumb {
+  readonly name: string;
+  readonly href: string | null;
 }
 
 /** A whole page. It works without its script. */
-export function pageOf({ title, crumbs, archive }: Frame, content: Html): string {
+export function pageOf({ title, crumbs }: Frame, content: Html): string {
   const trail = crumbs.map(({ name, href }, index) => {
     if (href !== null) return html`<a href="${href}">${name}</a>`;
     return index === crumbs.length - 1
@@ -29,9 +33,10 @@ export function pageOf({ title, crumbs, archive }: Frame, content: Html): string
         <script src="/-/script.js" defer></script>
       </head>
       <body>
+        <a class="skip" href="#content">Skip to the content</a>
         <header class="top">
-          <nav aria-label="Where this is">
-            <a class="home" href="/" title="${archive}">Everlog</a
+          <nav class="trail" aria-label="Where this is">
+            <a class="home" href="/"><img src="/-/icon.svg" alt="" width="20" height="20" />Everlog</a
             >${trail.map((crumb) => html`<span class="sep">/</span>${crumb}`)}
           </nav>
           <form action="/-/go" method="get" role="search" aria-label="Open a GitHub address">
@@ -45,9 +50,9 @@ export function pageOf({ title, crumbs, archive }: Frame, content: Html): string
             />
             <button>Open</button>
           </form>
-          <a class="status" href="/-/status">Status</a>
+          <nav class="more" aria-label="More"><a href="/-/days">Days</a><a href="/-/status">Status</a></nav>
         </header>
-        <main>${content}</main>
+        <main id="content">${content}</main>
       </body>
     </html> `.text;
 }

@@ -1,6 +1,5 @@
 import type { Context } from 'hono';
-import type { RecordFilters } from '../archive/find/record-filters.ts';
-import type { Reader, Visit } from './access.ts';
+import type { Reader, Visit } from './access/access.ts';
 
 /** What the application knows of each request: the reader, once one is known. */
 export type Env = { Bindings: object; Variables: { reader: Reader } };
@@ -26,24 +25,12 @@ export function numberIn(text: string | undefined): number | null {
   return Number.isSafeInteger(number) ? number : null;
 }
 
-/** `120` or `120-140`: the first of them. */
-export function lineIn(text: string | undefined): number | null {
-  return numberIn(text?.split('-')[0]);
-}
-
-/** The filters of `ls` that an address can carry. */
-export function filtersIn(c: Page): RecordFilters {
-  const sha = c.req.query('sha') ?? '';
-  const [branch, workflow, conclusion] = ['branch', 'workflow', 'conclusion'].map((name) =>
-    c.req.query(name)?.slice(0, QUERY_CHARACTERS_MAX),
-  );
-  return {
-    ...(c.req.query('failed') === '1' ? { failed: true } : {}),
-    ...(/^[0-9a-f]{4,64}$/.test(sha) ? { shaPrefix: sha } : {}),
-    ...(branch ? { branch } : {}),
-    ...(workflow ? { workflow } : {}),
-    ...(conclusion ? { conclusion } : {}),
-  };
+/** `120` or `120-140`; null for anything else. */
+export function linesIn(text: string | undefined): { readonly from: number; readonly to: number } | null {
+  const [first, last] = (text ?? '').split('-');
+  const from = numberIn(first);
+  const to = last === undefined ? from : numberIn(last);
+  return from === null || to === null ? null : { from: Math.min(from, to), to: Math.max(from, to) };
 }
 
 /** What is known of a request; the socket's address is Node's word, and headers are as they came, also those that stand twice. */

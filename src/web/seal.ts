@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, verify } from 'node:crypto';
 import type { StoredRecord } from '../archive/find/find-records.ts';
-import { digestKey, digestSignatureKey } from '../archive/keys.ts';
+import { digestKey, digestSignatureKey, revocationKey, signingKeyKey } from '../archive/keys.ts';
 import { Digests } from '../ledger/export/digests.ts';
 import { findSealed } from '../ledger/export/find-sealed.ts';
 import { readWhole, type ObjectStore } from '../store/object-store.ts';
@@ -15,20 +15,28 @@ export type SealState =
       readonly digestSha256: string;
       /** Whether the digest's signature is good under the key that the archive names. */
       readonly isSigned: boolean;
+      /** Whether the archive holds a revocation of that key; from when on it counts is for `verify`. */
+      readonly isRevoked: boolean;
     }
-  | { readonly kind: 'not_sealed' }
+  /** In no digest; `isOverdue` where two that came after it do not have it, which `verify` calls UNSEALED. */
+  | { readonly kind: 'not_sealed'; readonly isOverdue: boolean }
+  /** Not found, and a part of the ledger that may have it cannot be read. */
+  | { readonly kind: 'unreadable'; readonly why: string }
   | { readonly kind: 'changed'; readonly why: string };
 
-/** Answers kept: a digest, and what it seals, never changes. */
 const ANSWERS_KEPT_MAX = 1_000;
+/** How long an answer is given again: a key may be revoked, and what was sealed be tampered with. */
+const KEPT_MS = 60_000;
 
-/** Looks records up in the ledger; what was found is kept, as it cannot change without being found changed by `verify`. */
+/** Looks records up in the ledger; what was found is kept for a minute. */
 export class Seals {
   readonly #store: ObjectStore;
-  readonly #kept = new Map<string, SealState>();
+  readonly #now: () => Date;
+  readonly #kept = new Map<string, { readonly state: SealState; readonly untilMs: number }>();
 
-  constructor(store: ObjectStore) {
+  constructor(store: ObjectStore, now: () => Date) {
     this.#store = store;
+    this.#now = now;
   }
 
   /**
@@ -38,10 +46,14 @@ export class Seals {
   async of({ key, bytes, record }: StoredRecord): Promise<SealState> {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const kept = this.#kept.get(`${key} ${sha256}`);
-    if (kept !== undefined) return kept;
-    const found: { state: SealState } = { state: { kind: 'not_sealed' } };
-    const sought = [{ key, writtenMs: Date.parse(record.recorded_at) }];
-    await findSealed(this.#store, new Digests(this.#store, () => undefined), sought, {
+    const nowMs = this.#now().getTime();
+    if (kept !== undefined && kept.untilMs > nowMs) return kept.state;
+    const found: { state: SealState | null; why: string | null } = { state: null, why: null };
+    const writtenMs = Date.parse(record.recorded_at);
+    const digests = new Digests(this.#store, (digestName, problem) => {
+      found.why = `${digestName}: ${problem}`;
+    });
+    await findSealed(this.#store, digests, [{ key, writtenMs }], {
       onLines: async (digest, lines) => {
         const entry = lines.find((line) => line.entry.key === key)?.entry;
         if (entry === undefined) return;
@@ -55,14 +67,16 @@ export class Seals {
           found.state = { kind: 'changed', why: 'the record names another log than was sealed with it' };
         } else found.state = await this.#sealedBy(digest.sequence);
       },
-      onProblem: (_digest, problem) => {
-        found.state = { kind: 'changed', why: problem };
+      onProblem: ({ sequence }, problem) => {
+        found.why = `digest ${sequence}: ${problem}`;
       },
     });
+    if (found.state === null && found.why !== null) return { kind: 'unreadable', why: found.why };
+    if (found.state === null) return { kind: 'not_sealed', isOverdue: await isOverdue(digests, writtenMs) };
     const { state } = found;
     if (state.kind === 'sealed') {
       if (this.#kept.size >= ANSWERS_KEPT_MAX) this.#kept.clear();
-      this.#kept.set(`${key} ${sha256}`, state);
+      this.#kept.set(`${key} ${sha256}`, { state, untilMs: nowMs + KEPT_MS });
     }
     return state;
   }
@@ -73,12 +87,20 @@ export class Seals {
     const digestSha256 = createHash('sha256').update(digest.bytes).digest('hex');
     const said: unknown = JSON.parse(digest.bytes.toString('utf8'));
     const [keyId, sealedAt] = [textIn(said, 'key_id'), textIn(said, 'created_at')];
+    if (!/^[0-9a-f]{64}$/.test(keyId)) return { kind: 'changed', why: `digest ${sequence} names no key` };
     const signature = await readWhole(this.#store, digestSignatureKey(sequence, digestSha256));
-    const key = await readWhole(this.#store, `ledger/keys/${keyId}.json`);
+    const key = await readWhole(this.#store, signingKeyKey(keyId));
+    const isRevoked = (await this.#store.head(revocationKey(keyId))) !== null;
     const isSigned =
       signature !== null && key !== null && isSignedBy(keyId, key.bytes, digest.bytes, signature.bytes);
-    return { kind: 'sealed', sequence, sealedAt, keyId, digestSha256, isSigned };
+    return { kind: 'sealed', sequence, sealedAt, keyId, digestSha256, isSigned, isRevoked };
   }
+}
+
+/** Whether two digests were made since the one that should have had it. */
+async function isOverdue(digests: Digests, writtenMs: number): Promise<boolean> {
+  const first = await digests.endingFrom(1, writtenMs);
+  return first !== null && (await digests.from(first.sequence + 2)) !== null;
 }
 
 function isSignedBy(keyId: string, key: Buffer, digest: Buffer, signature: Buffer): boolean {

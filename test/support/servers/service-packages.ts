@@ -9,6 +9,8 @@ const PROGRAMS = {
   /** What checks a bundle, beside the tools that every system has. */
   auditor: ['jq', 'openssl'],
   promtool: ['promtool'],
+  /** Any of these will do. */
+  browser: [['chromium', 'chromium-headless-shell', 'google-chrome']],
 } as const;
 
 export type PackagedService = keyof typeof PROGRAMS;
@@ -17,7 +19,9 @@ const SCRIPT = join(import.meta.dirname, 'install-services.sh');
 
 /** Installs a service's Debian packages where they are missing, or throws naming what to install. */
 export async function ensureServicesInstalled(...services: PackagedService[]): Promise<void> {
-  const missing = services.filter((service) => PROGRAMS[service].some((program) => !isOnPath(program)));
+  const missing = services.filter((service) =>
+    PROGRAMS[service].some((program) => ![program].flat().some((name) => isOnPath(name))),
+  );
   if (missing.length === 0) return;
   const code = await new Promise<number | null>((ended, failed) => {
     // The script's own words about what it does reach whoever runs the tests.

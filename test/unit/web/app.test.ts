@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { openLog } from '../../../src/logger.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
-import { loopbackAccess, proxyAccess, type Access } from '../../../src/web/access.ts';
+import { loopbackAccess, proxyAccess, type Access } from '../../../src/web/access/access.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import type { View } from '../../../src/web/site.ts';
 import {
@@ -14,6 +13,7 @@ import {
   storeJob,
   storeRecord,
 } from '../../support/oracles/archived-jobs.ts';
+import { webDeps } from '../../support/web/web-under-test.ts';
 
 const ESC = '\u001b';
 const JOB = '/octo-org/Octo-Repo/actions/runs/29679449/job/399444496';
@@ -65,22 +65,15 @@ interface Site {
 async function site(access: Access = loopbackAccess('me'), remoteAddress = '127.0.0.1'): Promise<Site> {
   const store = await makeArchive();
   const views: View[] = [];
-  const app = createWeb({
-    store,
-    access,
-    hosts: () => ['logs.example'],
-    noteView: async (view) => {
-      views.push(view);
-    },
-    status: async () => ({
-      archive: store.location,
-      queue: null,
-      lastDigest: null,
-      reconciledThrough: null,
-      pendingCommits: null,
+  const app = createWeb(
+    webDeps(store, {
+      access,
+      hosts: () => ['logs.example'],
+      noteView: async (view) => {
+        views.push(view);
+      },
     }),
-    log: openLog('silent', { write: () => undefined }),
-  });
+  );
   return {
     store,
     views,
@@ -119,7 +112,7 @@ describe('a log', () => {
     expect(body).toContain('class="error">Process completed with exit code 1.</div>');
     for (const active of [
       '<script>',
-      '<img',
+      '<img src=x',
       '<a href=//evil',
       ESC,
       '\u202e',
@@ -282,5 +275,7 @@ test('garbage in the archive ends in a page, not in a stack', async () => {
     'v1/records/host=github.com/owner=octo-org/repo=octo-repo/29679449/1/399444496.json',
     Buffer.from('{'),
   );
-  expect(await made.get(JOB)).toMatchObject({ status: 404 });
+  const { status, body } = await made.get(JOB);
+  expect(status).toBe(502);
+  expect(body).toContain('It cannot be read');
 });

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { openLog } from '../../../src/logger.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import type { GitHubUsers } from '../../../src/github/network/users.ts';
-import { GitHubLogin } from '../../../src/web/github-login.ts';
+import { memorySessions } from '../../../src/web/access/sessions.ts';
+import { GitHubLogin } from '../../../src/web/access/github-login.ts';
 import { makeArchive, makeRecord, storeJob } from '../../support/oracles/archived-jobs.ts';
+import { webDeps } from '../../support/web/web-under-test.ts';
 
 const JOB = '/octo-org/Octo-Repo/actions/runs/29679449/job/399444496';
 const TOKEN = 'ghu_a_token_that_nobody_may_see';
@@ -39,23 +40,17 @@ async function site() {
     secret: 's'.repeat(32),
     auditors: new Set([99]),
     host: 'github.com',
+    sessions: memorySessions(),
     now: () => new Date(nowMs),
   });
-  const app = createWeb({
-    store,
-    access,
-    login: access.routes,
-    hosts: () => ['logs.example'],
-    noteView: async () => undefined,
-    status: async () => ({
-      archive: '',
-      queue: null,
-      lastDigest: null,
-      reconciledThrough: null,
-      pendingCommits: null,
+  const app = createWeb(
+    webDeps(store, {
+      access,
+      login: access.routes,
+      hosts: () => ['logs.example'],
+      now: () => new Date(nowMs),
     }),
-    log: openLog('silent', { write: () => undefined }),
-  });
+  );
   const get = async (path: string, cookie = '') => {
     const headers = { host: 'logs.example', cookie };
     const incoming = { rawHeaders: Object.entries(headers).flat(), socket: { remoteAddress: '127.0.0.1' } };
@@ -69,7 +64,7 @@ async function site() {
     };
   };
   const login = async (): Promise<string> => {
-    const begun = await get('/-/login');
+    const begun = await get('/-/login/github');
     const state = new URL(begun.location).searchParams.get('state') ?? '';
     const done = await get(`/-/login/done?code=good&state=${state}`, begun.cookies[0]?.split(';')[0]);
     expect([done.status, done.location]).toEqual([302, '/']);
@@ -89,7 +84,10 @@ async function site() {
 
 test('somebody unknown is sent to log in, and then reads what their token may read, asked once in five minutes', async () => {
   const page = await site();
-  expect(await page.get(JOB)).toMatchObject({ status: 302, location: '/-/login' });
+  expect(await page.get(JOB)).toMatchObject({
+    status: 302,
+    location: `/-/login?to=${encodeURIComponent(JOB)}`,
+  });
   const cookie = await page.login();
   const shown = await page.get(JOB, cookie);
   expect(shown.status).toBe(200);
@@ -119,7 +117,7 @@ test('auditors read what GitHub no longer has', async () => {
 
 test('a login that did not begin here, is forged, or is late is refused', async () => {
   const page = await site();
-  const begun = await page.get('/-/login');
+  const begun = await page.get('/-/login/github');
   const state = new URL(begun.location).searchParams.get('state') ?? '';
   const cookie = begun.cookies[0]?.split(';')[0] ?? '';
   for (const [query, sent] of [

@@ -1,11 +1,13 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
-import type { JobRecord } from '../archive/record.ts';
+import type { JobRecord } from '../../archive/record.ts';
 
 /** Who reads, and how that is known. */
 export interface Reader {
   readonly name: string;
   readonly knownBy: 'loopback' | 'proxy' | 'github';
+  /** Whether all that the archive holds is theirs to read, and so what names no single repository: its place, queue and gaps. */
+  readonly readsAll: boolean;
 }
 
 /** What is known of a request beside its path. */
@@ -20,8 +22,11 @@ export interface Visit {
 export interface Access {
   /** Who this is; null when nobody is known to be here, and then `login` says where to go, if anywhere. */
   readerOf(visit: Visit): Promise<Reader | null>;
-  /** Whether the reader may read this repository, whose id counts and not its name: somebody else may bear the name by now. */
-  mayRead(reader: Reader, visit: Visit, repository: RepositoryOf): Promise<boolean>;
+  /**
+   * Whether a reader whom `readerOf` answered for this request may read a repository, whose id counts and not its name:
+   * somebody else may bear the name by now.
+   */
+  mayRead(reader: Reader, repository: RepositoryOf): Promise<boolean>;
   /** Where somebody unknown can log in; null where that is not offered. */
   readonly login: string | null;
 }
@@ -32,7 +37,7 @@ export type RepositoryOf = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'reposito
 export function loopbackAccess(name: string): Access {
   return {
     login: null,
-    readerOf: async () => ({ name, knownBy: 'loopback' }),
+    readerOf: async () => ({ name, knownBy: 'loopback', readsAll: true }),
     mayRead: async () => true,
   };
 }
@@ -67,14 +72,15 @@ export function proxyAccess({ cidrs, header, secret }: ProxyRules): Access {
       const [secrets, names] = [headers.get(SECRET_HEADER) ?? [], headers.get(header.toLowerCase()) ?? []];
       if (secrets.length !== 1 || names.length !== 1 || !isSame(secrets[0] ?? '', secret)) return null;
       const name = names[0] ?? '';
-      return name === '' || name.length > NAME_CHARACTERS_MAX ? null : { name, knownBy: 'proxy' };
+      const isName = name !== '' && name.length <= NAME_CHARACTERS_MAX;
+      return isName ? { name, knownBy: 'proxy', readsAll: true } : null;
     },
     mayRead: async () => true,
   };
 }
 
-/** Compared by their hashes, so that the time says nothing of either. */
-function isSame(given: string, secret: string): boolean {
+/** Whether two texts are the same, compared by their hashes so that the time taken says nothing of either. */
+export function isSame(given: string, secret: string): boolean {
   const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(hash(given), hash(secret));
 }

@@ -1,10 +1,18 @@
-import type { JobRecord, RecordedLog } from '../archive/record.ts';
-import { compilePattern, LineSearch, type FoundLine } from '../log/line-search.ts';
-import { readLog } from '../log/log-reader.ts';
-import type { ObjectStore } from '../store/object-store.ts';
-import { lineToHtml } from './log/ansi.ts';
-import { html, Html } from './html.ts';
-import { factsOf, titleOf } from './job-page.ts';
+import type { JobRecord, RecordedLog } from '../../archive/record.ts';
+import { compilePattern, LineSearch, type FoundLine } from '../../log/line-search.ts';
+import { readLog } from '../../log/log-reader.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { lineToHtml } from './ansi.ts';
+import { html, Html } from '../html.ts';
+import { factsOf, titleOf } from './job-facts.ts';
+
+/** What is looked for, and which page of its hits is shown. */
+export interface LogSearch {
+  readonly query: string;
+  readonly page: number;
+  /** Says that nobody waits any more. */
+  readonly signal: AbortSignal;
+}
 
 /** Hits on one page. */
 const HITS_PER_PAGE = 100;
@@ -16,8 +24,7 @@ export async function searchPage(
   record: JobRecord,
   log: RecordedLog,
   address: string,
-  query: string,
-  page: number,
+  { query, page, signal }: LogSearch,
 ): Promise<Html> {
   const compiled = compilePattern(query, { ignoreCase: true, fixed: true });
   if (!compiled.ok)
@@ -33,7 +40,10 @@ export async function searchPage(
       count += 1;
     }
   };
-  for await (const chunk of readLog(store, log)) take(search.push(chunk));
+  for await (const chunk of readLog(store, log)) {
+    signal.throwIfAborted();
+    take(search.push(chunk));
+  }
   take(search.end());
   const pages = Math.max(1, Math.ceil(count / HITS_PER_PAGE));
   const link = (to: number, name: string): Html =>
@@ -53,16 +63,12 @@ export async function searchPage(
       <code>${query}</code>${pages > 1 ? html`, page ${page} of ${pages}` : ''}.
       ${page > 1 ? link(page - 1, '← Previous') : ''}${page < pages ? link(page + 1, 'Next →') : ''}
     </p>
-    <div class="lines hits">
-      ${hits.map(
-        ({ line, text }) =>
-          html`<div class="block">
-            <div data-n="${line}">
-              <a href="${address}?line=${line}#L${line}"
-                >${new Html(lineToHtml(Buffer.from(text.slice(0, TEXT_CHARACTERS_MAX))))}</a
-              >
-            </div>
-          </div>`,
-      )}
+    <div class="lines">
+      <div class="block">
+        ${hits.map(({ line, text }) => {
+          const shown = new Html(lineToHtml(Buffer.from(text.slice(0, TEXT_CHARACTERS_MAX))));
+          return html`<div data-n="${line}"><a href="${address}?line=${line}#L${line}">${shown}</a></div>`;
+        })}
+      </div>
     </div>`;
 }

@@ -1,24 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../config.ts';
-import { WEB_LISTEN, type WebSettings } from '../config/web-variables.ts';
-import { giveUp, messageOf } from '../errors.ts';
-import type { Log } from '../logger.ts';
-import { readLastDigest } from '../queue/digest-note.ts';
-import type { JobQueue } from '../queue/job-queue.ts';
-import { readReconciledThrough } from '../reconcile/reconcile-note.ts';
-import { listenHttp, type HttpListener } from '../receiver/serve.ts';
-import type { ObjectStore } from '../store/object-store.ts';
-import { loopbackAccess, proxyAccess, type Access } from '../web/access.ts';
-import { createWeb } from '../web/app.ts';
-import { GitHubLogin } from '../web/github-login.ts';
-import type { StatusFacts } from '../web/status-page.ts';
-import { openConnections } from '../github/network/connections.ts';
-import { actingUser } from './actor.ts';
-import { openArchive } from './archive.ts';
-import { findNewest } from './indexing.ts';
-import { openGitHubUsers } from '../github/network/users.ts';
-import { openQueue } from './queue.ts';
+import type { Config } from '../../config.ts';
+import { WEB_LISTEN, type WebSettings } from '../../config/web-variables.ts';
+import { giveUp, messageOf } from '../../errors.ts';
+import type { Log } from '../../logger.ts';
+import type { JobQueue } from '../../queue/job-queue.ts';
+import { listenHttp, type HttpListener } from '../../receiver/serve.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import { loopbackAccess, proxyAccess, type Access } from '../../web/access/access.ts';
+import { createWeb } from '../../web/app.ts';
+import { GitHubLogin } from '../../web/access/github-login.ts';
+import { memorySessions, notedSessions } from '../../web/access/sessions.ts';
+import { openConnections } from '../../github/network/connections.ts';
+import { actingUser } from '../actor.ts';
+import { openArchive } from '../archive.ts';
+import { openGitHubUsers } from '../../github/network/users.ts';
+import { openQueue } from '../queue.ts';
+import { openIndexFor } from '../indexing.ts';
+import { makeProofBundle } from './proof-bundles.ts';
 import { openViewNotes } from './view-notes.ts';
+import { readStatus, type Budgets } from './web-status.ts';
 
 /** A process that serves the web page alone. */
 export interface WebProcess {
@@ -31,7 +31,8 @@ const CLOSE_TIMEOUT_MS = 3_000;
 
 /**
  * The web page, listening, where the configuration asks for it: `EVERLOG_WEB_LISTEN`, or `usual` where that says nothing.
- * @param queue what views are announced to and the status page asks; null where a service that owns it runs elsewhere
+ * @param queue what the status page asks and sessions are kept with; null where a service that owns it runs elsewhere
+ * @param budgets what is left of rate limits; null where this process asks GitHub for no logs
  */
 export async function listenForWeb(
   config: Config,
@@ -39,12 +40,13 @@ export async function listenForWeb(
   queue: JobQueue | null,
   log: Log,
   usual: WebSettings['listen'],
+  budgets: Budgets | null,
 ): Promise<{ readonly listener: HttpListener; close(): Promise<void> } | null> {
   const listen = config.web.isListenSet ? config.web.listen : usual;
   const { auth } = config.web;
   if (listen === null || auth === null) return null;
   const views = openViewNotes(store, log);
-  const access = accessOf(config);
+  const access = accessOf(config, queue);
   const isLoopback = auth.kind === 'loopback';
   let hosts: readonly string[] | null = config.web.url === null ? null : [new URL(config.web.url).host];
   const app = createWeb({
@@ -53,8 +55,10 @@ export async function listenForWeb(
     ...(access instanceof GitHubLogin ? { login: access.routes } : {}),
     hosts: () => hosts,
     noteView: (view) => views.note(view),
-    findJobs: (filters, limit) => findNewest(config, store, log, filters, limit),
-    status: () => statusOf(store, queue),
+    status: () => readStatus(store, queue, budgets),
+    openIndex: (onProblem) => openIndexFor(config, config.archive, store, onProblem),
+    proofBundle: (stored) => makeProofBundle(store, config.spoolFolder, stored, new Date()),
+    now: () => new Date(),
     log,
   });
   const listener = await listenHttp({ app, ...listen }).catch((error: unknown) => {
@@ -95,7 +99,7 @@ export async function startWeb(config: Config, log: Log): Promise<WebProcess> {
   }
   const store = await openArchive(config, config.archive);
   const open = config.queue.kind === 'embedded' ? null : await openQueue(config, log);
-  const web = await listenForWeb(config, store, open?.queue ?? null, log, WEB_LISTEN);
+  const web = await listenForWeb(config, store, open?.queue ?? null, log, WEB_LISTEN, null);
   if (web === null) {
     throw giveUp(
       'config_invalid',
@@ -114,7 +118,7 @@ export async function startWeb(config: Config, log: Log): Promise<WebProcess> {
   };
 }
 
-function accessOf(config: Config): Access {
+function accessOf(config: Config, queue: JobQueue | null): Access {
   const { auth } = config.web;
   switch (auth?.kind) {
     case 'proxy':
@@ -132,34 +136,13 @@ function accessOf(config: Config): Access {
         secret: auth.secret,
         auditors,
         host: host.github.host,
+        // One process owns an embedded queue, and is the only one to serve its people.
+        sessions:
+          queue === null || config.queue.kind === 'embedded' ? memorySessions() : notedSessions(queue.notes),
         now: () => new Date(),
       });
     }
     case undefined:
       throw giveUp('config_invalid', 'EVERLOG_WEB_AUTH is missing');
   }
-}
-
-async function statusOf(store: ObjectStore, queue: JobQueue | null): Promise<StatusFacts> {
-  const archive = store.location;
-  if (queue === null)
-    return { archive, queue: null, lastDigest: null, reconciledThrough: null, pendingCommits: null };
-  const [counts, digest, reconciled, pendingCommits] = await Promise.all([
-    queue.counts().catch(() => null),
-    readLastDigest(queue.notes).catch(() => null),
-    readReconciledThrough(queue.notes, new Date()).catch(() => null),
-    queue.pending.count().catch(() => null),
-  ]);
-  const sum = (field: 'waiting' | 'active' | 'failed'): number =>
-    Object.values(counts ?? {}).reduce((all, one) => all + one[field], 0);
-  return {
-    archive,
-    queue:
-      counts === null
-        ? null
-        : { location: queue.location, waiting: sum('waiting'), active: sum('active'), failed: sum('failed') },
-    lastDigest: digest === null ? null : { sequence: digest.sequence, at: digest.at.toISOString() },
-    reconciledThrough: reconciled?.toISOString() ?? null,
-    pendingCommits,
-  };
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { commitCustody, CUSTODY_OBJECTS_MAX, type CustodyDraft } from '../archive/custody/custody.ts';
-import { messageOf } from '../errors.ts';
-import type { Log } from '../logger.ts';
-import type { ObjectStore } from '../store/object-store.ts';
-import type { View } from '../web/site.ts';
-import { readVersion } from './version.ts';
+import { commitCustody, CUSTODY_OBJECTS_MAX, type CustodyDraft } from '../../archive/custody/custody.ts';
+import { messageOf } from '../../errors.ts';
+import type { Log } from '../../logger.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+import type { View } from '../../web/site.ts';
+import { readVersion } from '../version.ts';
 
 /** Writes down who looked at what. */
 export interface ViewNotes {

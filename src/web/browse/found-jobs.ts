@@ -1,0 +1,97 @@
+import type { StoredRecord } from '../../archive/find/find-records.ts';
+import type { RecordFilters } from '../../archive/find/record-filters.ts';
+import { giveUp } from '../../errors.ts';
+import { JobFinding } from '../../index/find-jobs.ts';
+import type { Coverage } from '../../index/job-index.ts';
+import { placeOf, type ReadProblems } from '../read-problems.ts';
+import type { Page } from '../requests.ts';
+import type { Site } from '../site.ts';
+import { Turns } from '../turns.ts';
+
+/** Jobs shown on a list page. */
+export const LISTED_MAX = 100;
+/** Jobs looked at for those that a reader may see, where that is to be asked of each repository. */
+const LOOKED_AT_MAX = 1_000;
+/** Repositories that GitHub is asked about for one page. */
+const REPOSITORIES_ASKED_MAX = 50;
+/** Keys read through where there is no index: a few seconds of one core. */
+const KEYS_MAX = 100_000;
+/** Readings of an archive without an index at once. */
+const SCANS_MAX = 2;
+
+export interface FoundJobs {
+  readonly records: readonly StoredRecord[];
+  /** Whether more match than are given. */
+  readonly isCut: boolean;
+  /** What the index covers; null where every record was read. */
+  readonly coverage: Coverage | null;
+}
+
+const scans = new Turns(SCANS_MAX);
+
+/**
+ * The newest jobs that pass and that the reader may see, through the index where there is one.
+ * @throws EverlogError `usage` where the archive has no index and is too large to be read through for a page.
+ */
+export async function findJobs(
+  site: Site,
+  c: Page,
+  filters: RecordFilters,
+  problems: ReadProblems,
+): Promise<FoundJobs> {
+  const { store } = site.deps;
+  const limit = c.get('reader').readsAll ? LISTED_MAX + 1 : LOOKED_AT_MAX;
+  let close = async (): Promise<void> => undefined;
+  try {
+    const finding = await JobFinding.open({
+      archive: store,
+      openIndex: async () => {
+        const opened = await site.deps.openIndex(problems.hooks.onProblem);
+        if (opened !== null) close = () => opened.close();
+        return opened?.index ?? null;
+      },
+      onUnusable: (problem) => problems.hooks.onProblem('the query index', problem),
+    });
+    const options = { ...problems.hooks, limit, onKey: keyLimit() };
+    const find = (): Promise<Omit<FoundJobs, 'coverage'>> =>
+      chosen(site, c, finding.find(filters, options));
+    const found = await (finding.index === null ? scans.take(find, c.req.raw.signal) : find());
+    return { ...found, coverage: finding.index?.coverage ?? null };
+  } finally {
+    await close();
+  }
+}
+
+/** Ends a reading of records that would take too long for a page. */
+function keyLimit(): () => void {
+  let keys = 0;
+  return () => {
+    keys += 1;
+    if (keys <= KEYS_MAX) return;
+    const most = KEYS_MAX.toLocaleString('en-US');
+    throw giveUp(
+      'usage',
+      `there is no query index that can be used, and more than ${most} records would have to be read: everlog index rebuild makes one`,
+    );
+  };
+}
+
+async function chosen(
+  site: Site,
+  c: Page,
+  found: AsyncIterable<StoredRecord>,
+): Promise<Omit<FoundJobs, 'coverage'>> {
+  const records: StoredRecord[] = [];
+  const asked = new Set<string>();
+  let looked = 0;
+  for await (const stored of found) {
+    looked += 1;
+    const place = placeOf(stored.record);
+    if (!asked.has(place) && asked.size >= REPOSITORIES_ASKED_MAX) continue;
+    asked.add(place);
+    if (!(await site.may(c, stored.record))) continue;
+    if (records.length >= LISTED_MAX) return { records, isCut: true };
+    records.push(stored);
+  }
+  return { records, isCut: looked >= LOOKED_AT_MAX };
+}

@@ -1,0 +1,57 @@
+export interface Pacing {
+  /** Says that the reader has gone. */
+  readonly signal: AbortSignal;
+  /** Called once when nothing more will be sent. */
+  readonly onEnd?: () => Promise<void>;
+  /** Default: a minute. */
+  readonly idleMs?: number;
+}
+
+/** A reader that takes nothing for this long holds a connection to the store for nobody. */
+const IDLE_MS = 60_000;
+
+/**
+ * Sends chunks as fast as the reader takes them, one at a time, so that a slow reader costs one chunk of memory. The source is
+ * closed when the reader goes, or takes nothing for a minute.
+ */
+export function pacedStream(
+  chunks: AsyncGenerator<Uint8Array>,
+  { signal, onEnd, idleMs = IDLE_MS }: Pacing,
+): ReadableStream<Uint8Array> {
+  let idle: NodeJS.Timeout | undefined;
+  let isOver = false;
+  const end = async (): Promise<void> => {
+    clearTimeout(idle);
+    if (isOver) return;
+    isOver = true;
+    await chunks.return(undefined);
+    await onEnd?.();
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        clearTimeout(idle);
+        try {
+          signal.throwIfAborted();
+          const { done, value } = await chunks.next();
+          if (done === true) {
+            controller.close();
+            await end();
+            return;
+          }
+          controller.enqueue(value);
+        } catch (error) {
+          await end();
+          throw error;
+        }
+        idle = setTimeout(() => {
+          controller.error(new Error('the reader takes nothing'));
+          void end();
+        }, idleMs);
+        idle.unref();
+      },
+      cancel: end,
+    },
+    { highWaterMark: 0 },
+  );
+}
