@@ -6,6 +6,8 @@ import { CoverageLooks } from './browse/coverage-marks.ts';
 import { DaySums } from './browse/day-sums.ts';
 import { DigestDays } from './browse/digest-days.ts';
 import { days, gaps, status } from './browse/operator-routes.ts';
+import { compressPages } from './compression.ts';
+import { withKeptNames } from './kept-names.ts';
 import { job } from './log/job-routes.ts';
 import { LogWindows } from './log/log-window.ts';
 import { SECURITY, visitOf, type Env } from './requests.ts';
@@ -21,7 +23,8 @@ const PASSES_MAX = 2;
 /** The web page: GitHub's own paths, so that swapping the host of an address opens the archived log. */
 export function createWeb(deps: WebDeps): Hono<Env> {
   const app = new Hono<Env>();
-  const site = new Site(deps);
+  const site = new Site({ ...deps, store: withKeptNames(deps.store, deps.now) });
+  app.use('*', compressPages);
   app.use('*', async (c, next) => {
     for (const [name, value] of Object.entries(SECURITY)) c.header(name, value);
     const host = c.req.header('host')?.toLowerCase() ?? '';

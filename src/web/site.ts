@@ -2,8 +2,9 @@ import type { Hono } from 'hono';
 import { findRecords, type StoredRecord } from '../archive/find/find-records.ts';
 import { findHosts } from '../archive/find/hosts.ts';
 import { parseAddress, type JobReference } from '../archive/find/job-reference.ts';
-import type { RecordFilters } from '../archive/find/record-filters.ts';
+import { recordsPrefix } from '../archive/keys.ts';
 import type { JobRecord } from '../archive/record.ts';
+import { findNameHistory } from '../archive/repository-names.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import type { JobIndex } from '../index/job-index.ts';
 import type { Log } from '../logger.ts';
@@ -41,14 +42,6 @@ export interface WebDeps {
   readonly hosts: () => readonly string[] | null;
   /** Writes a view down; a raw view or download waits for it before its first byte. */
   readonly noteView: (view: View) => Promise<void>;
-  /**
-   * The newest jobs that pass, at most `limit`. `isIndexed`: what was recorded in the last minute may be missing. Default: every
-   * record is read.
-   */
-  readonly findJobs?: (
-    filters: RecordFilters,
-    limit: number,
-  ) => Promise<{ readonly records: readonly StoredRecord[]; readonly isIndexed: boolean }>;
   readonly status: () => Promise<StatusFacts>;
   /** Opens the query index; null where there is none. The caller closes it. */
   readonly openIndex: (
@@ -138,19 +131,32 @@ export class Site {
     if (isBad || owner === '' || repo === '') return null;
     const host = c.req.param('host') ?? (await this.mainHost());
     const parsed = parseAddress(`https://${host}/${encodeURIComponent(owner)}/${encodeURIComponent(repo)}`);
-    if (!parsed.ok) return null;
+    if (!parsed.ok || !(await this.#hostNames()).includes(host)) return null;
     const ofRun = jobId === null ? attempt : null;
     return { kind: 'place', host, owner, repo, runId, jobId, attempt: ofRun, step: null, line: null };
   }
 
   /** The host whose paths stand at the root: github.com where the archive has it, else its first. */
   async mainHost(): Promise<string> {
+    const names = await this.#hostNames();
+    return names.includes('github.com') ? 'github.com' : (names[0] ?? 'github.com');
+  }
+
+  /** Whether a repository of this name may have records: one short listing where the archive knows no such name. */
+  async hasRecords(host: string, owner: string, repo: string): Promise<boolean> {
+    const { store } = this.deps;
+    if (!(await this.#hostNames()).includes(host)) return false;
+    if ((await findNameHistory(store, host, owner, repo)).repositoryIds.size > 0) return true;
+    for await (const _object of store.list(recordsPrefix({ host, owner, repo }))) return true;
+    return false;
+  }
+
+  async #hostNames(): Promise<readonly string[]> {
     const now = this.deps.now().getTime();
     if (this.#hosts === null || this.#hosts.untilMs < now) {
       this.#hosts = { names: await findHosts(this.deps.store), untilMs: now + HOSTS_KEPT_MS };
     }
-    const { names } = this.#hosts;
-    return names.includes('github.com') ? 'github.com' : (names[0] ?? 'github.com');
+    return this.#hosts.names;
   }
 
   async addresses(): Promise<Addresses> {

@@ -16,6 +16,7 @@ import { extentOf, type Extent } from './rounds.ts';
 import { sizes } from './areas/sizes.ts';
 import { tableOf } from './table.ts';
 import { verify } from './areas/verify.ts';
+import { web } from './areas/web.ts';
 import { worker } from './areas/worker.ts';
 
 const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
@@ -26,6 +27,7 @@ const AREAS: Readonly<Record<string, (extent: Extent) => Promise<Area>>> = {
   'end-to-end': endToEnd,
   growth,
   verify,
+  web,
 };
 
 const { values, positionals } = parseArgs({

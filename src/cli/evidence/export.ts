@@ -88,7 +88,15 @@ async function exportJobs(options: ExportOptions): Promise<number> {
   try {
     const { filters } = parsed;
     const places = commits === null ? null : await placesByIndex(config, url, store, commits, filters);
-    const request = { filters, commits, places, scope, madeAt: now, version: readVersion() };
+    const request = {
+      filters,
+      commits,
+      places,
+      scope,
+      madeAt: now,
+      version: readVersion(),
+      webUrl: config.web.url,
+    };
     return await runExport(deps, { out, json: json === true, request });
   } finally {
     for (const close of closers) await close();

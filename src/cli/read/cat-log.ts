@@ -1,6 +1,7 @@
 import { partOf, readLogPart, type LogPart } from '../../log/log-parts.ts';
 import { readLog } from '../../log/log-reader.ts';
 import type { JobRecord, RecordedLog } from '../../archive/record.ts';
+import { pageAddress } from '../../archive/find/page-address.ts';
 import { momentOf } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
@@ -192,9 +193,16 @@ function headerOf(
   return [
     `${paint(title, 'title', terminal)}${attempt} · job ${record.job_id}`,
     facts.join(' · '),
+    ...pageLine(deps, record),
     ...(record.fetch.possibly_truncated ? ['GitHub may have served this log before it was whole.'] : []),
     ...(steps ?? []).map((step) => `step ${describeStep(step)}`),
   ];
+}
+
+/** The web page of a job, where the configuration says how people reach it. */
+function pageLine({ webUrl }: ReadingDeps, { host, owner, repo, run_id, job_id }: JobRecord): string[] {
+  if (webUrl === undefined || webUrl === null) return [];
+  return [pageAddress(webUrl, { host, owner, repo, runId: run_id, jobId: job_id })];
 }
 
 /** Stands before each log where several are printed, so that a reader of the output can tell them apart. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import { parseAddress } from '../../archive/find/job-reference.ts';
+import { pageAddress } from '../../archive/find/page-address.ts';
 import { loadConfig, webAddress } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
@@ -35,9 +36,8 @@ function pageOf(text: string): string {
     return `${base}/-/go?u=${encodeURIComponent(text.trim())}`;
   }
   const { host, owner, repo, runId, attempt, jobId, step, line } = address;
-  const place = `${base}${host === 'github.com' ? '' : `/-/h/${host}`}/${owner}/${repo}/actions/runs/${runId}`;
-  if (jobId === null) return attempt === null ? place : `${place}/attempts/${attempt}`;
-  return `${place}/job/${jobId}${step === null ? '' : `?step=${step}#step:${step}:${line ?? 1}`}`;
+  const page = pageAddress(base, { host, owner, repo, runId, attempt, jobId });
+  return jobId === null || step === null ? page : `${page}?step=${step}#step:${step}:${line ?? 1}`;
 }
 
 /** Best effort: the address stands on standard output. */

@@ -15,6 +15,8 @@ export interface ReadingDeps {
   /** Where progress is shown; standard error unless that goes elsewhere. */
   readonly progress?: OutputStream;
   readonly now: () => Date;
+  /** Where people reach the web page; null, or missing, where it is not configured. */
+  readonly webUrl?: string | null;
   readonly terminal: Terminal;
 }
 

@@ -32,6 +32,7 @@ export async function withArchive(
       stdout,
       stderr,
       now: () => new Date(),
+      webUrl: config.web.url,
       terminal: standardTerminal(),
     });
   } finally {

@@ -34,6 +34,8 @@ export interface ExportRequest {
   readonly scope: Readonly<Record<string, string>>;
   readonly madeAt: Date;
   readonly version: string;
+  /** Where people reach the web page, for links to it; null, or missing, where there is none. */
+  readonly webUrl?: string | null;
 }
 
 export interface ExportHooks {
@@ -127,7 +129,14 @@ export async function exportBundle(
   const index = indexCsv(indexed);
   await folder.write('index.csv', index);
   const about = { madeAt: request.madeAt.toISOString(), version: request.version };
-  const summary = { ...about, archive: store.location, scope: request.scope, sequences, keyIds };
+  const summary = {
+    ...about,
+    archive: store.location,
+    scope: request.scope,
+    sequences,
+    keyIds,
+    webUrl: request.webUrl ?? null,
+  };
   await folder.write('index.html', indexHtml(indexed, summary));
   await folder.write('VERIFY.md', verifyGuide(about));
   await folder.write('verify.sh', VERIFY_SCRIPT, true);

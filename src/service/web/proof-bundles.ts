@@ -18,6 +18,7 @@ export async function makeProofBundle(
   scratchFolder: string,
   { record }: StoredRecord,
   now: Date,
+  webUrl: string | null,
 ): Promise<ProofBundle> {
   const { host, owner, repo, run_id, job_id } = record;
   const scratch = await mkdtemp(join(scratchFolder, 'everlog-proof-'));
@@ -30,6 +31,7 @@ export async function makeProofBundle(
       scope: { host, repo: `${owner}/${repo}`, run: String(run_id), job_id: String(job_id) },
       madeAt: now,
       version: readVersion(),
+      webUrl,
     };
     const report = await exportBundle(store, folder, request, {
       onProblem: (key, problem) => problems.push(`${key}: ${problem}`),

@@ -57,7 +57,7 @@ export async function listenForWeb(
     noteView: (view) => views.note(view),
     status: () => readStatus(store, queue, budgets),
     openIndex: (onProblem) => openIndexFor(config, config.archive, store, onProblem),
-    proofBundle: (stored) => makeProofBundle(store, config.spoolFolder, stored, new Date()),
+    proofBundle: (stored) => makeProofBundle(store, config.spoolFolder, stored, new Date(), config.web.url),
     now: () => new Date(),
     log,
   });

@@ -173,6 +173,7 @@ export async function code(site: Site, browsing: Browsing, c: Page): Promise<Res
   const path = c.req.path.replace(/^\/-\/h\/[^/]+/, '');
   const parsed = parseAddress(`https://${host}${path}`);
   if (!parsed.ok || parsed.address.kind === 'id') return site.missing();
+  if (!(await site.hasRecords(host, parsed.address.owner, parsed.address.repo))) return site.missing();
   if (parsed.address.kind === 'place') {
     // GitHub has more than one path to a job; here each job has one.
     const target = await pathOf(site, c, parsed.address, new ReadProblems());

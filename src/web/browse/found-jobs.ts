@@ -53,8 +53,7 @@ export async function findJobs(
       onUnusable: (problem) => problems.hooks.onProblem('the query index', problem),
     });
     const options = { ...problems.hooks, limit, onKey: keyLimit() };
-    const find = (): Promise<Omit<FoundJobs, 'coverage'>> =>
-      chosen(site, c, finding.find(filters, options));
+    const find = (): Promise<Omit<FoundJobs, 'coverage'>> => chosen(site, c, finding.find(filters, options));
     const found = await (finding.index === null ? scans.take(find, c.req.raw.signal) : find());
     return { ...found, coverage: finding.index?.coverage ?? null };
   } finally {

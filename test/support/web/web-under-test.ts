@@ -18,7 +18,7 @@ export interface WebUnderTest {
 }
 
 /** What an operator's page says when nothing is known. */
-const NOTHING_KNOWN = {
+export const NOTHING_KNOWN = {
   archive: 'file:/archive',
   queue: null,
   budgets: null,

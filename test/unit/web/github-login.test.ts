@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createWeb } from '../../../src/web/app.ts';
 import type { GitHubUsers } from '../../../src/github/network/users.ts';
 import { memorySessions } from '../../../src/web/access/sessions.ts';
@@ -51,10 +51,15 @@ async function site() {
       now: () => new Date(nowMs),
     }),
   );
-  const get = async (path: string, cookie = '') => {
-    const headers = { host: 'logs.example', cookie };
+  const get = (path: string, cookie = '') => ask(path, { cookie });
+  const post = (path: string, cookie: string, from: string) =>
+    ask(path, { cookie, 'sec-fetch-site': from }, 'POST');
+  const ask = async (path: string, sent: Record<string, string>, method = 'GET') => {
+    const headers = { host: 'logs.example', ...sent };
     const incoming = { rawHeaders: Object.entries(headers).flat(), socket: { remoteAddress: '127.0.0.1' } };
-    const answer = await app.fetch(new Request(`https://logs.example${path}`, { headers }), { incoming });
+    const answer = await app.fetch(new Request(`https://logs.example${path}`, { method, headers }), {
+      incoming,
+    });
     const cookies = answer.headers.getSetCookie();
     return {
       status: answer.status,
@@ -74,6 +79,7 @@ async function site() {
   };
   return {
     get,
+    post,
     login,
     asked,
     sees: (id: number | null) => (sees = id),
@@ -138,4 +144,51 @@ test('a session ends after eight hours', async () => {
   const cookie = await page.login();
   page.pass(8 * 60 * 60_000 + 1);
   expect((await page.get(JOB, cookie)).status).toBe(302);
+});
+
+describe('after a login', () => {
+  test('people come back to the page they asked for', async () => {
+    const page = await site();
+    const asked = await page.get(`${JOB}?line=3`);
+    const offered = await page.get(asked.location);
+    expect(offered.body).toContain(`/-/login/github?to=${encodeURIComponent(`${JOB}?line=3`)}`);
+    const begun = await page.get(`/-/login/github?to=${encodeURIComponent(`${JOB}?line=3`)}`);
+    const state = new URL(begun.location).searchParams.get('state') ?? '';
+    const done = await page.get(`/-/login/done?code=good&state=${state}`, begun.cookies[0]?.split(';')[0]);
+    expect(done.location).toBe(`${JOB}?line=3`);
+  });
+
+  test.each([
+    '//evil.example',
+    '/\\evil.example',
+    'https://evil.example/',
+    'javascript:alert(1)',
+    '/a\nb',
+    '/-/login?to=/',
+    `/${'x'.repeat(3_000)}`,
+  ])('nobody is led to %s', async (to) => {
+    const page = await site();
+    const begun = await page.get(`/-/login/github?to=${encodeURIComponent(to)}`);
+    const state = new URL(begun.location).searchParams.get('state') ?? '';
+    const done = await page.get(`/-/login/done?code=good&state=${state}`, begun.cookies[0]?.split(';')[0]);
+    expect([done.status, done.location]).toEqual([302, '/']);
+    expect((await page.get(`/-/login?to=${encodeURIComponent(to)}`)).body).toContain(
+      '/-/login/github?to=%2F"',
+    );
+  });
+
+  test('somebody leaves by their own hand alone, and is unknown then', async () => {
+    const page = await site();
+    const cookie = await page.login();
+    expect((await page.post('/-/logout', cookie, 'cross-site')).status).toBe(403);
+    expect((await page.get(JOB, cookie)).status).toBe(200);
+    expect((await page.post('/-/logout', cookie, 'same-origin')).status).toBe(303);
+    expect((await page.get(JOB, cookie)).status).toBe(302);
+  });
+
+  test('a session that stands twice in the cookies is nobody’s', async () => {
+    const page = await site();
+    const cookie = await page.login();
+    expect((await page.get(JOB, `${cookie}; ${cookie.replace(/=.*/, '=other')}`)).status).toBe(302);
+  });
 });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { pageAddress } from '../../../archive/find/page-address.ts';
 import { isFinding, STATUSES } from './index-rows.ts';
 import type { IndexRow, Status } from './index-rows.ts';
 import { htmlText } from './visible-text.ts';
@@ -12,6 +13,8 @@ export interface BundleSummary {
   readonly scope: Readonly<Record<string, string>>;
   readonly sequences: readonly number[];
   readonly keyIds: readonly string[];
+  /** Where people reach the web page; null, or missing, where there is none. */
+  readonly webUrl?: string | null;
 }
 
 /** Rows shown: a page that a browser still scrolls well. The rest is in `index.csv`. */
@@ -63,7 +66,7 @@ export function indexHtml(rows: readonly IndexRow[], summary: BundleSummary): st
     '<div class="scroll"><table>',
     caption(rows.length),
     '<thead><tr><th>Status</th><th>Repository</th><th>Workflow / job</th><th>Branch, commit</th><th>Result</th><th>Completed (UTC)</th><th>Log</th><th>Record</th></tr></thead>',
-    `<tbody>\n${shown.map(tableRow).join('\n')}\n</tbody></table></div>`,
+    `<tbody>\n${shown.map((row) => tableRow(row, summary.webUrl ?? null)).join('\n')}\n</tbody></table></div>`,
   ];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -105,7 +108,7 @@ function caption(count: number): string {
     : '<caption>The same with every field: <a href="index.csv">index.csv</a>.</caption>';
 }
 
-function tableRow(row: IndexRow): string {
+function tableRow(row: IndexRow, webUrl: string | null): string {
   const { record, problem } = row;
   if (problem !== null) {
     return `<tr><td>${badge(row.status)}</td><td colspan="7"><bdi>${htmlText(problem.key)}</bdi><br><bdi class="soft">${htmlText(problem.what)}</bdi></td></tr>`;
@@ -120,7 +123,7 @@ function tableRow(row: IndexRow): string {
   const cells = [
     badge(row.status),
     `<bdi>${htmlText(`${it.owner}/${it.repo}`)}</bdi>${it.host === 'github.com' ? '' : `<br><span class="soft">${htmlText(it.host)}</span>`}`,
-    `<bdi>${htmlText(it.workflow_name ?? '–')}</bdi> / <bdi>${htmlText(it.job_name ?? '–')}</bdi><br><span class="soft">run ${it.run_id}, attempt ${it.run_attempt ?? 1}, job ${it.job_id}</span>`,
+    `<bdi>${htmlText(it.workflow_name ?? '–')}</bdi> / <bdi>${htmlText(it.job_name ?? '–')}</bdi><br><span class="soft">run ${it.run_id}, attempt ${it.run_attempt ?? 1}, ${jobLink(webUrl, it)}</span>`,
     `<bdi>${htmlText(it.head_branch ?? '–')}</bdi><br><span class="hash soft" title="${htmlText(it.head_sha ?? '')}">${commit}</span>`,
     `<bdi>${htmlText(it.conclusion ?? '–')}</bdi>${it.outcome === 'archived' ? '' : `<br><span class="soft">${htmlText(it.outcome)}</span>`}`,
   ];
@@ -134,6 +137,16 @@ function tableRow(row: IndexRow): string {
   const custody = row.custody === null ? '' : `<br>${link(row.custody, 'custody')}`;
   const time = htmlText((it.completed_at ?? '–').replace('T', ' ').replace(/Z$/, ''));
   return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}<td class="time">${time}</td><td class="number">${log}</td><td>${record_}${custody}</td></tr>`;
+}
+
+/** The job's page, where there is one; the rest of the bundle needs nothing but itself. */
+function jobLink(
+  webUrl: string | null,
+  { host, owner, repo, run_id, job_id }: NonNullable<IndexRow['record']>['facts'],
+): string {
+  if (webUrl === null) return `job ${job_id}`;
+  const address = pageAddress(webUrl, { host, owner, repo, runId: run_id, jobId: job_id });
+  return `<a href="${htmlText(address)}">job ${job_id}</a>`;
 }
 
 /** A link into the bundle. Each part is encoded, so that a key can name nothing else. */
