@@ -14,6 +14,7 @@ interface Look {
 const PLAIN: Look = { fore: null, back: null, bold: false, dim: false, italic: false, underline: false };
 const ESC = String.fromCharCode(0x1b);
 const SEQUENCE = new RegExp(`${ESC}\\[([0-9;:]*)m`, 'g');
+const PLAIN_TEXT = /^[\x20-\x7e]*$/;
 /** Numbers of one sequence that are looked at; more say nothing new. */
 const NUMBERS_MAX = 32;
 const STEPS = [0, 95, 135, 175, 215, 255];
@@ -24,6 +25,9 @@ const STEPS = [0, 95, 135, 175, 215, 255];
  * own: the two together may not be readable. `textToHtml` makes the text itself HTML.
  */
 export function lineToHtml(line: Buffer, textToHtml: (text: string) => string = escapeHtml): string {
+  const bytes = line.toString('latin1');
+  // Most lines hold nothing that the filter could take out of them.
+  if (PLAIN_TEXT.test(bytes)) return textToHtml(bytes);
   const filter = createInertFilter({ color: true });
   const text = Buffer.concat([filter.push(line), filter.end()]).toString('utf8');
   if (!text.includes(ESC)) return textToHtml(text);

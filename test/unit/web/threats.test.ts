@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
 import { loopbackAccess, type Access } from '../../../src/web/access/access.ts';
 import { memorySessions, Sessions, type SessionPlace } from '../../../src/web/access/sessions.ts';
+import { createInertFilter } from '../../../src/log/inert.ts';
 import { createWeb } from '../../../src/web/app.ts';
+import { escapeHtml } from '../../../src/web/html.ts';
+import { lineToHtml } from '../../../src/web/log/ansi.ts';
 import { pacedStream } from '../../../src/web/log/paced-stream.ts';
 import { sourceLinks } from '../../../src/web/log/source-links.ts';
 import { Turns } from '../../../src/web/turns.ts';
@@ -245,4 +248,13 @@ test('another site may not have this page searched for it', async () => {
   const from = (site: string) => ({ 'sec-fetch-site': site });
   expect((await ask(`${JOB}?q=a`, from('cross-site'))).status).toBe(403);
   expect((await ask(`${JOB}?q=a`, from('same-origin'))).status).toBe(200);
+});
+
+test('a line of plain text is shown as the filter would leave it', () => {
+  for (let code = 0x20; code < 0x7f; code += 1) {
+    const line = Buffer.from(`a${String.fromCharCode(code)}b`);
+    const filter = createInertFilter({ color: true });
+    const left = Buffer.concat([filter.push(line), filter.end()]).toString('utf8');
+    expect(lineToHtml(line)).toBe(escapeHtml(left));
+  }
 });
