@@ -17,6 +17,8 @@ const SMALL = `${RUN}/job/399444496`;
 const LARGE = `${RUN}/job/399444497`;
 const UNSEALED = `${RUN}/job/399444499`;
 const HOSTILE = hostileTexts(200);
+/** A busy machine lays out a page in seconds. */
+const PATIENCE = { timeout: 20_000 };
 
 const STEPS = [1, 2, 3].map((number) => ({
   number,
@@ -236,7 +238,7 @@ describe('a log', () => {
     const { context, page } = await open();
     await page.goto(`${web.url}${SMALL}`);
     const rows = page.locator('.error');
-    await expect.poll(() => isInView(rows.last())).toBe(true);
+    await expect.poll(() => isInView(rows.last()), PATIENCE).toBe(true);
     await page.keyboard.press('n');
     expect(await rows.nth(0).getAttribute('class')).toContain('sel');
     await page.keyboard.press('n');
@@ -270,7 +272,7 @@ describe('a log', () => {
     const other = await context.newPage();
     await other.goto(copied);
     expect(await other.locator('.sel').count()).toBe(5);
-    await expect.poll(() => isInView(other.locator('#L10'))).toBe(true);
+    await expect.poll(() => isInView(other.locator('#L10')), PATIENCE).toBe(true);
     await context.close();
   });
 

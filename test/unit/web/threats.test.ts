@@ -171,7 +171,7 @@ describe('a slow reader', () => {
     const stream = pacedStream(chunks(), { signal: new AbortController().signal, idleMs: 20, onEnd });
     const reader = stream.getReader();
     await reader.read();
-    await expect.poll(() => closed).toBe(1);
+    await expect.poll(() => closed, { timeout: 8_000 }).toBe(1);
     expect([given, ended]).toEqual([1, 1]);
     await expect(reader.read()).rejects.toThrow('takes nothing');
   });
