@@ -17,14 +17,17 @@ export const JOBS_ROOT = 'jobs/';
 export const COMMITS_ROOT = 'commits/';
 export const RECENT_ROOT = 'recent/';
 export const THROUGH_ROOT = 'through/';
-/** Stands while the index is being made anew. */
+/** Exists while the index is being made anew. */
 export const REBUILD_KEY = 'rebuild.json';
+/** How far that has come, by its own word. */
+export const REBUILT_ROOT = 'rebuild/';
 
 const SEQUENCE_DIGITS = 10;
 const PART =
   /^(?:jobs\/dt=(\d{4}-\d{2}-\d{2})|commits\/month=(\d{4}-\d{2}))\/(\d{10,16})-(\d{10,16})\.parquet$/;
 const RECENT = /^recent\/dt=(\d{4}-\d{2}-\d{2})\/(\d{4})-[A-Za-z0-9]{1,40}\.parquet$/;
 const THROUGH = /^through\/(\d{10,16})\.json$/;
+const REBUILT = /^rebuild\/(\d{10,16})\.json$/;
 
 /** Key of a part. */
 export function partKey({ table, partition, from, to }: PartName): string {
@@ -72,6 +75,17 @@ export function throughKey(sequence: number): string {
 /** The sequence in such a key; null for a key of another kind. */
 export function sequenceOfThroughKey(key: string): number | null {
   const [, digits] = THROUGH.exec(key) ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** Key of what says that a rebuild has removed the old index (0) and indexed every sequence up to this one. */
+export function rebuiltKey(sequence: number): string {
+  return `${REBUILT_ROOT}${padded(sequence)}.json`;
+}
+
+/** The sequence in such a key; null for a key of another kind. */
+export function sequenceOfRebuiltKey(key: string): number | null {
+  const [, digits] = REBUILT.exec(key) ?? [];
   return digits === undefined ? null : Number(digits);
 }
 

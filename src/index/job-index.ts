@@ -92,8 +92,9 @@ const KEPT_MIN = 1_000;
  */
 export async function openJobIndex(options: JobIndexOptions): Promise<JobIndex | null> {
   const through = await readThrough(options.index);
-  if (through !== null) return new OpenedIndex(options, through);
+  // Looked at after the mark: one that an indexer stored while the old parts were removed says more than is there.
   if ((await options.index.head(REBUILD_KEY)) !== null) return null;
+  if (through !== null) return new OpenedIndex(options, through);
   for await (const _part of options.index.list(JOBS_ROOT)) {
     const message = `nothing in ${THROUGH_ROOT} says how far it reaches; where that lasts, run \`everlog index rebuild\``;
     throw giveUp('object_corrupt', message);
@@ -102,7 +103,7 @@ export async function openJobIndex(options: JobIndexOptions): Promise<JobIndex |
 }
 
 class OpenedIndex implements JobIndex {
-  readonly meter: Meter = { requests: 2, bytes: 0 };
+  readonly meter: Meter = { requests: 3, bytes: 0 };
   coverage: Coverage;
   readonly #options: JobIndexOptions;
   readonly #through: Through;

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { rebuiltKey, throughKey } from '../../src/archive/index-keys.ts';
 import { scanRecords } from '../../src/archive/find/scan-records.ts';
 import { openJobIndex } from '../../src/index/job-index.ts';
+import { readThrough } from '../../src/index/through.ts';
 import { rowKey } from '../../src/index/unindexed.ts';
 import { compactIndex } from '../../src/index/write/compact.ts';
 import { indexLedger } from '../../src/index/write/indexer.ts';
@@ -33,6 +35,15 @@ function killedAt(store: ObjectStore, change: number): ObjectStore {
     putIfAbsent: (key, body, options) => dying(() => store.putIfAbsent(key, body, options)),
     remove: (key, version, options) => dying(() => store.remove(key, version, options)),
   };
+}
+
+/** What one side waits for and the other opens. */
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
 }
 
 async function sealedArchive(seed: number, digests: number): Promise<ObjectStore> {
@@ -127,6 +138,59 @@ test(
       // One file for each day and month: all was merged.
       expect(files).toBeLessThanOrEqual(14);
     }
+  },
+  LONG_TEST_MS,
+);
+
+test(
+  'an index that is made anew while an indexer is at work is whole, and is no index until then',
+  async () => {
+    const archive = await sealedArchive(15, 4);
+    const truth = await everyJob(archive);
+    const deps = await indexerDeps(archive);
+    const rebuildDone = gate();
+    const marking = gate();
+    /** Waits with its third mark until the rebuild is through with what it found. */
+    const slow: ObjectStore = {
+      ...deps.index,
+      putIfAbsent: async (key, body, options) => {
+        if (key !== throughKey(3)) return deps.index.putIfAbsent(key, body, options);
+        marking.open();
+        await rebuildDone.opened;
+        return deps.index.putIfAbsent(key, body, options);
+      },
+    };
+    const indexing = indexLedger({ ...deps, index: slow });
+    await marking.opened;
+    let removedParts = 0;
+    const meanwhile: unknown[] = [];
+    const rebuilding: ObjectStore = {
+      ...deps.index,
+      remove: async (key, version, options) => {
+        if (key.startsWith('jobs/')) removedParts += 1;
+        return deps.index.remove(key, version, options);
+      },
+      putIfAbsent: async (key, body, options) => {
+        // The old index is gone and nothing new is there yet: now the mark comes that says that all is.
+        if (key === rebuiltKey(0)) {
+          rebuildDone.open();
+          await indexing;
+          meanwhile.push((await readThrough(deps.index))?.sequence);
+          meanwhile.push(await openJobIndex({ archive, index: deps.index, onProblem: noProblem }));
+          meanwhile.push((await indexLedger(deps)).digests);
+        }
+        return deps.index.putIfAbsent(key, body, options);
+      },
+    };
+    expect(await rebuildIndex({ ...deps, index: rebuilding }, { now: () => LATER })).toMatchObject({
+      through: 4,
+      digests: 4,
+    });
+    expect(removedParts).toBeGreaterThan(0);
+    // The mark is there and no index, and another indexer does nothing.
+    expect(meanwhile).toEqual([3, null, 0]);
+    expect(await answerOf(archive, deps.index)).toEqual(truth);
+    expect(await collect(deps.index.list('rebuild'))).toEqual([]);
   },
   LONG_TEST_MS,
 );

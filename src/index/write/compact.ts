@@ -1,4 +1,10 @@
-import { partKey, partitionPrefix, parsePartKey, type PartName } from '../../archive/index-keys.ts';
+import {
+  partKey,
+  partitionPrefix,
+  parsePartKey,
+  REBUILD_KEY,
+  type PartName,
+} from '../../archive/index-keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { listParts, widest, type Part } from '../parts.ts';
 import { Gone } from '../parquet/ranged-file.ts';
@@ -43,7 +49,8 @@ const DAY_MS = 86_400_000;
 
 /**
  * Merges the parts of each day that has ended, and of commits, into one of a wider range, and then removes what that
- * contains. Can be stopped, and run by several at once: what was merged is not lost and not told twice.
+ * contains. Can be stopped, and run by several at once: what was merged is not lost and not told twice. Does nothing while the
+ * index is being made anew.
  * @throws EverlogError where the store does not answer, and `object_corrupt` where a part cannot be read
  */
 export async function compactIndex(
@@ -56,6 +63,8 @@ export async function compactIndex(
   for (const table of [JOBS, COMMITS] as const) {
     for (const [partition, parts] of await listParts(deps.index, table.name, {})) {
       if (options.signal?.aborted === true) return report;
+      // Looked at after the listing: one that a rebuild has taken parts from must not become a part that seems to hold them.
+      if ((await deps.index.head(REBUILD_KEY)) !== null) return report;
       // Only what every sequence up to the mark has is whole.
       const whole = parts.filter(({ to }) => to <= through.sequence);
       const chosen = choose(table.name, partition, whole, options);

@@ -1,6 +1,7 @@
 import {
   minuteOfRecentKey,
   partKey,
+  REBUILD_KEY,
   RECENT_ROOT,
   sequenceOfThroughKey,
   THROUGH_ROOT,
@@ -49,24 +50,47 @@ const RECENT_KEPT_MS = 2 * 60 * 60_000;
 
 /**
  * Brings the index up to the ledger's last digest, strictly in sequence: the parts of a digest, then the mark that says so.
- * Each digest gets parts of its own, so that two indexers at once write the same objects. Can be stopped at any moment.
+ * Each digest gets parts of its own, so that two indexers at once write the same objects. Can be stopped at any moment. Does
+ * nothing while the index is being made anew.
  * @throws EverlogError where a store does not answer, and `object_corrupt` where the ledger cannot be read
  */
 export async function indexLedger(
   deps: IndexerDeps,
   options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: IndexProgress) => void } = {},
 ): Promise<IndexReport> {
-  let through = (await readThrough(deps.index))?.sequence ?? 0;
+  const { index } = deps;
+  const after = (await readThrough(index))?.sequence ?? 0;
+  return indexDigests(deps, after, {
+    ...options,
+    isWanted: async () => (await index.head(REBUILD_KEY)) === null,
+    onIndexed: async ({ sequence, windowEnd }) => {
+      await writeThrough(index, { sequence, recordedThrough: windowEnd });
+      await removeUnread(index, sequence, windowEnd);
+    },
+  });
+}
+
+/** Stores the parts of each digest behind `after`, and has `onIndexed` called for each in turn, while `isWanted`. */
+export async function indexDigests(
+  deps: IndexerDeps,
+  after: number,
+  options: {
+    readonly signal?: AbortSignal;
+    readonly onProgress?: (progress: IndexProgress) => void;
+    readonly isWanted?: () => Promise<boolean>;
+    readonly onIndexed: (digest: IndexedDigest) => Promise<void>;
+  },
+): Promise<IndexReport> {
+  let through = after;
   let [digests, rows] = [0, 0];
   for (;;) {
     if (options.signal?.aborted === true) break;
     const digest = await readDigest(deps.archive, through + 1);
-    if (digest === null) break;
+    if (digest === null || (await options.isWanted?.()) === false) break;
     rows += await indexDigest(deps, digest, options.onProgress ?? (() => undefined));
+    await options.onIndexed(digest);
     through = digest.sequence;
     digests += 1;
-    await writeThrough(deps.index, { sequence: through, recordedThrough: digest.windowEnd });
-    await removeUnread(deps.index, through, digest.windowEnd);
   }
   return { through, digests, rows };
 }
