@@ -9,8 +9,8 @@ import { endOf } from './record-draft.ts';
 /** A look that found no log. */
 export type Missed = Extract<LogLookup, { kind: 'absent' }>;
 
-/** While a host looks broken the job looks again at this pace, or at that of the last wait for a missing log, if that is shorter. */
-const BROKEN_HOST_WAIT_MS = 60_000;
+/** While a host looks broken the job looks again at the pace of the last wait for a missing log, but within these. */
+const BROKEN_HOST_WAIT_MS = { min: 1_000, max: 60_000 } as const;
 /** The window of first looks by which a host is judged, in minutes (CONTRACT §5). */
 const LOOKS_WINDOW_MINUTES = 10;
 
@@ -61,7 +61,8 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   const doubt = next.outcome === 'expired' ? null : await doubtOf(run, next.outcome, jobGone);
   if (doubt !== null) {
     await run.context.update(looked.data);
-    const waitMs = Math.min(deps.missRules.waitsMs.at(-1) ?? BROKEN_HOST_WAIT_MS, BROKEN_HOST_WAIT_MS);
+    const { min, max } = BROKEN_HOST_WAIT_MS;
+    const waitMs = Math.min(Math.max(deps.missRules.waitsMs.at(-1) ?? max, min), max);
     const at = new Date(now.getTime() + waitMs);
     throw waitUntil('host_looks_broken', at, `${data.host} ${doubt}`);
   }

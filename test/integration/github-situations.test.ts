@@ -204,12 +204,16 @@ describe('a host that looks broken', () => {
       await each(found, 8, (id) => service.settled(host.name, id));
       const missing = Array.from({ length: MISSING }, () => scene.job({ log: null }));
       await each(missing, 8, (id) => scene.send(scene.payload(id)));
-      for (const id of missing) {
-        expect(await service.settled(host.name, id, 20_000)).toMatchObject({
-          state: 'put_off',
-          reason: expect.stringContaining('a missing one proves nothing'),
-        });
-      }
+      // Each is looked for again and again, and each time put off.
+      for (const id of missing)
+        await until(
+          `job ${id} is put off for its host`,
+          async () => {
+            const { state, reason } = await service.settled(host.name, id, 0);
+            return state === 'put_off' && reason?.includes('a missing one proves nothing') === true;
+          },
+          SITUATION_TIMEOUT_MS,
+        );
       const recordsOf = async (): Promise<string[]> =>
         (await service.archive.versions()).filter((key) => key.startsWith(`v1/records/host=${host.name}/`));
       expect(await recordsOf()).toHaveLength(FOUND);
@@ -234,7 +238,8 @@ describe('a host that looks broken', () => {
       expect((await readRecord(service.archive, placesOn(host, late).record)).outcome).toBe('archived');
       for (const id of never) {
         const record = await readRecord(service.archive, placesOn(host, id).record);
-        expect(record).toMatchObject({ outcome: 'unavailable', absence: { tries: 4 } });
+        expect(record.outcome).toBe('unavailable');
+        expect(Number(record.absence?.['tries'])).toBeGreaterThanOrEqual(4);
       }
     },
     START_TIMEOUT_MS,

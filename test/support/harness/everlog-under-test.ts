@@ -90,14 +90,14 @@ async function started(child: ManagedProcess): Promise<EverlogProcess> {
 }
 
 /**
- * Keeps schedules from doing anything of their own: the first pass of each comes within a minute, and without a listing of
- * installations it does nothing. `remove` lets them.
+ * Keeps schedules from doing anything of their own: the first pass of each comes within a minute, and without listings of
+ * installations and of deliveries it does nothing. `remove` lets them.
  */
 export function holdSchedules(simulator: Simulator): { remove(): void } {
-  return simulator.faults.add({
-    match: { route: 'app_installations' },
-    effect: { kind: 'status', status: 503 },
-  });
+  const held = ['app_installations', 'hook_deliveries'].map((route) =>
+    simulator.faults.add({ match: { route }, effect: { kind: 'status', status: 503 } }),
+  );
+  return { remove: () => held.forEach((fault) => fault.remove()) };
 }
 
 /** Settings for a simulated GitHub as its App, and for addresses of this machine. */
