@@ -160,6 +160,12 @@ describe('roles', () => {
     { action: 's3:PutObject', key: CUSTODY, roles: 'web auditor break-glass' },
     { action: 's3:PutObject', key: PART, roles: 'upkeep' },
     { action: 's3:PutObject', key: 'index/recent/dt=2026-11-20/1201-a.parquet', roles: 'archive upkeep' },
+    // Workers tell readers of what they recorded only where the index follows a ledger, and so read how far it is.
+    {
+      action: 's3:GetObject',
+      key: 'index/through/0000000001.json',
+      roles: 'archive upkeep web auditor break-glass',
+    },
     { action: 's3:DeleteObjectVersion', key: PART, roles: 'upkeep' },
     { action: 's3:DeleteObjectVersion', key: LOG, roles: 'break-glass' },
     { action: 's3:DeleteObjectVersion', key: RECORD, roles: 'break-glass' },

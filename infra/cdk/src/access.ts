@@ -72,10 +72,10 @@ const EVERYTHING = ['v1/', 'ledger/', 'index/'];
 export const GRANTS: Readonly<Record<Role, readonly Grant[]>> = {
   // It adds to the queue, and knows of no archive.
   receiver: [],
-  // The end of the ledger tells it whether the archive still takes anything.
+  // The end of the ledger tells it whether the archive still takes anything, the index's mark whether anybody reads what it tells.
   archive: [
     FIND,
-    read('v1/', 'ledger/digests/'),
+    read('v1/', 'ledger/digests/', 'index/through/'),
     create('v1/logs/', 'v1/records/', 'v1/names/', 'index/recent/'),
     PROBE,
   ],
