@@ -97,6 +97,19 @@ export interface QueueStorage {
   close(): Promise<void>;
 }
 
+/** What BullMQ makes a worker with, on any storage. It runs when it is told to. */
+export function workerOptions(settings: WorkerSettings, telemetry: QueueTelemetry | undefined) {
+  return {
+    autorun: false,
+    concurrency: settings.concurrency,
+    lockDuration: settings.lockDurationMs,
+    stalledInterval: settings.stalledIntervalMs,
+    maxStalledCount: settings.stallsMax,
+    settings: { backoffStrategy: settings.backoffMs },
+    ...tracedBy(telemetry),
+  };
+}
+
 /** The option of a queue or worker by which a trace is carried on; none where nobody traces. */
 export function tracedBy(telemetry: QueueTelemetry | undefined): { telemetry?: QueueTelemetry } {
   return telemetry === undefined ? {} : { telemetry };

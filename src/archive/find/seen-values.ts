@@ -49,6 +49,7 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 export class SeenValues {
   readonly #counts = new Map<Field, Map<string, number>>();
   readonly #asked: readonly (readonly [Field, string])[];
+  #jobs = 0;
 
   constructor(filters: RecordFilters) {
     this.#asked = Object.entries(filters).flatMap(([name, value]) => {
@@ -58,8 +59,14 @@ export class SeenValues {
     for (const [field] of this.#asked) this.#counts.set(field, new Map());
   }
 
+  /** Jobs that were looked at. */
+  get jobs(): number {
+    return this.#jobs;
+  }
+
   /** Takes note of a job that was looked at. */
   see(record: SeenJob): void {
+    this.#jobs += 1;
     for (const [field, counts] of this.#counts) {
       const value = FIELDS[field](record);
       if (value === null || (!counts.has(value) && counts.size >= VALUES_MAX)) continue;

@@ -1,10 +1,11 @@
 import type { ReadingHooks, StoredRecord } from '../../archive/find/find-records.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { SeenValues } from '../../archive/find/seen-values.ts';
+import type { JobRecord } from '../../archive/record.ts';
 import { JobFinding } from '../../index/find-jobs.ts';
 import type { JobIndex } from '../../index/job-index.ts';
 import { inertText } from '../../log/inert.ts';
-import { counted, formatBytes, formatMoment } from '../terminal/format.ts';
+import { counted, formatBytes, formatCount, formatMoment } from '../terminal/format.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 
 /** Jobs as a command finds them: through the index where there is one, else by reading every record. */
@@ -59,6 +60,25 @@ export async function openFinder(deps: ReadingDeps, session: ReadingSession): Pr
   };
 }
 
+/**
+ * What reading records tells a session: what is wrong with them, and how many were read, behind the words of `doing`. Each is
+ * noted in `seen`.
+ */
+export function readingHooks(
+  session: ReadingSession,
+  seen: SeenValues,
+  doing = '',
+): ReadingHooks & { readonly onRecord: (record: JobRecord) => void } {
+  return {
+    onProblem: session.noteProblem,
+    onOddity: session.noteOddity,
+    onRecord: (record) => {
+      seen.see(record);
+      session.progress.show(() => `${doing}${formatCount(seen.jobs)} records read`);
+    },
+  };
+}
+
 async function seeValues(
   index: JobIndex,
   { host, owner, repo }: RecordFilters,
@@ -69,13 +89,11 @@ async function seeValues(
     ...(owner === undefined ? {} : { owner }),
     ...(repo === undefined ? {} : { repo }),
   };
-  let looked = 0;
   for await (const hit of index.search(place, { expected: SEEN_MAX })) {
-    looked += 1;
-    if (looked > SEEN_MAX) return null;
+    if (seen.jobs >= SEEN_MAX) return null;
     seen.see({ ...hit, sender: null });
   }
-  return looked;
+  return seen.jobs;
 }
 
 async function explain(index: JobIndex | null, session: ReadingSession): Promise<void> {

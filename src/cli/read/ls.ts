@@ -11,7 +11,7 @@ import { inertText } from '../../log/inert.ts';
 import { formatJobTable } from '../terminal/job-table.ts';
 import { LOOKED_UP_MAX, tellUncovered } from './coverage.ts';
 import { chosenFields, fieldsOf } from './json-fields.ts';
-import { openFinder } from './find-jobs.ts';
+import { openFinder, readingHooks } from './find-jobs.ts';
 import { withReadingSession } from './reading-session.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 import { parseFilters, withAddress, type FilterOptions, type ParsedFilters } from './filter-options.ts';
@@ -55,18 +55,11 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
       return EXIT.usage;
     }
 
-    let looked = 0;
     const seen = new SeenValues(parsed.filters);
     const finder = await openFinder(deps, session);
     const found = finder.find(parsed.filters, {
+      ...readingHooks(session, seen),
       limit,
-      onProblem: session.noteProblem,
-      onOddity: session.noteOddity,
-      onRecord(record) {
-        looked += 1;
-        seen.see(record);
-        session.progress.show(() => `${formatCount(looked)} records read`);
-      },
     });
     const kept: StoredRecord[] = [];
     const noted = keeping(found, kept);
@@ -77,7 +70,7 @@ export async function runLs(deps: ReadingDeps, options: LsOptions, address?: str
     if (shown === null) return EXIT.ok;
     session.progress.clear();
     if (shown === 0) {
-      const all = finder.isIndexed ? await finder.see(parsed.filters, seen) : looked;
+      const all = finder.isIndexed ? await finder.see(parsed.filters, seen) : seen.jobs;
       await tellEmptiness(deps, session, parsed.filters, {
         looked: all ?? 0,
         unknown: all === null ? [] : seen.unknown(),

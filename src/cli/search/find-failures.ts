@@ -4,7 +4,7 @@ import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { momentMsOf, type RecordFilters } from '../../archive/find/record-filters.ts';
 import { SeenValues } from '../../archive/find/seen-values.ts';
 import type { JobRecord } from '../../archive/record.ts';
-import type { JobFinder } from '../read/find-jobs.ts';
+import { readingHooks, type JobFinder } from '../read/find-jobs.ts';
 import { tellEmptiness } from '../read/ls.ts';
 import type { ReadingDeps, ReadingSession } from '../read/reading-session.ts';
 import { formatCount, formatMoment } from '../terminal/format.ts';
@@ -54,15 +54,7 @@ async function failuresByIndex(
   limit: number,
 ): Promise<StoredRecord[]> {
   const failed: StoredRecord[] = [];
-  let looked = 0;
-  const hooks = {
-    onProblem: session.noteProblem,
-    onOddity: session.noteOddity,
-    onRecord: () => {
-      looked += 1;
-      session.progress.show(() => `${formatCount(looked)} records read`);
-    },
-  };
+  const hooks = readingHooks(session, new SeenValues(filters));
   const found = finder.find({ ...filters, failed: true }, { ...hooks, limit: limit + 1 });
   for await (const stored of found) failed.push(stored);
   session.progress.clear();
@@ -125,16 +117,13 @@ async function scanFailures(
 ): Promise<FoundFailures> {
   const history = new FailureHistory();
   const seen = new SeenValues(filters);
-  let looked = 0;
+  const noting = readingHooks(session, seen);
   const hooks = {
-    onProblem: session.noteProblem,
-    onOddity: session.noteOddity,
+    ...noting,
     onRecord: (record: JobRecord) => {
-      looked += 1;
-      seen.see(record);
+      noting.onRecord(record);
       const momentMs = momentMsOf(record);
       if (momentMs >= fromMs) history.see({ ...record, momentMs });
-      session.progress.show(() => `${formatCount(looked)} records read`);
     },
   };
   const failed: StoredRecord[] = [];
@@ -144,6 +133,7 @@ async function scanFailures(
   session.progress.clear();
   if (failed.length === 0) {
     const unknown = seen.unknown();
+    const looked = seen.jobs;
     if (looked === 0 || unknown.length > 0) await tellEmptiness(deps, session, filters, { looked, unknown });
     else await session.say(`No recorded job failed${sinceWords(filters)}; ${formatCount(looked)} looked at.`);
   }

@@ -16,7 +16,7 @@ import { confirmed } from '../terminal/confirm.ts';
 import { counted, formatBytes, formatCount } from '../terminal/format.ts';
 import { jobTitleOf, repositoryOf } from '../terminal/job-table.ts';
 import { paint } from '../terminal/table.ts';
-import { openFinder } from '../read/find-jobs.ts';
+import { openFinder, readingHooks } from '../read/find-jobs.ts';
 import { inOrder } from './in-order.ts';
 
 export interface GrepOptions extends FilterOptions {
@@ -138,16 +138,7 @@ async function jobsToSearch(
 ): Promise<SearchedJob[] | null> {
   const jobs: SearchedJob[] = [];
   const seen = new SeenValues(filters);
-  let looked = 0;
-  const hooks = {
-    onProblem: session.noteProblem,
-    onOddity: session.noteOddity,
-    onRecord: (record: JobRecord) => {
-      looked += 1;
-      seen.see(record);
-      session.progress.show(() => `looking for jobs: ${formatCount(looked)} records read`);
-    },
-  };
+  const hooks = readingHooks(session, seen, 'looking for jobs: ');
   const finder = await openFinder(deps, session);
   for await (const { record } of finder.all(filters, hooks)) {
     // What GitHub sent of the job and its points are the largest part of a record, and nothing here needs them.
@@ -162,7 +153,7 @@ async function jobsToSearch(
   }
   session.progress.clear();
   if (jobs.length === 0) {
-    const all = finder.isIndexed ? await finder.see(filters, seen) : looked;
+    const all = finder.isIndexed ? await finder.see(filters, seen) : seen.jobs;
     await tellEmptiness(deps, session, filters, {
       looked: all ?? 0,
       unknown: all === null ? [] : seen.unknown(),

@@ -7,7 +7,7 @@ import { isDecidedByRows } from '../../index/job-query.ts';
 import type { DayStats } from '../../index/stats.ts';
 import { EXIT } from '../exit.ts';
 import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
-import { openFinder, type JobFinder } from '../read/find-jobs.ts';
+import { openFinder, readingHooks, type JobFinder } from '../read/find-jobs.ts';
 import { filtersOf, tellEmptiness } from '../read/ls.ts';
 import { withReadingSession, type ReadingDeps, type ReadingSession } from '../read/reading-session.ts';
 import { withArchive, type ArchiveOption } from '../read/with-archive.ts';
@@ -139,16 +139,7 @@ async function countJobs(
   const [repositories, days] = [new Map<string, Count>(), new Map<string, Count>()];
   const total = newCount();
   const seen = new SeenValues(filters);
-  let looked = 0;
-  const hooks = {
-    onProblem: session.noteProblem,
-    onOddity: session.noteOddity,
-    onRecord: (record: JobRecord) => {
-      looked += 1;
-      seen.see(record);
-      session.progress.show(() => `${formatCount(looked)} records read`);
-    },
-  };
+  const hooks = readingHooks(session, seen);
   for await (const { record } of finder.all(filters, hooks)) {
     const { host, owner, repo } = record;
     const repository = `${host === 'github.com' ? '' : `${host}/`}${owner}/${repo}`.toLowerCase();
@@ -160,7 +151,8 @@ async function countJobs(
       add(count, record);
   }
   session.progress.clear();
-  if (total.jobs === 0) await tellEmptiness(deps, session, filters, { looked, unknown: seen.unknown() });
+  if (total.jobs === 0)
+    await tellEmptiness(deps, session, filters, { looked: seen.jobs, unknown: seen.unknown() });
   return { total, repositories, days };
 }
 

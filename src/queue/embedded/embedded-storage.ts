@@ -10,7 +10,13 @@ import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow
 import { openEmbeddedNotes } from '../notes.ts';
 import { openEmbeddedPending } from '../pending-commits.ts';
 import { openLocalState } from '../shared-state.ts';
-import { tracedBy, type BullWorker, type QueueStorage, type QueueTelemetry } from '../queue-storage.ts';
+import {
+  tracedBy,
+  workerOptions,
+  type BullWorker,
+  type QueueStorage,
+  type QueueTelemetry,
+} from '../queue-storage.ts';
 
 /** BullMQ in a folder of this process. */
 export interface EmbeddedStorage extends QueueStorage {
@@ -91,13 +97,7 @@ function createWorker(
     processor,
     {
       connection,
-      autorun: false,
-      concurrency: settings.concurrency,
-      lockDuration: settings.lockDurationMs,
-      stalledInterval: settings.stalledIntervalMs,
-      maxStalledCount: settings.stallsMax,
-      settings: { backoffStrategy: settings.backoffMs },
-      ...tracedBy(telemetry),
+      ...workerOptions(settings, telemetry),
     },
     (...given) => paceFailures(createPostgresBackend(...given)),
   );

@@ -13,6 +13,7 @@ import { requireInfo, tryRedisWork } from './redis-trial.ts';
 import { explainTrouble } from './refusals.ts';
 import {
   tracedBy,
+  workerOptions,
   type BullWorker,
   type QueueDurability,
   type QueueStorage,
@@ -132,13 +133,7 @@ function createWorker(
     {
       connection,
       prefix,
-      autorun: false,
-      concurrency: settings.concurrency,
-      lockDuration: settings.lockDurationMs,
-      stalledInterval: settings.stalledIntervalMs,
-      maxStalledCount: settings.stallsMax,
-      settings: { backoffStrategy: settings.backoffMs },
-      ...tracedBy(telemetry),
+      ...workerOptions(settings, telemetry),
     },
     (...given) => paceFailures(createRedisBackend(...given)),
   );

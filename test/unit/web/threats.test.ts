@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
 import { loopbackAccess, type Access } from '../../../src/web/access/access.ts';
@@ -198,7 +198,7 @@ test('costly work is done by turns, and not begun for who has gone', async () =>
   const work = async (): Promise<void> => {
     atWork += 1;
     most = Math.max(most, atWork);
-    await sleep(1);
+    await nextTurn();
     atWork -= 1;
     done += 1;
   };
