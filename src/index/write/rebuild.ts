@@ -37,7 +37,11 @@ export interface RebuildOptions {
  */
 export async function rebuildIndex(deps: IndexerDeps, options: RebuildOptions): Promise<IndexReport> {
   const { index } = deps;
-  await mark(index, REBUILD_KEY);
+  if ((await index.head(REBUILD_KEY)) === null) {
+    // What two rebuilds at once may have left is not how far this one has come.
+    await removeMarks(index);
+    await mark(index, REBUILD_KEY);
+  }
   let after = await rebuiltThrough(index);
   if (after === null) {
     await clear(index);
@@ -47,9 +51,13 @@ export async function rebuildIndex(deps: IndexerDeps, options: RebuildOptions): 
   const isSealed = (await readDigest(deps.archive, 1)) !== null;
   const report = isSealed ? await indexAll(deps, after, options) : await indexRecords(deps, options);
   if (options.signal?.aborted === true) return report;
-  for await (const { key } of index.list(REBUILT_ROOT)) await removeObject(index, key);
+  await removeMarks(index);
   await removeObject(index, REBUILD_KEY);
   return report;
+}
+
+async function removeMarks(index: ObjectStore): Promise<void> {
+  for await (const { key } of index.list(REBUILT_ROOT)) await removeObject(index, key);
 }
 
 async function indexAll(deps: IndexerDeps, after: number, options: RebuildOptions): Promise<IndexReport> {
