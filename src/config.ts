@@ -8,7 +8,7 @@ import {
   type HostConfig,
 } from './config/github-hosts.ts';
 import { barePortsOf, readListen, type ListenAddress } from './config/listen-address.ts';
-import { readS3, type S3Settings } from './config/s3-settings.ts';
+import { readS3, type S3Variables } from './config/s3-settings.ts';
 import { proxiesFromVariables } from './config/proxy-variables.ts';
 import { readSealing, SIGNING_KEY_CURE, type SealingSettings } from './config/sealing-variables.ts';
 import { Variables } from './config/variables.ts';
@@ -36,7 +36,7 @@ export interface Config {
   readonly indexUrl: ArchiveUrl | null;
   /** Whether EVERLOG_ARCHIVE_URL names it: a receiver needs no archive, and knows of one only then. */
   readonly archiveNamed: boolean;
-  readonly s3: S3Settings;
+  readonly s3: S3Variables;
   readonly sealing: SealingSettings;
   readonly missingLogRetriesMs: readonly number[];
   readonly jobDetails: 'auto' | 'always';
@@ -68,7 +68,7 @@ export interface Config {
 }
 
 export { parseArchiveUrl, type ArchiveUrl } from './config/archive-url.ts';
-export type { S3Settings } from './config/s3-settings.ts';
+export type { S3Variables } from './config/s3-settings.ts';
 export type { SealingSettings } from './config/sealing-variables.ts';
 
 /** What a command cannot do without. */

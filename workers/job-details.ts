@@ -4,7 +4,7 @@ import type { DetailsSource } from '../src/archive/record.ts';
 import { giveUp, retryable } from '../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../src/github/api.ts';
 import type { RepositoryRef } from '../src/github/credentials.ts';
-import { readJson } from '../src/github/lists.ts';
+import { readAnswer } from '../src/github/lists.ts';
 import { isForbidden } from '../src/github/log/job-log.ts';
 import { saysIpAllowList } from '../src/github/refusals.ts';
 import { neverRan, parseJob, type GitHubJob } from '../src/github/job.ts';
@@ -53,7 +53,7 @@ export async function readJobDetails(
   }
   const answer = await api.get(`/repos/${data.owner}/${data.repo}/actions/jobs/${data.job_id}`, repository);
   if (answer.status !== 200) return withoutApi(answer, copy, data, api);
-  const parsed = parseJob(readJson(answer, api).json);
+  const parsed = parseJob(readAnswer(answer, api).json);
   if (!parsed.ok || parsed.job.id !== data.job_id) {
     const problem = parsed.ok ? `it is job ${parsed.job.id}` : parsed.problem;
     throw retryable(

@@ -46,7 +46,7 @@ export function hostFromVariables(variables: Variables): HostConfig {
       maxConcurrency: null,
     }),
     appId: appIdOf(appId),
-    credentials: credentialsOf({ appId, privateKey, token }, (field, what) => {
+    credentials: readCredentials({ appId, privateKey, token }, (field, what) => {
       variables.problem(
         {
           appId: 'EVERLOG_GITHUB_APP_ID',
@@ -56,7 +56,7 @@ export function hostFromVariables(variables: Variables): HostConfig {
         what,
       );
     }),
-    webhookSecrets: linesOf(secrets),
+    webhookSecrets: splitLines(secrets),
   };
 }
 
@@ -161,7 +161,7 @@ function fromFile(
       maxConcurrency: host.max_concurrency ?? null,
     }),
     appId: host.app_id === undefined ? null : appIdOf(String(host.app_id)),
-    credentials: credentialsOf(
+    credentials: readCredentials(
       {
         appId: host.app_id === undefined ? null : String(host.app_id),
         privateKey: secretOf(host.private_key, host.private_key_file, 'private_key'),
@@ -169,7 +169,7 @@ function fromFile(
       },
       (field, what) => problem(fields[field], what),
     ),
-    webhookSecrets: linesOf(secretOf(inline, host.webhook_secret_file, 'webhook_secret')),
+    webhookSecrets: splitLines(secretOf(inline, host.webhook_secret_file, 'webhook_secret')),
   };
 }
 
@@ -210,7 +210,7 @@ function parseApiUrl(text: string): URL | string {
 
 type CredentialField = 'appId' | 'privateKey' | 'token';
 
-function credentialsOf(
+function readCredentials(
   given: Readonly<Record<CredentialField, string | null>>,
   problem: (field: CredentialField, what: string) => void,
 ): Credentials | null {
@@ -240,7 +240,7 @@ function appIdOf(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text.trim()) ? Number(text) : null;
 }
 
-function linesOf(text: string | null): readonly string[] {
+function splitLines(text: string | null): readonly string[] {
   return (text ?? '')
     .split(/\r?\n/)
     .map((line) => line.trim())

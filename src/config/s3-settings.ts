@@ -1,7 +1,7 @@
 import type { Variables } from './variables.ts';
 
 /** How objects are written to a bucket. */
-export interface S3Settings {
+export interface S3Variables {
   readonly forcePathStyle: boolean;
   readonly lockMode: 'none' | 'GOVERNANCE' | 'COMPLIANCE' | 'bucket';
   readonly retentionDays: number | null;
@@ -10,7 +10,7 @@ export interface S3Settings {
 }
 
 /** Reads what is to be said of a bucket. */
-export function readS3(variables: Variables): S3Settings {
+export function readS3(variables: Variables): S3Variables {
   const lockMode = variables.choice(
     'EVERLOG_LOCK_MODE',
     ['none', 'GOVERNANCE', 'COMPLIANCE', 'bucket'],

@@ -91,7 +91,7 @@ export function openApi(
           `${host.name}: ${path} is of another installation than was given`,
         );
       }
-      if (!isRename(answer.status)) return judged({ ...answer, path: url.pathname }, host, now());
+      if (!isRename(answer.status)) return checkedAnswer({ ...answer, path: url.pathname }, host, now());
       url = sameOrigin(headerText(answer.headers, 'location'), url, base, host);
       redirects += 1;
     }
@@ -149,7 +149,7 @@ function sameOrigin(location: string | null, from: URL, base: URL, host: GitHubH
 }
 
 /** Statuses that mean the same for every call become errors here. */
-function judged(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
+function checkedAnswer(answer: ApiAnswer, host: GitHubHost, now: Date): ApiAnswer {
   const { status, headers, bytes, path } = answer;
   const body = bytes.toString('utf8', 0, 2048);
   const pause = pauseAskedFor(status, headers, body, now);
@@ -179,19 +179,19 @@ async function sendAs(
   const authorization = `Bearer ${token}`;
   // With the token, as an appliance in private mode answers nobody without one.
   const asked = await version.current(() =>
-    send(new URL(`${host.apiUrl}/versions`), connections, host, {
+    sendRequest(new URL(`${host.apiUrl}/versions`), connections, host, {
       accept: 'application/json',
       authorization,
     }),
   );
-  return send(url, connections, host, {
+  return sendRequest(url, connections, host, {
     accept: 'application/vnd.github+json',
     authorization,
     ...(asked === null ? {} : { 'x-github-api-version': asked }),
   });
 }
 
-async function send(
+async function sendRequest(
   url: URL,
   connections: Connections,
   host: GitHubHost,

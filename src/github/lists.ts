@@ -77,7 +77,7 @@ export async function witnessRun(
   if (await answers(runId)) return 'there';
   const runs = `/repos/${repository.owner}/${repository.repo}/actions/runs`;
   const answer = await api.get(`${runs}?per_page=${NEIGHBOURS}&exclude_pull_requests=true`, repository);
-  const listed = answer.status === 200 ? neighboursSchema.safeParse(jsonOf(answer, api)) : null;
+  const listed = answer.status === 200 ? neighboursSchema.safeParse(answerValue(answer, api)) : null;
   if (listed?.success !== true) return 'silent';
   const ids = listed.data.workflow_runs.map(({ id }) => id);
   if (ids.includes(runId)) return 'silent';
@@ -99,7 +99,7 @@ async function listJobs(api: GitHubApi, repository: RepositoryRef, first: string
     const answer: ApiAnswer = await api.get(path, repository);
     calls += 1;
     if (answer.status !== 200) return { kind: 'missing', status: answer.status };
-    const { json, value } = readJson(answer, api);
+    const { json, value } = readAnswer(answer, api);
     const page = jobPageSchema.safeParse(value);
     if (!page.success)
       throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of jobs`);
@@ -145,12 +145,12 @@ export function linkedPath(
 }
 
 /** The JSON in an answer; a retryable error when it is none. */
-export function jsonOf(answer: ApiAnswer, api: GitHubApi): unknown {
-  return readJson(answer, api).value;
+export function answerValue(answer: ApiAnswer, api: GitHubApi): unknown {
+  return readAnswer(answer, api).value;
 }
 
 /** Likewise with the text it came in. */
-export function readJson(
+export function readAnswer(
   answer: ApiAnswer,
   api: GitHubApi,
 ): { readonly json: JsonText; readonly value: unknown } {

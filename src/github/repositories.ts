@@ -3,7 +3,7 @@ import { EverlogError, giveUp, retryable } from '../errors.ts';
 import type { GitHubApi } from './api.ts';
 import type { AppRequest } from './app-requests.ts';
 import type { RepositoryRef } from './credentials.ts';
-import { jsonOf, nextPath } from './lists.ts';
+import { answerValue, nextPath } from './lists.ts';
 
 /** Which repositories there are to look into: by installation for an App, by owner for a token. */
 
@@ -86,7 +86,7 @@ export function listInstallationRepositories(
   installationId: number,
 ): AsyncGenerator<ListedRepository> {
   const path = `/installation/repositories?per_page=${PAGE_ITEMS}`;
-  return listRepositories(api, path, { owner: '', repo: '', installationId });
+  return listRepositoryPages(api, path, { owner: '', repo: '', installationId });
 }
 
 /** The repositories that a token may see: of one organisation or user, or (null) all that it was given. */
@@ -96,12 +96,12 @@ export async function* listTokenRepositories(
 ): AsyncGenerator<ListedRepository> {
   const as: RepositoryRef = { owner: owner ?? '', repo: '', installationId: null };
   if (owner === null) {
-    yield* listRepositories(api, `/user/repos?per_page=${PAGE_ITEMS}`, as);
+    yield* listRepositoryPages(api, `/user/repos?per_page=${PAGE_ITEMS}`, as);
     return;
   }
   const organisation = await api.get(`/orgs/${owner}/repos?per_page=1`, as);
   const kind = organisation.status === 200 ? 'orgs' : 'users';
-  yield* listRepositories(api, `/${kind}/${owner}/repos?per_page=${PAGE_ITEMS}`, as);
+  yield* listRepositoryPages(api, `/${kind}/${owner}/repos?per_page=${PAGE_ITEMS}`, as);
 }
 
 /** One repository by any name it has borne; null when it cannot be seen. */
@@ -111,12 +111,12 @@ export async function findRepository(
 ): Promise<ListedRepository | null> {
   const answer = await api.get(`/repos/${repository.owner}/${repository.repo}`, repository);
   if (answer.status !== 200) return null;
-  const parsed = repositorySchema.safeParse(jsonOf(answer, api));
-  if (parsed.success) return listed(parsed.data, repository.installationId);
+  const parsed = repositorySchema.safeParse(answerValue(answer, api));
+  if (parsed.success) return parseRepository(parsed.data, repository.installationId);
   throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a repository`);
 }
 
-async function* listRepositories(
+async function* listRepositoryPages(
   api: GitHubApi,
   first: string,
   as: RepositoryRef,
@@ -127,15 +127,15 @@ async function* listRepositories(
     if (answer.status !== 200) {
       throw giveUp('github_refused', `${api.host.name}: GitHub does not list ${path} (${answer.status})`);
     }
-    const page = repositoryPageSchema.safeParse(jsonOf(answer, api));
+    const page = repositoryPageSchema.safeParse(answerValue(answer, api));
     if (!page.success)
       throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of repositories`);
-    for (const repository of page.data) yield listed(repository, as.installationId);
+    for (const repository of page.data) yield parseRepository(repository, as.installationId);
     path = nextPath(answer, api);
   }
 }
 
-function listed(
+function parseRepository(
   { id, name, owner, pushed_at, updated_at }: z.infer<typeof repositorySchema>,
   installationId: number | null,
 ): ListedRepository {

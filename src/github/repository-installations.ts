@@ -40,13 +40,13 @@ export function openRepositoryInstallations(request: AppRequest, now: () => Date
 
   return {
     async of(repository) {
-      const place = placeOf(repository);
+      const place = cacheKey(repository);
       const given = known.get(place) ?? repository.installationId;
       return given ?? remembered(known, place, () => lookUp(repository));
     },
     async corrects(repository, used) {
       if (repository.owner === '' || repository.repo === '') return false;
-      const place = placeOf(repository);
+      const place = cacheKey(repository);
       const last = answers.get(place);
       const isFresh = last !== undefined && last.atMs + ASK_AGAIN_MS > now().getTime();
       const answer = isFresh ? last : { atMs: now().getTime(), id: lookUp(repository) };
@@ -89,7 +89,7 @@ export async function remembered<K, V>(map: Map<K, Promise<V>>, key: K, make: ()
 }
 
 /** What is given with a repository is corrected apart from what is looked up without. */
-function placeOf({ owner, repo, installationId }: GivenRepository): string {
+function cacheKey({ owner, repo, installationId }: GivenRepository): string {
   return `${owner}/${repo}/${installationId ?? ''}`.toLowerCase();
 }
 

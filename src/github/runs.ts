@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { giveUp, retryable } from '../errors.ts';
 import type { ApiAnswer, GitHubApi } from './api.ts';
 import type { RepositoryRef } from './credentials.ts';
-import { linkedPath, readJson } from './lists.ts';
+import { linkedPath, readAnswer } from './lists.ts';
 import type { JsonText } from '../json-text.ts';
 import { momentMs } from '../units.ts';
 
@@ -164,7 +164,7 @@ async function readPage(
       `${api.host.name}: GitHub does not list the runs of ${repository.owner}/${repository.repo} (${answer.status})`,
     );
   }
-  const { json, value } = readJson(answer, api);
+  const { json, value } = readAnswer(answer, api);
   const page = pageSchema.safeParse(value);
   if (!page.success)
     throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of runs`);

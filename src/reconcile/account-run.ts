@@ -81,7 +81,7 @@ export async function accountForJobs(
       await deps.enqueue({ name: 'archive-job', data });
       continue;
     }
-    await confirm(deps, { ...standing, record }, { job, raw });
+    await confirmByListing(deps, { ...standing, record }, { job, raw });
     if (record.outcome === 'archived') account.archived.push(job.id);
     else account.absent.push({ job_id: job.id, outcome: record.outcome });
     if (!isProvisional(record.outcome) || lookAgain?.(record) !== true) continue;
@@ -138,7 +138,11 @@ export function recordAttempt(
  * A record made from a delivery's copy is only as good as the webhook's secret. Where GitHub's listing says otherwise of the
  * job, the next revision says it by the listing; where it agrees, the attempt's object, which holds the listing, confirms it.
  */
-async function confirm(deps: AccountDeps, stored: ReadableRecord, { job, raw }: ListedJob): Promise<void> {
+async function confirmByListing(
+  deps: AccountDeps,
+  stored: ReadableRecord,
+  { job, raw }: ListedJob,
+): Promise<void> {
   const { record } = stored;
   // What was erased on request stays erased: the listing would bring its names back.
   if (record.details_source !== 'webhook' || record.outcome === 'erased') return;

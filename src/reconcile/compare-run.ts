@@ -2,7 +2,7 @@ import type { JsonText } from '../json-text.ts';
 import { isProvisional } from '../archive/record.ts';
 import { readRun, type RunEntry, type StoredRun } from '../archive/run-object.ts';
 import { parseJob } from '../github/job.ts';
-import { listRunJobs, readJson, type ListedJob } from '../github/lists.ts';
+import { listRunJobs, readAnswer, type ListedJob } from '../github/lists.ts';
 import type { ListedRun } from '../github/runs.ts';
 import {
   accountForJobs,
@@ -75,11 +75,11 @@ export async function compareRun(
 
 /** Whether an attempt's object was written so soon after its end that GitHub may list more of it now. */
 function isProvisionalEntry(run: ListedRun, { address, lastModified }: RunEntry, now: Date): boolean {
-  return isTooEarly(lastModified ?? now, endOf(run, address.runAttempt));
+  return isTooEarly(lastModified ?? now, attemptEnd(run, address.runAttempt));
 }
 
 /** An attempt before the newest ended before that one began. */
-function endOf(run: ListedRun, attempt: number): Date {
+function attemptEnd(run: ListedRun, attempt: number): Date {
   return attempt === run.runAttempt ? (run.updatedAt ?? run.startedAt) : run.startedAt;
 }
 
@@ -107,7 +107,7 @@ async function checkComplete(
   counts.attempts_complete += 1;
   const account = await accountForJobs(deps, attempt, kept.listed, deps.source, deps.lookAgain);
   addAccount(counts, account);
-  return finish(deps, { attempt, run: kept.run, listed: kept.listed, standing: entry }, account, true);
+  return finishAttempt(deps, { attempt, run: kept.run, listed: kept.listed, standing: entry }, account, true);
 }
 
 async function compareListing(
@@ -139,16 +139,16 @@ async function compareListing(
     const current = number === newest ? run.raw : null;
     const standing = known.get(number) ?? null;
     // What was written too early is written again once it no longer is, whatever it says.
-    const confirms = standing !== null && !isTooEarly(deps.now(), endOf(run, number));
+    const confirms = standing !== null && !isTooEarly(deps.now(), attemptEnd(run, number));
     const compared = { attempt, run: current, listed, standing, confirms };
-    const one = await finish(deps, compared, account, isOver);
+    const one = await finishAttempt(deps, compared, account, isOver);
     if (one !== null) open.push(one);
   }
   return open;
 }
 
 /** Writes the attempt's object when every job has its record, else answers what is still open. */
-async function finish(
+async function finishAttempt(
   deps: Comparison,
   compared: Pick<OpenAttempt, 'attempt' | 'run' | 'listed' | 'standing' | 'confirms'>,
   account: Account,
@@ -176,7 +176,7 @@ export async function settleAttempt(deps: Comparison, open: OpenAttempt): Promis
   };
   const quiet = { ...deps, ...nothing };
   const account = await accountForJobs(quiet, open.attempt, open.listed, deps.source, null);
-  await finish(quiet, open, account, account.unfinished.length === 0);
+  await finishAttempt(quiet, open, account, account.unfinished.length === 0);
   return account;
 }
 
@@ -188,7 +188,7 @@ async function runOfAttempt({ api }: Comparison, attempt: Attempt): Promise<Json
     attempt,
   );
   if (answer.status !== 200) return null;
-  const { json } = readJson(answer, api);
+  const { json } = readAnswer(answer, api);
   return json.isObject() ? json : null;
 }
 

@@ -5,7 +5,7 @@ import type { Notes } from '../queue/notes.ts';
  * Until when each repository was compared, and when it last had a run: a field of some hundred bytes for each repository that
  * an installation sees.
  */
-export interface Compared {
+export interface ComparedRepository {
   /** Everything created until then was compared; null: never yet. */
   readonly at: string | null;
   /** When the newest run known of it began; null: none was seen. */
@@ -26,7 +26,7 @@ const comparedSchema = z.object({
   suspended: z.boolean(),
 });
 
-export type ComparedRepositories = ReadonlyMap<string, Compared>;
+export type ComparedRepositories = ReadonlyMap<string, ComparedRepository>;
 
 /** The name of a repository's field. */
 export function comparedField(host: string, repositoryId: number): string {
@@ -34,13 +34,13 @@ export function comparedField(host: string, repositoryId: number): string {
 }
 
 /** Whether a field is of a repository of this host. */
-export function isOf(host: string, field: string): boolean {
+export function isNoteOfHost(host: string, field: string): boolean {
   return field.slice(0, field.lastIndexOf('/')) === host;
 }
 
 /** Reads all of them; a field that says nothing readable is as good as none. */
 export async function readCompared(notes: Pick<Notes, 'fields'>): Promise<ComparedRepositories> {
-  const compared = new Map<string, Compared>();
+  const compared = new Map<string, ComparedRepository>();
   for (const [field, text] of Object.entries(await notes.fields(TABLE))) {
     const parsed = comparedSchema.safeParse(JSON.parse(text));
     if (parsed.success) compared.set(field, parsed.data);
@@ -52,7 +52,7 @@ export async function readCompared(notes: Pick<Notes, 'fields'>): Promise<Compar
 export async function noteComparedRepository(
   notes: Pick<Notes, 'setField'>,
   field: string,
-  compared: Compared | null,
+  compared: ComparedRepository | null,
 ): Promise<void> {
   await notes.setField(TABLE, field, compared === null ? null : JSON.stringify(compared));
 }
@@ -73,7 +73,7 @@ export function comparedThrough(compared: ComparedRepositories): Date | 'never' 
  * runs of late, which come by the clock as well as by pushes. Pure.
  */
 export function isActive(
-  known: Compared | undefined,
+  known: ComparedRepository | undefined,
   activeAt: Date | null,
   now: Date,
   lookbackMs: number,

@@ -41,7 +41,7 @@ export async function readExpiring(
   }
   for await (const held of queue.heldArchiveJobs(LOOKED_AT_MAX)) {
     // What a comparison noted is exact; what somebody dropped is no longer in the queue.
-    const endMs = ends.has(held.id) ? null : endOf(held, now.getTime() - retentionMs);
+    const endMs = ends.has(held.id) ? null : endedMs(held, now.getTime() - retentionMs);
     if (endMs !== null) ends.set(held.id, endMs);
   }
   return countExpiring([...ends.values()], retentionMs, now);
@@ -58,7 +58,7 @@ function countExpiring(endsMs: readonly number[], retentionMs: number, now: Date
 }
 
 /** When a queued job ended, or was first heard of; null where its data say nothing. What is fresh is not unpacked. */
-function endOf({ data }: HeldJob, oldestMs: number): number | null {
+function endedMs({ data }: HeldJob, oldestMs: number): number | null {
   const parsed = dataSchema.safeParse(data);
   if (!parsed.success) return null;
   const { source, received_at, delivered } = parsed.data;

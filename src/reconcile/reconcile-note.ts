@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { comparedThrough, isOf, readCompared } from './compared-note.ts';
+import { comparedThrough, isNoteOfHost, readCompared } from './compared-note.ts';
 import type { GapLine } from '../ledger/formats/formats.ts';
 import { archiveJobId, type ArchiveJob } from '../queue/catalog.ts';
 import { closeGap, gapOfWork, noteGap, readGaps, type NotedGap } from '../queue/gap-note.ts';
@@ -108,7 +108,7 @@ export async function readReconciledThrough(notes: Notes, now: Date): Promise<Da
     if (through === null) return null;
     if (oldest === null || through < oldest) oldest = through;
   }
-  return oldest === null ? null : earlier(oldest, comparedThrough(await readCompared(notes)));
+  return oldest === null ? null : earlierMoment(oldest, comparedThrough(await readCompared(notes)));
 }
 
 /** The same of each host by itself; a host that has no such moment is left out. */
@@ -119,15 +119,15 @@ export async function readHostsReconciledThrough(
   const [passed, compared] = await Promise.all([readPassedThrough(notes, now), readCompared(notes)]);
   const found = new Map<string, Date>();
   for (const [host, through] of passed) {
-    const own = new Map([...compared].filter(([field]) => isOf(host, field)));
-    const earliest = through === null ? null : earlier(through, comparedThrough(own));
+    const own = new Map([...compared].filter(([field]) => isNoteOfHost(host, field)));
+    const earliest = through === null ? null : earlierMoment(through, comparedThrough(own));
     if (earliest !== null) found.set(host, earliest);
   }
   return found;
 }
 
 /** The earlier of two moments, where the second may be unknown or not have come. */
-function earlier(moment: Date, other: Date | 'never' | null): Date | null {
+function earlierMoment(moment: Date, other: Date | 'never' | null): Date | null {
   if (other === 'never') return null;
   return other !== null && other < moment ? other : moment;
 }

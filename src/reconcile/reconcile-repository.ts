@@ -43,7 +43,7 @@ const NONE: ReadonlyMap<number, RunEntry> = new Map();
  * Calls to GitHub: one for every 100 runs created in the window, one for every window that held 1,000 and was divided, one
  * for every 100 jobs of a run with an attempt that has no object yet, and one for each earlier attempt that gets its object.
  */
-export async function reconcileRepository(
+export async function compareRepository(
   deps: Comparison,
   place: Place,
   window: CreatedWindow,

@@ -4,13 +4,13 @@ import type { Account, AccountDeps } from './account-run.ts';
 import type { BudgetDeps } from '../budget/budget.ts';
 import { settleAttempt, type Comparison, type OpenAttempt } from './compare-run.ts';
 import { isScheduled, isWithinRetention } from './plan.ts';
-import { reconcileRepository, type Follower, type RepositoryReport } from './reconcile-repository.ts';
+import { compareRepository, type Follower, type RepositoryReport } from './reconcile-repository.ts';
 import { openSpending, type Spending } from '../budget/spending.ts';
-import { listTargets, type ReconcileHost, type Scope, type Skipped, type Target } from './targets.ts';
+import { listTargets, type ReconcileHost, type ComparedScope, type Skipped, type Target } from './targets.ts';
 
 /** Reconcile and backfill as commands use them: what is compared, and how much of the budget it may take, decided once. */
 export interface Reconciler {
-  targets(scope: Scope, onSkipped: (skipped: Skipped) => void): AsyncGenerator<Target>;
+  targets(scope: ComparedScope, onSkipped: (skipped: Skipped) => void): AsyncGenerator<Target>;
   /** Runs created in a window: one call. */
   count(target: Target, window: CreatedWindow): Promise<number>;
   /**
@@ -66,7 +66,7 @@ export function openReconciler(deps: ReconcilerDeps, spending: Spending): Reconc
     compare(target, window, lookbackMs, follower) {
       const { host, owner, repo, id, installationId } = target;
       const place = { host, owner, repo, repositoryId: id, installationId };
-      return reconcileRepository(comparisonWith(host), place, window, {
+      return compareRepository(comparisonWith(host), place, window, {
         ...follower,
         ...(lookbackMs === null
           ? {}

@@ -18,7 +18,7 @@ export interface ReconcileHost {
 }
 
 /** One repository, one owner, or everything (null). */
-export type Scope =
+export type ComparedScope =
   | { readonly kind: 'repository'; readonly owner: string; readonly repo: string }
   | { readonly kind: 'owner'; readonly owner: string }
   | null;
@@ -41,7 +41,7 @@ export interface Skipped {
 /** Lists the repositories of a scope. What cannot be listed is told to `onSkipped`, and the rest goes on. */
 export async function* listTargets(
   hosts: ReadonlyMap<string, ReconcileHost>,
-  scope: Scope,
+  scope: ComparedScope,
   onSkipped: (skipped: Skipped) => void,
 ): AsyncGenerator<Target> {
   for (const [name, host] of hosts) {
@@ -55,7 +55,7 @@ export async function* listTargets(
 async function* listHost(
   name: string,
   { api, installations }: ReconcileHost,
-  scope: Extract<Scope, { kind: 'owner' }> | null,
+  scope: Extract<ComparedScope, { kind: 'owner' }> | null,
   onSkipped: (skipped: Skipped) => void,
 ): AsyncGenerator<ListedRepository> {
   if (installations === null) {
@@ -73,7 +73,7 @@ async function* listHost(
 /** The repository with the installation that sees it, which the queue and the records name. */
 async function* listOne(
   { api, installations }: ReconcileHost,
-  scope: Extract<Scope, { kind: 'repository' }>,
+  scope: Extract<ComparedScope, { kind: 'repository' }>,
 ): AsyncGenerator<ListedRepository> {
   const { owner, repo } = scope;
   const found = await findRepository(api, { owner, repo, installationId: null }).catch((error: unknown) => {

@@ -21,7 +21,7 @@ export async function noteReceiverSettings(
   now: Date,
 ): Promise<'first' | 'same' | 'changed'> {
   const known = await read(notes, host);
-  const same = known !== null && matches(known, settings);
+  const same = known !== null && isUnchanged(known, settings);
   const salt = randomBytes(SALT_BYTES).toString('hex');
   const note = same
     ? known
@@ -30,7 +30,7 @@ export async function noteReceiverSettings(
         fingerprint: fingerprintOf(settings, salt).toString('hex'),
         changed_at: now.toISOString(),
       };
-  await notes.note(nameOf(host), JSON.stringify(note), KEPT_MS);
+  await notes.note(receiverNoteName(host), JSON.stringify(note), KEPT_MS);
   if (known === null) return 'first';
   return same ? 'same' : 'changed';
 }
@@ -42,12 +42,12 @@ export async function receiverChangedAt(notes: Pick<Notes, 'noted'>, host: strin
 }
 
 async function read(notes: Pick<Notes, 'noted'>, host: string): Promise<z.infer<typeof noteSchema> | null> {
-  const [text] = await notes.noted([nameOf(host)]);
+  const [text] = await notes.noted([receiverNoteName(host)]);
   const parsed = noteSchema.safeParse(JSON.parse(text ?? 'null'));
   return parsed.success ? parsed.data : null;
 }
 
-function matches(known: z.infer<typeof noteSchema>, settings: readonly string[]): boolean {
+function isUnchanged(known: z.infer<typeof noteSchema>, settings: readonly string[]): boolean {
   const before = Buffer.from(known.fingerprint, 'hex');
   const present = fingerprintOf(settings, known.salt);
   return before.length === present.length && timingSafeEqual(before, present);
@@ -57,6 +57,6 @@ function fingerprintOf(settings: readonly string[], salt: string): Buffer {
   return scryptSync(JSON.stringify(settings), salt, FINGERPRINT_BYTES);
 }
 
-function nameOf(host: string): string {
+function receiverNoteName(host: string): string {
   return `receiver/${host}`;
 }

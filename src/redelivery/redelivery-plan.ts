@@ -79,7 +79,7 @@ export function planRedeliveries(
   known: KnownOfDeliveries,
   now: Date,
 ): RedeliveryPlan {
-  const lists: Record<Verdict, { failed: FailedDelivery; at: number }[]> = {
+  const lists: Record<RedeliveryVerdict, { failed: FailedDelivery; at: number }[]> = {
     redeliver: [],
     waiting: [],
     final: [],
@@ -91,11 +91,11 @@ export function planRedeliveries(
     if (newest === undefined || attempts.some(({ status }) => status === 'OK')) continue;
     const at = Date.parse(newest.delivered_at);
     if (at < now.getTime() - known.windowMs) continue;
-    const failed = describe(attempts, newest, known);
-    lists[judge(failed, newest, known, now)].push({ failed, at });
+    const failed = describeFailure(attempts, newest, known);
+    lists[judgeDelivery(failed, newest, known, now)].push({ failed, at });
     unresolved.push(...attempts);
   }
-  const oldestFirst = (verdict: Verdict): FailedDelivery[] =>
+  const oldestFirst = (verdict: RedeliveryVerdict): FailedDelivery[] =>
     lists[verdict].sort((one, other) => one.at - other.at).map(({ failed }) => failed);
   return {
     redeliver: oldestFirst('redeliver'),
@@ -106,7 +106,7 @@ export function planRedeliveries(
   };
 }
 
-type Verdict = 'redeliver' | 'waiting' | 'final' | 'exhausted';
+type RedeliveryVerdict = 'redeliver' | 'waiting' | 'final' | 'exhausted';
 
 /** The attempts of every used event, oldest first. */
 function byGuid(deliveries: readonly HookDelivery[]): ReadonlyMap<string, readonly HookDelivery[]> {
@@ -116,16 +116,16 @@ function byGuid(deliveries: readonly HookDelivery[]): ReadonlyMap<string, readon
     const group = groups.get(delivery.guid) ?? new Map<string, HookDelivery>();
     groups.set(delivery.guid, group.set(delivery.id, delivery));
   }
-  return new Map([...groups].map(([guid, group]) => [guid, [...group.values()].sort(earlier)]));
+  return new Map([...groups].map(([guid, group]) => [guid, [...group.values()].sort(compareDeliveries)]));
 }
 
-function earlier(one: HookDelivery, other: HookDelivery): number {
+function compareDeliveries(one: HookDelivery, other: HookDelivery): number {
   const apart = Date.parse(one.delivered_at) - Date.parse(other.delivered_at);
   if (apart !== 0) return apart;
   return BigInt(one.id) < BigInt(other.id) ? -1 : 1;
 }
 
-function describe(
+function describeFailure(
   attempts: readonly HookDelivery[],
   newest: HookDelivery,
   known: KnownOfDeliveries,
@@ -154,7 +154,12 @@ export function asksSinceChange(
   return ask !== undefined && ask.at.getTime() >= (known.receiverChangedAt?.getTime() ?? 0) ? ask.count : 0;
 }
 
-function judge(failed: FailedDelivery, newest: HookDelivery, known: KnownOfDeliveries, now: Date): Verdict {
+function judgeDelivery(
+  failed: FailedDelivery,
+  newest: HookDelivery,
+  known: KnownOfDeliveries,
+  now: Date,
+): RedeliveryVerdict {
   const ask = known.asked.get(failed.guid);
   const isPending =
     ask !== undefined && ask.afterId === newest.id && now.getTime() - ask.at.getTime() < ASK_PENDING_MS;

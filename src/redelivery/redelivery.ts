@@ -96,7 +96,7 @@ async function redeliverFailed(deps: RedeliveryDeps, paced: boolean): Promise<Re
   };
   const walked = await walkBack(paging, new Date(until), PAGES_MAX, isUsed);
   const deliveries = [...memory.unresolved, ...walked.deliveries];
-  const known = await learn(deps, host, deliveries, { windowMs, paced });
+  const known = await gatherKnown(deps, host, deliveries, { windowMs, paced });
   const plan = planRedeliveries(deliveries, known, deps.now());
   const remembered = plan.unresolved.slice(-REMEMBERED_MAX);
   const seenTo = walked.newestAt ?? memory.seen_to;
@@ -149,7 +149,7 @@ async function remember(deps: RedeliveryDeps, host: string, memory: Memory): Pro
   await deps.notes.note(memoryName(host), JSON.stringify(memory), MEMORY_KEPT_MS);
 }
 
-async function learn(
+async function gatherKnown(
   deps: RedeliveryDeps,
   host: string,
   deliveries: readonly HookDelivery[],

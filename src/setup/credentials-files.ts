@@ -8,7 +8,7 @@ export const PRINT_FORMATS = ['env', 'k8s', 'compose'] as const;
 export type PrintFormat = (typeof PRINT_FORMATS)[number];
 
 /** All that a service needs of a new App. */
-export interface Credentials {
+export interface NewAppCredentials {
   readonly app: NewApp;
   readonly webhookSecret: string;
   /** Set where the host is not github.com. */
@@ -20,7 +20,10 @@ export interface Credentials {
  * there is overwritten.
  * @throws EverlogError `usage` where a file is there already or cannot be written
  */
-export async function writeCredentials(folder: string, credentials: Credentials): Promise<readonly string[]> {
+export async function writeCredentials(
+  folder: string,
+  credentials: NewAppCredentials,
+): Promise<readonly string[]> {
   await makeFolders(folder, 0o700);
   const { app, webhookSecret } = credentials;
   const [pem, secret, client, env] = ['app.pem', 'webhook-secret', 'client-secret', 'everlog.env'].map(
@@ -61,7 +64,7 @@ async function writeNew(path: string, text: string): Promise<void> {
 }
 
 /** The credentials as text for a secret store. */
-export function printedCredentials(credentials: Credentials, format: PrintFormat): string {
+export function printedCredentials(credentials: NewAppCredentials, format: PrintFormat): string {
   const { app, webhookSecret } = credentials;
   const variables = variablesOf(credentials, [
     ['EVERLOG_GITHUB_PRIVATE_KEY', app.privateKey.trim().replaceAll('\n', '\\n')],
@@ -77,7 +80,7 @@ export function printedCredentials(credentials: Credentials, format: PrintFormat
 }
 
 function variablesOf(
-  { app, apiUrl }: Credentials,
+  { app, apiUrl }: NewAppCredentials,
   secrets: readonly (readonly [string, string])[],
 ): readonly (readonly [string, string])[] {
   return [

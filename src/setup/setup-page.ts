@@ -47,7 +47,7 @@ export function createSetupPage(deps: SetupDeps): Hono {
     return next();
   });
   app.get('/', (c) => {
-    if (opened || !isSame(c.req.query('t') ?? '', deps.token)) {
+    if (opened || !isExpected(c.req.query('t') ?? '', deps.token)) {
       return c.text(
         'This address was opened before, or is not the one that was printed. Run everlog setup again.\n',
         403,
@@ -62,7 +62,8 @@ export function createSetupPage(deps: SetupDeps): Hono {
   });
   app.get('/created', async (c) => {
     const code = c.req.query('code') ?? '';
-    const isOurs = isSame(getCookie(c, COOKIE) ?? '', signed) && isSame(c.req.query('state') ?? '', state);
+    const isOurs =
+      isExpected(getCookie(c, COOKIE) ?? '', signed) && isExpected(c.req.query('state') ?? '', state);
     if (!isOurs || used || !/^[A-Za-z0-9_-]{1,200}$/.test(code)) {
       return c.text('This did not come from the page that everlog setup opened, or came twice.\n', 403);
     }
@@ -112,7 +113,7 @@ function escape(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-function isSame(given: string, expected: string): boolean {
+function isExpected(given: string, expected: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(expected)];
   return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -84,7 +84,7 @@ export class Deliveries {
   async send(event: string, payload: unknown, options: SendOptions = {}): Promise<SendResult> {
     const raw = typeof payload === 'string' || payload instanceof Uint8Array;
     const body = Buffer.from(raw ? payload : JSON.stringify(payload));
-    return this.#sendBody({ event, ...describe(payload) }, body, options);
+    return this.#sendBody({ event, ...describePayload(payload) }, body, options);
   }
 
   /** Ends the job if it still runs and sends `workflow_job` completed. */
@@ -171,7 +171,7 @@ export class Deliveries {
 
   details(delivery: Delivery): Record<string, unknown> {
     const headers = { 'Content-Type': 'application/json', 'X-GitHub-Delivery': delivery.guid };
-    const request = { headers, payload: parsed(delivery.body) };
+    const request = { headers, payload: parsedBody(delivery.body) };
     return {
       ...this.summary(delivery),
       url: delivery.url,
@@ -250,7 +250,7 @@ export class Deliveries {
   }
 }
 
-function parsed(body: Buffer): unknown {
+function parsedBody(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {
@@ -262,7 +262,7 @@ function member(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }
 
-function describe(payload: unknown): Omit<Described, 'event'> {
+function describePayload(payload: unknown): Omit<Described, 'event'> {
   const [action, installation, repository] = ['action', 'installation', 'repository'].map((name) =>
     member(payload, name),
   );

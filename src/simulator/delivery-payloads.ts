@@ -6,27 +6,27 @@ import {
   runObject,
 } from './api/rest-objects.ts';
 import type { Links } from './api/rest-objects.ts';
-import type { Installation, Repository } from './facts.ts';
+import type { InstallationFacts, Repository } from './facts.ts';
 import type { World } from './world.ts';
 
-interface Source {
+interface PayloadSource {
   world: World;
   links: Links;
   appId: number;
 }
 
-type Payload = Record<string, unknown>;
+type JsonPayload = Record<string, unknown>;
 
 const SENDER = { login: 'octocat', id: 583_231, type: 'User' };
 
-function owner(world: World, repository: Repository): Installation {
+function owner(world: World, repository: Repository): InstallationFacts {
   const installation = world.installations.get(repository.installationId);
   if (installation === undefined) throw new Error(`Repository ${repository.id} has no installation`);
   return installation;
 }
 
 /** The members that every delivery about a repository ends with. */
-function surroundings({ world, links }: Source, repository: Repository): Payload {
+function surroundings({ world, links }: PayloadSource, repository: Repository): JsonPayload {
   const installation = owner(world, repository);
   const { account } = installation;
   const organization = {
@@ -45,7 +45,7 @@ function surroundings({ world, links }: Source, repository: Repository): Payload
 }
 
 /** A `workflow_job` delivery about a job as it is now. */
-export function workflowJobPayload(source: Source, jobId: number, action: string): Payload {
+export function workflowJobPayload(source: PayloadSource, jobId: number, action: string): JsonPayload {
   const job = source.world.job(jobId);
   const repository = source.world.repository(job.repositoryId);
   return {
@@ -56,7 +56,7 @@ export function workflowJobPayload(source: Source, jobId: number, action: string
 }
 
 /** A `workflow_run` delivery about a run's current attempt. */
-export function workflowRunPayload(source: Source, runId: number, action: string): Payload {
+export function workflowRunPayload(source: PayloadSource, runId: number, action: string): JsonPayload {
   const { world, links } = source;
   const run = world.runs.get(runId);
   if (run === undefined) throw new Error(`The simulated world has no run ${runId}`);
@@ -68,7 +68,11 @@ export function workflowRunPayload(source: Source, runId: number, action: string
 }
 
 /** An `installation` delivery. */
-export function installationPayload({ world, links, appId }: Source, id: number, action: string): Payload {
+export function installationPayload(
+  { world, links, appId }: PayloadSource,
+  id: number,
+  action: string,
+): JsonPayload {
   const installation = world.installations.get(id);
   if (installation === undefined) throw new Error(`The simulated world has no installation ${id}`);
   const repositories = [...world.repositories.values()]

@@ -1,7 +1,7 @@
 import type { LogSource } from './logs/log-source.ts';
 
 /** An installation of the simulated App on one account. */
-export interface Installation {
+export interface InstallationFacts {
   id: number;
   account: { login: string; id: number; type: 'Organization' | 'User' };
   suspendedAt: string | null;
@@ -20,7 +20,7 @@ export interface Repository {
 }
 
 /** One attempt of a workflow run, with GitHub's own member names. */
-export interface RunFacts {
+export interface AttemptFacts {
   id: number;
   run_number: number;
   run_attempt: number;
@@ -37,11 +37,11 @@ export interface RunFacts {
 }
 
 /** A run with all its attempts, oldest first; the last is the current one. */
-export interface Run {
+export interface SimulatedRun {
   repositoryId: number;
   /** Jobs that listings count beyond those that they give. */
   overstatedBy: number;
-  attempts: RunFacts[];
+  attempts: AttemptFacts[];
 }
 
 export interface StepFacts {

@@ -1,5 +1,5 @@
 import type { Answer } from './api/answer.ts';
-import type { Caller, Credentials } from './api/credentials.ts';
+import type { Caller, IssuedCredentials } from './api/credentials.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Job, Repository } from './facts.ts';
 import type { Faults } from './faults.ts';
@@ -14,7 +14,7 @@ export interface Hub {
   privateKeyPem: string;
   apiPrefix: string;
   world: World;
-  credentials: Credentials;
+  credentials: IssuedCredentials;
   rateLimits: RateLimits;
   faults: Faults;
   requests: RequestLog;

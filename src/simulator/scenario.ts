@@ -8,14 +8,14 @@ import type { AddJob } from './world.ts';
  * What must come of a delivery: a log with its record, a record that says there is no log, nothing new, or a
  * refusal that leaves no trace in the archive.
  */
-export type Expectation = 'archived' | 'not_produced' | 'duplicate' | 'refused';
+export type ExpectedEnding = 'archived' | 'not_produced' | 'duplicate' | 'refused';
 
 export interface ScenarioStep {
   title: string;
   /** `owner/name` of the repository it is about. */
   repository: string;
   jobId: number;
-  expect: Expectation;
+  expect: ExpectedEnding;
   /** Sends the delivery and gives the receiver's answer. */
   send(): Promise<SendResult>;
 }
@@ -50,7 +50,7 @@ class Script {
     return world.run(world.addRun({ repositoryId, name, conclusion, created_at, updated_at })).id;
   }
 
-  job(title: string, expect: Expectation, input: AddJob): number {
+  job(title: string, expect: ExpectedEnding, input: AddJob): number {
     this.#minutesAgo = Math.max(1, this.#minutesAgo - 1);
     const completedAtMs = this.#simulator.world.now() - this.#minutesAgo * MINUTE_MS;
     const job = this.#simulator.world.addJob({ completedAtMs, ...input });
@@ -61,7 +61,7 @@ class Script {
 
   step(
     title: string,
-    expect: Expectation,
+    expect: ExpectedEnding,
     jobId: number,
     repositoryId: number,
     send: () => Promise<SendResult>,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { serveApi } from './api/api-server.ts';
-import { Credentials } from './api/credentials.ts';
+import { IssuedCredentials } from './api/credentials.ts';
 import { Deliveries } from './deliveries.ts';
 import { Faults } from './faults.ts';
 import type { Hub } from './hub.ts';
@@ -55,7 +55,7 @@ export interface Simulator {
   deliveries: Deliveries;
   requests: RequestLog;
   rateLimits: RateLimits;
-  credentials: Credentials;
+  credentials: IssuedCredentials;
   /** Ends every connection, hanging ones too. */
   close(): Promise<void>;
 }
@@ -132,7 +132,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     privateKeyPem,
     apiPrefix,
     world,
-    credentials: new Credentials({
+    credentials: new IssuedCredentials({
       appId,
       privateKeyPem,
       now,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { endJob, instant, jobFacts } from './logs/default-job.ts';
 import type { JobInput } from './logs/default-job.ts';
-import type { Installation, Job, LogState, Repository, Run, RunFacts } from './facts.ts';
+import type { InstallationFacts, Job, LogState, Repository, SimulatedRun, AttemptFacts } from './facts.ts';
 import { logFromBytes } from './logs/log-source.ts';
 import type { LogSource } from './logs/log-source.ts';
 import { generatedLog } from './logs/log-text.ts';
@@ -18,7 +18,10 @@ export interface AddJob extends JobInput {
   extra?: Readonly<Record<string, unknown>>;
 }
 
-export type AddRun = Partial<Omit<RunFacts, 'run_attempt'>> & { repositoryId: number; run_attempt?: number };
+export type AddRun = Partial<Omit<AttemptFacts, 'run_attempt'>> & {
+  repositoryId: number;
+  run_attempt?: number;
+};
 
 function uuid(text: string): string {
   const hex = createHash('sha256').update(text).digest('hex');
@@ -34,9 +37,9 @@ function found<T>(value: T | undefined, what: string): T {
 
 /** Everything the simulated GitHub knows. Changes show at once in its answers. */
 export class World {
-  readonly installations = new Map<number, Installation>();
+  readonly installations = new Map<number, InstallationFacts>();
   readonly repositories = new Map<number, Repository>();
-  readonly runs = new Map<number, Run>();
+  readonly runs = new Map<number, SimulatedRun>();
   readonly jobs = new Map<number, Job>();
   /** What the App itself is set to ask for; each installation has granted its own. */
   readonly app: { permissions: Record<string, string>; events: string[] } = {
@@ -58,12 +61,12 @@ export class World {
     this.#seed = seed;
   }
 
-  addInstallation(input: { id?: number; login: string; type?: 'Organization' | 'User' }): Installation {
+  addInstallation(input: { id?: number; login: string; type?: 'Organization' | 'User' }): InstallationFacts {
     const id = input.id ?? this.#nextId.installation;
     this.#nextId.installation = Math.max(this.#nextId.installation, id) + 1;
     const account = { login: input.login, id: this.#nextId.account++, type: input.type ?? 'Organization' };
     const permissions = { actions: 'read', metadata: 'read' };
-    const installation: Installation = { id, account, suspendedAt: null, permissions, deleted: false };
+    const installation: InstallationFacts = { id, account, suspendedAt: null, permissions, deleted: false };
     this.installations.set(id, installation);
     return installation;
   }
@@ -126,13 +129,13 @@ export class World {
     return { repository, moved: `${repository.owner}/${repository.name}`.toLowerCase() !== wanted };
   }
 
-  addRun(input: AddRun): Run {
+  addRun(input: AddRun): SimulatedRun {
     const { repositoryId, ...given } = input;
     const repository = this.repository(repositoryId);
     const id = given.id ?? this.#nextId.run;
     this.#nextId.run = Math.max(this.#nextId.run, id) + 1;
     const createdAt = given.created_at ?? instant(this.now() - 300_000);
-    const facts: RunFacts = {
+    const facts: AttemptFacts = {
       run_number: (id % 100_000) + 1,
       run_attempt: 1,
       name: 'CI',
@@ -148,19 +151,19 @@ export class World {
       ...given,
       id,
     };
-    const run: Run = { repositoryId, overstatedBy: 0, attempts: [facts] };
+    const run: SimulatedRun = { repositoryId, overstatedBy: 0, attempts: [facts] };
     this.runs.set(id, run);
     return run;
   }
 
   /** The run's current attempt. */
-  run(run: Run | number): RunFacts {
+  run(run: SimulatedRun | number): AttemptFacts {
     const stored = typeof run === 'number' ? found(this.runs.get(run), `run ${run}`) : run;
     return found(stored.attempts.at(-1), 'attempt of that run');
   }
 
   /** Starts the next attempt of a run; its jobs are added by the caller. */
-  rerun(runId: number, changes: Partial<RunFacts> = {}): RunFacts {
+  rerun(runId: number, changes: Partial<AttemptFacts> = {}): AttemptFacts {
     const run = found(this.runs.get(runId), `run ${runId}`);
     const current = this.run(run);
     const startedAt = instant(this.now());
@@ -258,7 +261,7 @@ export class World {
     return job;
   }
 
-  completeRun(runId: number, conclusion = 'success'): RunFacts {
+  completeRun(runId: number, conclusion = 'success'): AttemptFacts {
     const run = this.run(runId);
     if (run.status !== 'completed') {
       Object.assign(run, { status: 'completed', conclusion, updated_at: instant(this.now()) });

@@ -5,7 +5,7 @@ import { isDailyTurn, type Pass } from '../../src/reconcile/plan.ts';
 import {
   comparedField,
   isActive,
-  type Compared,
+  type ComparedRepository,
   type ComparedRepositories,
 } from '../../src/reconcile/compared-note.ts';
 import { openSpending } from '../../src/budget/spending.ts';
@@ -25,7 +25,7 @@ export interface PassNotes {
   /** When the last pass over a host began; null: there was none. */
   readonly lastAt: ReadonlyMap<string, Date>;
   readonly compared: ComparedRepositories;
-  note(field: string, compared: Compared | null): Promise<void>;
+  note(field: string, compared: ComparedRepository | null): Promise<void>;
 }
 
 /**

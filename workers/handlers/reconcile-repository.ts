@@ -4,7 +4,7 @@ import type { AccountDeps } from '../../src/reconcile/account-run.ts';
 import type { JobContext } from '../job-context.ts';
 import type { Comparison } from '../../src/reconcile/compare-run.ts';
 import { isDueEarly, isDueForLook, isScheduled, restOf, windowsOf } from '../../src/reconcile/plan.ts';
-import { reconcileRepository as compare } from '../../src/reconcile/reconcile-repository.ts';
+import { compareRepository as compare } from '../../src/reconcile/reconcile-repository.ts';
 import { lookbackOf } from '../../src/reconcile/compared-note.ts';
 import { openSpending } from '../../src/budget/spending.ts';
 import { addCounts, newCounts, type Counts } from '../../src/reconcile/tally.ts';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findRunEntries } from '../../src/archive/run-object.ts';
 import { giveUp, waitUntil } from '../../src/errors.ts';
 import type { GitHubApi } from '../../src/github/api.ts';
-import { isRepositoryVisible, listAttemptJobs, readJson, witnessRun } from '../../src/github/lists.ts';
+import { isRepositoryVisible, listAttemptJobs, readAnswer, witnessRun } from '../../src/github/lists.ts';
 import type { SweepRun } from '../../src/queue/catalog.ts';
 import {
   accountForJobs,
@@ -95,7 +95,7 @@ async function sweep(
 ): Promise<Next | null> {
   const path = `/repos/${attempt.owner}/${attempt.repo}/actions/runs/${attempt.runId}/attempts/${attempt.runAttempt}`;
   const answer = await api.get(path, attempt);
-  const said = answer.status === 200 ? readJson(answer, api) : null;
+  const said = answer.status === 200 ? readAnswer(answer, api) : null;
   const run = said === null ? null : runSchema.safeParse(said.value);
   const listing =
     run?.success === true ? await listAttemptJobs(api, attempt, attempt.runId, attempt.runAttempt) : null;

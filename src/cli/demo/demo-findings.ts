@@ -6,7 +6,7 @@ import type { JobRecord, RecordedLog } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
 import { digestLog } from '../../simulator/logs/log-source.ts';
 import type { LogSource } from '../../simulator/logs/log-source.ts';
-import type { Expectation, ScenarioStep } from '../../simulator/scenario.ts';
+import type { ExpectedEnding, ScenarioStep } from '../../simulator/scenario.ts';
 import type { World } from '../../simulator/world.ts';
 import type { DemoAnswer, PlayedScenario, SeenRecord } from './demo-deliveries.ts';
 
@@ -18,7 +18,7 @@ export interface DemoJob {
   /** Null for a job that does not exist. */
   readonly jobName: string | null;
   readonly runAttempt: number | null;
-  readonly expected: Expectation;
+  readonly expected: ExpectedEnding;
   /** The expectation's word when it came true. */
   readonly found: string;
   readonly answer: DemoAnswer;

@@ -3,7 +3,7 @@ import type {
   OpenAttempt,
   Reconciler,
   RunNumberGap,
-  Scope,
+  ComparedScope,
   Skipped,
   Target,
 } from '../../service/reconciling.ts';
@@ -14,7 +14,7 @@ import type { QueueControl } from '../../control/requests.ts';
 
 /** What `everlog reconcile` and `everlog backfill` do, apart from reading options and printing. */
 export interface ComparisonPlan {
-  readonly scope: Scope;
+  readonly scope: ComparedScope;
   readonly since: Date;
   readonly until: Date;
   /** Of the window's runs only those created or run again within it, and known ones; null: all. */

@@ -1,6 +1,11 @@
 import type { Command } from 'commander';
 import { openArchive } from '../../service/archive.ts';
-import { noteComparison, openReconciling, rerunWindow, type Scope } from '../../service/reconciling.ts';
+import {
+  noteComparison,
+  openReconciling,
+  rerunWindow,
+  type ComparedScope,
+} from '../../service/reconciling.ts';
 import { loadConfig, type Config } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { openLocalState } from '../../queue/shared-state.ts';
@@ -100,14 +105,14 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
   }
 }
 
-function unseen(scope: NonNullable<Scope>): string {
+function unseen(scope: NonNullable<ComparedScope>): string {
   return scope.kind === 'owner'
     ? `no repositories of ${scope.owner}`
     : `no repository ${scope.owner}/${scope.repo}`;
 }
 
 /** Whether a command looked at all that could be missing, and not at a part that somebody chose. */
-function isUsual(scope: Scope, { since, until }: CompareOptions): boolean {
+function isUsual(scope: ComparedScope, { since, until }: CompareOptions): boolean {
   return scope === null && since === undefined && until === undefined;
 }
 
@@ -140,7 +145,7 @@ function planOf(
   };
 }
 
-function scopeOf(filters: { owner?: string; repo?: { owner: string; repo: string } }): Scope {
+function scopeOf(filters: { owner?: string; repo?: { owner: string; repo: string } }): ComparedScope {
   if (filters.repo !== undefined) return { kind: 'repository', ...filters.repo };
   return filters.owner === undefined ? null : { kind: 'owner', owner: filters.owner };
 }

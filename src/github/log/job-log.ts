@@ -229,10 +229,11 @@ async function* wholeBody(
   const decoded = encoding === 'identity' ? null : createHash('md5');
   try {
     const received = hashed(body, contentMd5 === null ? null : sent);
-    yield* decoded === null ? received : hashed(gunzipped(received), decoded);
+    yield* decoded === null ? received : hashed(gunzippedLog(received), decoded);
   } catch (error) {
     throw (
-      codedCause(error) ?? retryable('log_cut', `${name}: the log from ${host} broke off: ${codeOf(error)}`)
+      codedCause(error) ??
+      retryable('log_cut', `${name}: the log from ${host} broke off: ${networkErrorCode(error)}`)
     );
   } finally {
     body.destroy();
@@ -252,7 +253,7 @@ async function* hashed(body: AsyncIterable<unknown>, md5: Hash | null): AsyncGen
 }
 
 /** Node's gunzip fails on a missing or wrong trailer, so a cut body cannot pass. */
-async function* gunzipped(received: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* gunzippedLog(received: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const gunzip = createGunzip();
   // The error reaches the reader through the stream itself.
   pipeline(received, gunzip, () => undefined);
@@ -287,7 +288,7 @@ async function discard(followed: Followed): Promise<void> {
 }
 
 /** The kind of a network failure, without the URL that some messages carry. */
-function codeOf(error: unknown): string {
+function networkErrorCode(error: unknown): string {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
   return messageOf(error).replace(/https?:\/\/\S+/g, 'a link');
 }

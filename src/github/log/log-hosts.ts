@@ -75,12 +75,12 @@ function isListed(target: URL, api: URL, host: GitHubHost): boolean {
   const patterns = [...PUBLIC_LOG_HOSTS[host.product], ...own, ...host.logHosts];
   const port = target.port === '' ? defaultPort(target.protocol) : target.port;
   return patterns.some((pattern) =>
-    matches(pattern.toLowerCase(), target.hostname, port, defaultPort(api.protocol)),
+    matchesPattern(pattern.toLowerCase(), target.hostname, port, defaultPort(api.protocol)),
   );
 }
 
 /** Without a port a pattern means 443, or 80 where the API URL is http. */
-function matches(pattern: string, hostname: string, port: string, portMeant: string): boolean {
+function matchesPattern(pattern: string, hostname: string, port: string, portMeant: string): boolean {
   const [, name = '', portGiven] = /^(.*?)(?::(\d+))?$/.exec(pattern.startsWith('[') ? '' : pattern) ?? [];
   if (pattern.startsWith('['))
     return pattern === `${hostname}:${port}` || (pattern === hostname && port === portMeant);
@@ -88,13 +88,13 @@ function matches(pattern: string, hostname: string, port: string, portMeant: str
   const source = name
     .split('')
     .map((char) =>
-      char === '*' ? '(?:[a-z0-9_-]+\\.)*[a-z0-9_-]+' : char === '#' ? '[0-9]+' : escaped(char),
+      char === '*' ? '(?:[a-z0-9_-]+\\.)*[a-z0-9_-]+' : char === '#' ? '[0-9]+' : escapedCharacter(char),
     )
     .join('');
   return new RegExp(`^${source}$`).test(hostname);
 }
 
-function escaped(char: string): string {
+function escapedCharacter(char: string): string {
   return /[a-z0-9_]/.test(char) ? char : `\\${char}`;
 }
 

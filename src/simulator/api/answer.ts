@@ -56,7 +56,7 @@ async function drained(response: ServerResponse): Promise<void> {
 }
 
 /** Writes with back-pressure; false when the other side has gone. */
-async function writeAll(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
+async function writeChunks(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
   for await (const chunk of chunks) {
     if (response.destroyed) return false;
     if (!response.write(chunk)) await drained(response);
@@ -90,12 +90,12 @@ async function flushAndDestroy(response: ServerResponse): Promise<void> {
 async function sendBody(response: ServerResponse, log: LogSource, effect: FaultEffect | null): Promise<void> {
   const whole = Number.POSITIVE_INFINITY;
   if (effect?.kind === 'gzip') {
-    const sent = await writeAll(response, upTo(gzipped(log.chunks()), effect.cutAt ?? whole));
+    const sent = await writeChunks(response, upTo(gzipped(log.chunks()), effect.cutAt ?? whole));
     if (sent) response.end();
     return;
   }
   const cut = effect?.kind === 'cut';
-  const sent = await writeAll(response, slice(log.chunks(), cut ? effect.afterBytes : whole));
+  const sent = await writeChunks(response, slice(log.chunks(), cut ? effect.afterBytes : whole));
   if (!sent) return;
   if (cut) await flushAndDestroy(response);
   else response.end();

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorAnswer, faultAnswer, jsonAnswer, sendAnswer, waitFor } from './answer.ts';
 import type { Answer } from './answer.ts';
-import { appRoutes, bucketOf, mayRead } from './app-routes.ts';
+import { appRoutes, rateLimitKey, mayRead } from './app-routes.ts';
 import type { Caller } from './credentials.ts';
 import type { FaultEffect, FaultSubject } from '../faults.ts';
 import type { ApiRequest, Hub, Route } from '../hub.ts';
@@ -29,7 +29,7 @@ function matchRoute(method: string, path: string): { route: Route; params: Recor
   return null;
 }
 
-async function readJson(incoming: IncomingMessage): Promise<unknown> {
+async function requestJson(incoming: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming) {
@@ -47,7 +47,7 @@ async function readJson(incoming: IncomingMessage): Promise<unknown> {
 }
 
 /** What is wrong with a request before anyone looks at what it asks for. */
-function refuse(request: ApiRequest, incoming: IncomingMessage, route: Route): Answer | null {
+function refusalOf(request: ApiRequest, incoming: IncomingMessage, route: Route): Answer | null {
   if (incoming.headers['user-agent'] === undefined) {
     return errorAnswer(
       403,
@@ -105,13 +105,13 @@ function answerRepository(request: ApiRequest, route: Extract<Route, { access: '
   return route.handle({ ...request, repository: named.repository });
 }
 
-async function answerRequest(request: ApiRequest, incoming: IncomingMessage, route: Route): Promise<Answer> {
-  const refusal = refuse(request, incoming, route);
+async function answerRoute(request: ApiRequest, incoming: IncomingMessage, route: Route): Promise<Answer> {
+  const refusal = refusalOf(request, incoming, route);
   if (refusal !== null) return refusal;
-  const charge = request.hub.rateLimits.charge(bucketOf(request), route.name === 'rate_limit' ? 0 : 1);
+  const charge = request.hub.rateLimits.charge(rateLimitKey(request), route.name === 'rate_limit' ? 0 : 1);
   if (charge.exceeded && route.name !== 'rate_limit') {
     const whose =
-      request.caller.kind === 'installation' ? `installation ID ${bucketOf(request)}` : 'this caller';
+      request.caller.kind === 'installation' ? `installation ID ${rateLimitKey(request)}` : 'this caller';
     return errorAnswer(403, `API rate limit exceeded for ${whose}.`, charge.headers);
   }
   const answer =
@@ -131,7 +131,7 @@ function faultSubject(request: ApiRequest, route: Route): FaultSubject {
 }
 
 /** Notes the request, then answers it or breaks off as a fault says. */
-async function finish(
+async function finishExchange(
   exchange: { hub: Hub; incoming: IncomingMessage; response: ServerResponse; path: string; caller: Caller },
   outcome: {
     route: string;
@@ -171,7 +171,7 @@ export async function serveApi(hub: Hub, incoming: IncomingMessage, response: Se
   const exchange = { hub, incoming, response, path: url.pathname, caller };
   if (matched === null) {
     incoming.resume();
-    await finish(exchange, {
+    await finishExchange(exchange, {
       route: 'unknown',
       jobId: null,
       answer: errorAnswer(404, 'Not Found'),
@@ -180,11 +180,11 @@ export async function serveApi(hub: Hub, incoming: IncomingMessage, response: Se
     return;
   }
   const { route, params } = matched;
-  const body = method === 'POST' || method === 'PATCH' ? await readJson(incoming) : null;
+  const body = method === 'POST' || method === 'PATCH' ? await requestJson(incoming) : null;
   const request: ApiRequest = { method, path, query: url.searchParams, params, body, caller, hub };
   const subject = faultSubject(request, route);
   const { delayMs, effect } = hub.faults.take(subject);
   await waitFor(delayMs);
-  const answer = faultAnswer(effect) ?? (await answerRequest(request, incoming, route));
-  await finish(exchange, { route: route.name, jobId: subject.jobId, answer, effect });
+  const answer = faultAnswer(effect) ?? (await answerRoute(request, incoming, route));
+  await finishExchange(exchange, { route: route.name, jobId: subject.jobId, answer, effect });
 }

@@ -32,10 +32,10 @@ const hookConfigSchema = z.looseObject({
   insecure_ssl: z.union([z.string(), z.number()]).optional(),
 });
 
-type HookConfig = z.infer<typeof hookConfigSchema>;
+type HookConfigBody = z.infer<typeof hookConfigSchema>;
 
 /** What was set of each webhook, beside where it sends and how it signs. */
-const HOOKS = new WeakMap<Hub, HookConfig>();
+const HOOKS = new WeakMap<Hub, HookConfigBody>();
 
 function showHookConfig({ hub }: ApiRequest): Answer {
   return jsonAnswer(200, {

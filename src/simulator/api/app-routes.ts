@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { errorAnswer, jsonAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
-import type { Installation, Repository } from '../facts.ts';
+import type { InstallationFacts, Repository } from '../facts.ts';
 import type { ApiRequest, Hub, Route } from '../hub.ts';
 import { registrationRoutes } from './app-registration.ts';
 import { linkTo, pageItems, paginate } from './pagination.ts';
@@ -17,12 +17,12 @@ const tokenRequestSchema = z.object({
 
 const notFound = () => errorAnswer(404, 'Not Found');
 
-function findInstallation(request: ApiRequest): Installation | null {
+function findInstallation(request: ApiRequest): InstallationFacts | null {
   const installation = request.hub.world.installations.get(Number(request.params['installationId']));
   return installation === undefined || installation.deleted ? null : installation;
 }
 
-function installationAnswer(hub: Hub, installation: Installation | null | undefined): Answer {
+function installationAnswer(hub: Hub, installation: InstallationFacts | null | undefined): Answer {
   if (installation === null || installation === undefined || installation.deleted) return notFound();
   return jsonAnswer(200, installationObject(installation, hub.appId, hub.links));
 }
@@ -77,7 +77,7 @@ function showApp({ hub }: ApiRequest): Answer {
   });
 }
 
-function listInstallations({ hub, query, path }: ApiRequest): Answer {
+function installationsAnswer({ hub, query, path }: ApiRequest): Answer {
   const present = [...hub.world.installations.values()].filter((each) => !each.deleted);
   const page = paginate(present, query, `${hub.links.apiUrl}${path}`);
   return jsonAnswer(
@@ -120,7 +120,7 @@ export function mayRead(request: ApiRequest, repository: Repository): boolean {
   return caller.grant.repositoryIds?.includes(repository.id) ?? true;
 }
 
-function listRepositories(request: ApiRequest): Answer {
+function repositoriesAnswer(request: ApiRequest): Answer {
   const { hub, query, path } = request;
   if (request.caller.kind !== 'installation')
     return errorAnswer(
@@ -163,7 +163,7 @@ function showDelivery({ hub, params }: ApiRequest): Answer {
   return delivery === null ? notFound() : jsonAnswer(200, hub.deliveries.details(delivery));
 }
 
-function redeliver({ hub, params }: ApiRequest): Answer {
+function redeliveryAnswer({ hub, params }: ApiRequest): Answer {
   const delivery = hub.deliveries.find(Number(params['deliveryId']));
   if (delivery === null) return notFound();
   hub.deliveries.redeliverLater(delivery.id);
@@ -175,14 +175,14 @@ function showVersions({ hub }: ApiRequest): Answer {
 }
 
 /** The bucket that a caller's requests count against. */
-export function bucketOf(request: Pick<ApiRequest, 'caller'>): string {
+export function rateLimitKey(request: Pick<ApiRequest, 'caller'>): string {
   return request.caller.kind === 'installation'
     ? String(request.caller.grant.installationId)
     : request.caller.kind;
 }
 
 function showRateLimit(request: ApiRequest): Answer {
-  const core = request.hub.rateLimits.state(bucketOf(request));
+  const core = request.hub.rateLimits.state(rateLimitKey(request));
   return core === null
     ? errorAnswer(404, 'Rate limiting is not enabled.')
     : jsonAnswer(200, { resources: { core }, rate: core });
@@ -207,7 +207,7 @@ export const appRoutes: readonly Route[] = [
     method: 'GET',
     path: '/app/installations',
     access: 'app',
-    handle: listInstallations,
+    handle: installationsAnswer,
   },
   {
     name: 'app_installation',
@@ -249,7 +249,7 @@ export const appRoutes: readonly Route[] = [
     method: 'GET',
     path: '/installation/repositories',
     access: 'resource',
-    handle: listRepositories,
+    handle: repositoriesAnswer,
   },
   {
     name: 'hook_deliveries',
@@ -270,7 +270,7 @@ export const appRoutes: readonly Route[] = [
     method: 'POST',
     path: '/app/hook/deliveries/:deliveryId/attempts',
     access: 'app',
-    handle: redeliver,
+    handle: redeliveryAnswer,
   },
   ...registrationRoutes,
   { name: 'versions', method: 'GET', path: '/versions', access: 'open', handle: showVersions },

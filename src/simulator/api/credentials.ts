@@ -40,7 +40,7 @@ function decodeJson(part: string | undefined): unknown {
 }
 
 /** The App's JWT and its installations' tokens, checked as GitHub does. */
-export class Credentials {
+export class IssuedCredentials {
   readonly clientId: string;
   tokenLifetimeMs = 3_600_000;
   /** Characters of the tokens issued: about 520 since 2026, 40 on older servers. */

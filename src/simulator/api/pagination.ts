@@ -1,7 +1,7 @@
 const DEFAULT_PAGE_ITEMS = 30;
 const PAGE_ITEMS_LIMIT = 100;
 
-export interface Page<T> {
+export interface ResultPage<T> {
   items: T[];
   headers: Record<string, string>;
 }
@@ -29,7 +29,7 @@ export function linkTo(
 }
 
 /** Cuts a page out of a list and makes its Link header; `base` is the address without its query. */
-export function paginate<T>(all: readonly T[], query: URLSearchParams, base: string): Page<T> {
+export function paginate<T>(all: readonly T[], query: URLSearchParams, base: string): ResultPage<T> {
   const perPage = pageItems(query);
   const page = positive(query.get('page'), 1);
   const last = Math.max(1, Math.ceil(all.length / perPage));

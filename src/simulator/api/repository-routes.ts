@@ -1,6 +1,6 @@
 import { errorAnswer, jsonAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
-import type { Job, Run, RunFacts } from '../facts.ts';
+import type { Job, SimulatedRun, AttemptFacts } from '../facts.ts';
 import type { RepositoryRequest, Route } from '../hub.ts';
 import { paginate } from './pagination.ts';
 import { jobObject, repositoryObject, runObject } from './rest-objects.ts';
@@ -13,7 +13,7 @@ function findJob(request: RepositoryRequest): Job | null {
   return job !== undefined && job.repositoryId === request.repository.id ? job : null;
 }
 
-function findRun(request: RepositoryRequest): Run | null {
+function findRun(request: RepositoryRequest): SimulatedRun | null {
   const run = request.hub.world.runs.get(Number(request.params['runId']));
   return run !== undefined && run.repositoryId === request.repository.id ? run : null;
 }
@@ -22,7 +22,11 @@ function baseUrl(request: RepositoryRequest): string {
   return `${request.hub.links.apiUrl}${request.path}`;
 }
 
-function runJson(request: RepositoryRequest, run: Run, facts: RunFacts): Record<string, unknown> {
+function runJson(
+  request: RepositoryRequest,
+  run: SimulatedRun,
+  facts: AttemptFacts,
+): Record<string, unknown> {
   const { hub, repository } = request;
   const owner = hub.world.installations.get(repository.installationId);
   if (owner === undefined) throw new Error(`Repository ${repository.id} has no installation`);
@@ -46,7 +50,7 @@ function showLogs(request: RepositoryRequest): Answer {
   return { status: 302, headers: { location: request.hub.signedLink(job) }, body: null };
 }
 
-function listRuns(request: RepositoryRequest): Answer {
+function runsAnswer(request: RepositoryRequest): Answer {
   const { query, hub, repository } = request;
   const mine = [...hub.world.runs.values()].filter((run) => run.repositoryId === repository.id);
   const selected = selectRuns(mine, query);
@@ -75,7 +79,7 @@ function jobsAnswer(request: RepositoryRequest, all: readonly Job[]): Answer {
   return jsonAnswer(200, { total_count: jobs.length + beyond, jobs: objects }, page.headers);
 }
 
-function listRunJobs(request: RepositoryRequest): Answer {
+function runJobsAnswer(request: RepositoryRequest): Answer {
   const run = findRun(request);
   if (run === null) return notFound();
   const { world } = request.hub;
@@ -88,7 +92,7 @@ function listRunJobs(request: RepositoryRequest): Answer {
   );
 }
 
-function listAttemptJobs(request: RepositoryRequest): Answer {
+function attemptJobsAnswer(request: RepositoryRequest): Answer {
   const run = findRun(request);
   const attempt = Number(request.params['attempt']);
   if (run === null || !run.attempts.some((each) => each.run_attempt === attempt)) return notFound();
@@ -107,11 +111,11 @@ const SUBROUTES: readonly { name: string; path: string; handle: (request: Reposi
   { name: 'repo', path: '', handle: showRepository },
   { name: 'job', path: '/actions/jobs/:jobId', handle: showJob },
   { name: 'logs', path: '/actions/jobs/:jobId/logs', handle: showLogs },
-  { name: 'runs', path: '/actions/runs', handle: listRuns },
+  { name: 'runs', path: '/actions/runs', handle: runsAnswer },
   { name: 'run', path: '/actions/runs/:runId', handle: showRun },
   { name: 'run_attempt', path: '/actions/runs/:runId/attempts/:attempt', handle: showAttempt },
-  { name: 'run_jobs', path: '/actions/runs/:runId/jobs', handle: listRunJobs },
-  { name: 'attempt_jobs', path: '/actions/runs/:runId/attempts/:attempt/jobs', handle: listAttemptJobs },
+  { name: 'run_jobs', path: '/actions/runs/:runId/jobs', handle: runJobsAnswer },
+  { name: 'attempt_jobs', path: '/actions/runs/:runId/attempts/:attempt/jobs', handle: attemptJobsAnswer },
 ];
 
 /** Routes about one repository, by name and by id. */

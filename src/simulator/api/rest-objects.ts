@@ -1,4 +1,4 @@
-import type { Installation, Job, Repository, Run, RunFacts } from '../facts.ts';
+import type { InstallationFacts, Job, Repository, SimulatedRun, AttemptFacts } from '../facts.ts';
 
 type Json = Record<string, unknown>;
 
@@ -27,7 +27,7 @@ export function accountObject(account: { login: string; id: number; type: string
   };
 }
 
-export function installationObject(installation: Installation, appId: number, links: Links): Json {
+export function installationObject(installation: InstallationFacts, appId: number, links: Links): Json {
   const { id, account } = installation;
   return {
     id,
@@ -52,7 +52,7 @@ export function installationObject(installation: Installation, appId: number, li
 
 export function repositoryObject(
   repository: Repository,
-  owner: Installation | undefined,
+  owner: InstallationFacts | undefined,
   links: Links,
 ): Json {
   const account = owner?.account ?? { login: repository.owner, id: repository.id, type: 'Organization' };
@@ -87,10 +87,10 @@ export function repositoryObject(
 }
 
 export function runObject(
-  run: Run,
-  facts: RunFacts,
+  run: SimulatedRun,
+  facts: AttemptFacts,
   repository: Repository,
-  owner: Installation,
+  owner: InstallationFacts,
   links: Links,
 ): Json {
   const repoUrl = `${links.apiUrl}/repos/${repository.owner}/${repository.name}`;

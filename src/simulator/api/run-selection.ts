@@ -1,23 +1,23 @@
-import type { Run, RunFacts } from '../facts.ts';
+import type { SimulatedRun, AttemptFacts } from '../facts.ts';
 
 /** GitHub gives no more than this many runs of a filtered list, whatever the page. */
 const FILTERED_RUNS_LIMIT = 1_000;
 const FILTERS = ['actor', 'branch', 'check_suite_id', 'created', 'event', 'head_sha', 'status'];
 const DAY_MS = 86_400_000;
 
-interface Range {
+interface CreatedRange {
   fromMs: number;
   toMs: number;
 }
 
 /** A date covers its whole day, an instant its whole second. */
-function span(text: string): Range | null {
+function span(text: string): CreatedRange | null {
   const fromMs = Date.parse(text);
   if (Number.isNaN(fromMs)) return null;
   return { fromMs, toMs: fromMs + (text.length === 10 ? DAY_MS : 1_000) - 1 };
 }
 
-function parseCreated(text: string): Range | null {
+function parseCreated(text: string): CreatedRange | null {
   const everFrom = Number.NEGATIVE_INFINITY;
   const everTo = Number.POSITIVE_INFINITY;
   const [first, second] = text.split('..');
@@ -43,7 +43,7 @@ function parseCreated(text: string): Range | null {
   }
 }
 
-function current(run: Run): RunFacts {
+function current(run: SimulatedRun): AttemptFacts {
   const facts = run.attempts.at(-1);
   if (facts === undefined) throw new Error('A run without an attempt');
   return facts;
@@ -54,9 +54,9 @@ function current(run: Run): RunFacts {
  * `total` counts them all, `reachable` stops at GitHub's 1,000 when there is any filter.
  */
 export function selectRuns(
-  runs: readonly Run[],
+  runs: readonly SimulatedRun[],
   query: URLSearchParams,
-): { total: number; reachable: Run[] } | null {
+): { total: number; reachable: SimulatedRun[] } | null {
   const created = query.get('created');
   const range = created === null ? null : parseCreated(created);
   if (created !== null && range === null) return null;

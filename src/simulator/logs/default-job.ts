@@ -1,4 +1,4 @@
-import type { JobFacts, RunFacts, StepFacts } from '../facts.ts';
+import type { JobFacts, AttemptFacts, StepFacts } from '../facts.ts';
 
 /** Shares of a job's duration, in the order in which a small Node.js job runs its steps. */
 const DEFAULT_STEPS: readonly { name: string; share: number }[] = [
@@ -38,7 +38,7 @@ export function instant(atMs: number): string {
   return new Date(atMs).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
-function neverRan(conclusion: string | null): boolean {
+function isSkipped(conclusion: string | null): boolean {
   return conclusion === 'skipped';
 }
 
@@ -64,11 +64,11 @@ export function defaultSteps(startMs: number, endMs: number, conclusion: string 
 }
 
 /** A complete job object from the little a caller said, consistent in itself. */
-export function jobFacts(input: JobInput, id: number, run: RunFacts, nowMs: number): JobFacts {
+export function jobFacts(input: JobInput, id: number, run: AttemptFacts, nowMs: number): JobFacts {
   const status = input.status ?? 'completed';
   const ended = status === 'completed';
   const conclusion = ended ? (input.conclusion === undefined ? 'success' : input.conclusion) : null;
-  const idle = neverRan(conclusion) || status === 'queued' || status === 'waiting' || input.runner === null;
+  const idle = isSkipped(conclusion) || status === 'queued' || status === 'waiting' || input.runner === null;
   const endMs = Math.floor((input.completedAtMs ?? nowMs - 60_000) / 1000) * 1000;
   const startMs = idle ? endMs : endMs - (input.durationMs ?? DEFAULT_DURATION_MS);
   const runner = idle
@@ -100,7 +100,7 @@ export function jobFacts(input: JobInput, id: number, run: RunFacts, nowMs: numb
 export function endJob(facts: JobFacts, conclusion: string, nowMs: number): void {
   if (facts.status === 'completed') return;
   const startMs = facts.started_at === null ? nowMs : Math.min(Date.parse(facts.started_at), nowMs);
-  const ran = !neverRan(conclusion) && facts.runner_id !== null;
+  const ran = !isSkipped(conclusion) && facts.runner_id !== null;
   facts.status = 'completed';
   facts.conclusion = conclusion;
   facts.started_at = instant(startMs);

@@ -3,7 +3,7 @@ import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { JobRecord } from '../../../src/archive/record.ts';
 import type { DemoAnswer, SeenRecord } from '../../../src/cli/demo/demo-deliveries.ts';
 import { compareWithSource, type DemoFindings } from '../../../src/cli/demo/demo-findings.ts';
-import type { Expectation } from '../../../src/simulator/scenario.ts';
+import type { ExpectedEnding } from '../../../src/simulator/scenario.ts';
 import { World } from '../../../src/simulator/world.ts';
 import {
   makeAbsence,
@@ -37,7 +37,7 @@ async function openStage(): Promise<Stage> {
 /** What the demo says when one delivery about the job was sent and `record` was seen in the archive. */
 async function findingsOf(
   stage: Stage,
-  expect: Expectation,
+  expect: ExpectedEnding,
   answer: DemoAnswer,
   record: JobRecord | null,
   jobId = stage.jobId,

@@ -3,7 +3,7 @@ import {
   comparedThrough,
   isActive,
   lookbackOf,
-  type Compared,
+  type ComparedRepository,
 } from '../../../src/reconcile/compared-note.ts';
 
 const HOUR_MS = 3_600_000;
@@ -14,12 +14,12 @@ function ago(hours: number): string {
   return new Date(NOW.getTime() - hours * HOUR_MS).toISOString();
 }
 
-function compared(about: Partial<Compared>): Compared {
+function compared(about: Partial<ComparedRepository>): ComparedRepository {
   return { at: ago(1), run_at: null, installation_id: 1, suspended: false, ...about };
 }
 
 test('everything is compared up to where the one that was compared longest ago was', () => {
-  const of = (...all: Partial<Compared>[]): Date | 'never' | null =>
+  const of = (...all: Partial<ComparedRepository>[]): Date | 'never' | null =>
     comparedThrough(new Map(all.map((about, index) => [`github.com/${index}`, compared(about)])));
   expect(of()).toBeNull();
   expect(of({ at: ago(1) }, { at: ago(20) }, { at: ago(3) })).toEqual(new Date(ago(20)));
@@ -31,7 +31,7 @@ test('everything is compared up to where the one that was compared longest ago w
 
 test('a repository is active by its runs, not by pushes alone', () => {
   const pushed = (hours: number): Date => new Date(ago(hours));
-  const active = (known: Compared | undefined, pushedAt: Date | null): boolean =>
+  const active = (known: ComparedRepository | undefined, pushedAt: Date | null): boolean =>
     isActive(known, pushedAt, NOW, LIMITS.lookbackMs);
   expect(active(compared({}), pushed(71))).toBe(true);
   expect(active(compared({}), pushed(73))).toBe(false);
