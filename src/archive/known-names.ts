@@ -38,12 +38,12 @@ export function openKnownNames(store: ObjectStore, now: () => Date): KnownNames 
       if (
         known !== undefined &&
         known.untilMs > now().getTime() &&
-        known.names.some((name) => isSame(name, own))
+        known.names.some((name) => isSameName(name, own))
       ) {
-        return [own, ...known.names.filter((name) => !isSame(name, own))];
+        return [own, ...known.names.filter((name) => !isSameName(name, own))];
       }
       const names = await readNames(store, repository.host, repository.repositoryId);
-      if (!names.some((name) => isSame(name, own))) {
+      if (!names.some((name) => isSameName(name, own))) {
         await writeName(store, repository, repository.repositoryId, now());
         names.push(own);
       }
@@ -53,7 +53,7 @@ export function openKnownNames(store: ObjectStore, now: () => Date): KnownNames 
         if (remembered.size <= REPOSITORIES_MAX) break;
         remembered.delete(oldest);
       }
-      return [own, ...names.filter((name) => !isSame(name, own))];
+      return [own, ...names.filter((name) => !isSameName(name, own))];
     },
   };
 }
@@ -92,6 +92,6 @@ async function writeName(
   await store.putIfAbsent(idToNameKey(host, repositoryId, owner, repo), body, options);
 }
 
-function isSame(one: RepositoryName, other: RepositoryName): boolean {
+function isSameName(one: RepositoryName, other: RepositoryName): boolean {
   return one.owner === other.owner && one.repo === other.repo;
 }

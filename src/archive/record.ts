@@ -148,7 +148,7 @@ export type ParsedRecord =
 
 /** Reads a record's bytes; says what is wrong with them instead of throwing, as anybody may have written them. */
 export function parseRecord(bytes: Uint8Array): ParsedRecord {
-  const read = jsonOf(bytes);
+  const read = parseRecordJson(bytes);
   if (read === null) return { ok: false, problem: 'not UTF-8 JSON' };
   const parsed = recordSchema.safeParse(read.value);
   if (!parsed.success) {
@@ -167,7 +167,7 @@ export function parseRecord(bytes: Uint8Array): ParsedRecord {
   };
 }
 
-function jsonOf(bytes: Uint8Array): ReturnType<typeof JsonText.read> {
+function parseRecordJson(bytes: Uint8Array): ReturnType<typeof JsonText.read> {
   try {
     return JsonText.read(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {

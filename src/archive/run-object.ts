@@ -123,10 +123,10 @@ export async function commitRun(
   let prior = standing;
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
     const isSaidAgain = confirms && prior === standing;
-    if (prior !== null && !isSaidAgain && saysTheSame(await readRun(store, prior.key), run)) return false;
+    if (prior !== null && !isSaidAgain && isSameAccount(await readRun(store, prior.key), run)) return false;
     const revision = (prior?.revision ?? 0) + 1;
     const key = runKey(address, revision);
-    const bytes = Buffer.from(`${objectText(ordered(run, revision, prior?.key ?? null))}\n`);
+    const bytes = Buffer.from(`${objectText(orderedRun(run, revision, prior?.key ?? null))}\n`);
     const put = await store.putIfAbsent(key, bytesBody(bytes), {
       contentType: 'application/json',
       kind: 'other',
@@ -137,12 +137,12 @@ export async function commitRun(
   throw new Error(`more than ${REVISIONS_MAX} objects of run ${run.run_id}`);
 }
 
-function ordered(run: NewRun, revision: number, supersedes: string | null): Record<string, unknown> {
+function orderedRun(run: NewRun, revision: number, supersedes: string | null): Record<string, unknown> {
   const { outcome, ...rest } = run;
   return { schema: 'everlog.run/v1', outcome, revision, supersedes, ...rest };
 }
 
-function saysTheSame(standing: StoredRun | null, ours: NewRun): boolean {
+function isSameAccount(standing: StoredRun | null, ours: NewRun): boolean {
   if (standing === null || standing.outcome !== ours.outcome) return false;
   const archived = new Set(standing.archived);
   const absent = new Map(standing.absent.map((it) => [it.job_id, it.outcome]));

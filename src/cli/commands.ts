@@ -131,7 +131,7 @@ export async function buildProgram(word: string | undefined, done: (exit: number
     (await load())(program, done);
     for (const command of program.commands) if (!known.has(command)) command.helpGroup(group);
   }
-  settle(program, []);
+  settleCommand(program, []);
   return program;
 }
 
@@ -156,7 +156,7 @@ export function withHelpAsOption(program: Command, words: readonly string[]): re
 }
 
 /** Sub-commands are made before the program's settings could reach them; and each ends its help with examples. */
-function settle(command: Command, path: readonly string[]): void {
+function settleCommand(command: Command, path: readonly string[]): void {
   for (const child of command.commands) {
     const at = [...path, child.name()];
     child.copyInheritedSettings(command);
@@ -166,6 +166,6 @@ function settle(command: Command, path: readonly string[]): void {
       const lines = examples.map(({ line, says }) => `  # ${says}\n  ${line}\n`);
       child.addHelpText('after', `\nExamples:\n${lines.join('')}`);
     }
-    settle(child, at);
+    settleCommand(child, at);
   }
 }

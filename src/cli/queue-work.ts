@@ -175,15 +175,15 @@ export async function settled(
   for (;;) {
     for (const id of ids) {
       const known = states.get(id);
-      if (known === undefined || isMoving(known)) states.set(id, await control.stateOf(id));
+      if (known === undefined || isUnderWay(known)) states.set(id, await control.stateOf(id));
     }
-    const moving = [...states.values()].filter(isMoving).length;
+    const moving = [...states.values()].filter(isUnderWay).length;
     onProgress(states.size - moving);
     if (moving === 0) return states;
     await sleep(LOOK_MS);
   }
 }
 
-function isMoving(state: QueuedState): boolean {
+function isUnderWay(state: QueuedState): boolean {
   return state.state === 'waiting' || state.state === 'running';
 }

@@ -18,14 +18,14 @@ export function registerService(program: Command, done: (exit: number) => void):
     .description('receiver, workers and schedules in one process')
     .option('--json', 'print one JSON document with the addresses once it is up')
     .action(async (options: { json?: boolean }) => {
-      done(await run(UP, { receive: true, github: true }, options.json === true));
+      done(await serveUntilStopped(UP, { receive: true, github: true }, options.json === true));
     });
   program
     .command('serve')
     .description('receiver alone; any number of them')
     .option('--json', 'print one JSON document with the addresses once it is up')
     .action(async (options: { json?: boolean }) => {
-      done(await run(SERVE, { receive: true, queueServer: true }, options.json === true));
+      done(await serveUntilStopped(SERVE, { receive: true, queueServer: true }, options.json === true));
     });
   program
     .command('web')
@@ -47,11 +47,13 @@ export function registerService(program: Command, done: (exit: number) => void):
       const queues = QUEUE_NAMES.filter((name) => options.only === undefined || options.only === name);
       const sealsOnly = options.only === 'seal';
       const needs = { queueServer: true, github: !sealsOnly, signingKey: sealsOnly };
-      done(await run({ receive: false, queues, schedules: true }, needs, options.json === true));
+      done(
+        await serveUntilStopped({ receive: false, queues, schedules: true }, needs, options.json === true),
+      );
     });
 }
 
-async function run(roles: Roles, needs: Needs, json: boolean): Promise<number> {
+async function serveUntilStopped(roles: Roles, needs: Needs, json: boolean): Promise<number> {
   const config = loadConfig(needs);
   const log = openLog(config.logLevel, destination({ fd: 2, sync: true }));
   const stopped = stopSignal();

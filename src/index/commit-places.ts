@@ -1,6 +1,6 @@
 import { recordsPrefix } from '../archive/keys.ts';
 import type { RecordFilters } from '../archive/find/record-filters.ts';
-import type { Place } from '../archive/find/scan-records.ts';
+import type { ScanPlace } from '../archive/find/scan-records.ts';
 import type { JobIndex } from './job-index.ts';
 
 /**
@@ -12,8 +12,8 @@ export async function placesOfCommits(
   index: JobIndex,
   shas: readonly string[],
   filters: RecordFilters,
-): Promise<readonly Place[]> {
-  const places = new Map<string, Place>();
+): Promise<readonly ScanPlace[]> {
+  const places = new Map<string, ScanPlace>();
   for await (const { host, repository, run_id: runId, run_attempt } of index.byCommits(shas, filters)) {
     const [owner = '', repo = ''] = repository.split('/');
     const prefix = `${recordsPrefix({ host, owner, repo, runId })}${run_attempt}/`;

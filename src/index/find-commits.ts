@@ -3,7 +3,7 @@ import { hashParquetValue, readBloomFilter, sbbfContains } from 'hyparquet/src/b
 import type { ObjectStore } from '../store/object-store.ts';
 import { listParts, type Part, type Partitions } from './parts.ts';
 import { COMMIT_COLUMNS, type CommitRow } from './parquet/columns.ts';
-import { Gone, type Meter } from './parquet/ranged-file.ts';
+import { Gone, type ReadMeter } from './parquet/ranged-file.ts';
 import { ParquetFile } from './parquet/read-file.ts';
 import { commitRowOf } from './parquet/read-rows.ts';
 
@@ -23,7 +23,7 @@ export async function findCommits(
   store: Pick<ObjectStore, 'list' | 'readRange'>,
   asked: readonly string[],
   months: Partitions,
-  meter: Meter,
+  meter: ReadMeter,
 ): Promise<readonly CommitRow[]> {
   for (let listings = 0; ; listings += 1) {
     meter.requests += 1;
@@ -46,7 +46,7 @@ async function findInPart(
   store: Pick<ObjectStore, 'readRange'>,
   part: Part,
   asked: readonly string[],
-  meter: Meter,
+  meter: ReadMeter,
 ): Promise<readonly CommitRow[]> {
   const file = await ParquetFile.open(store, part, meter);
   const found: CommitRow[] = [];

@@ -55,7 +55,7 @@ async function readHit(archive: ObjectStore, hit: JobHit, hooks: ReadingHooks): 
   const { address, revision } = parsed;
   const read = await readRecord(archive, { key, address, revision, bytes: 0 });
   if (read.ok) {
-    const newest = await newestOf(archive, read.stored, hooks);
+    const newest = await newestRevision(archive, read.stored, hooks);
     hooks.onRecord?.(newest.record);
     return newest;
   }
@@ -65,7 +65,7 @@ async function readHit(archive: ObjectStore, hit: JobHit, hooks: ReadingHooks): 
 }
 
 /** A later look may have been recorded since the last digest: its record, not the indexed one, says how the job ended. */
-async function newestOf(
+async function newestRevision(
   archive: ObjectStore,
   stored: StoredRecord,
   hooks: ReadingHooks,

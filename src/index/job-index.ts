@@ -7,7 +7,7 @@ import { findCommits } from './find-commits.ts';
 import { jobQuery, passesQuery, type JobQuery } from './job-query.ts';
 import { dayOf, momentMsOfRow } from './job-row.ts';
 import { listParts } from './parts.ts';
-import type { Meter } from './parquet/ranged-file.ts';
+import type { ReadMeter } from './parquet/ranged-file.ts';
 import type { FurtherColumn, JobHit } from './job-hit.ts';
 import { noteRevision, searchDay, type Revised, type SearchedDay } from './search-day.ts';
 import { daysOf, monthOf, queriesByDay, steps, withShas, type Search } from './search-plan.ts';
@@ -50,10 +50,10 @@ export interface JobIndex {
   stats(filters: RecordFilters): AsyncGenerator<DayStats>;
 
   /** What the last answer covers; before the first, what is indexed. */
-  readonly coverage: Coverage;
+  readonly coverage: IndexCoverage;
 
   /** Requests to the store and bytes read so far. */
-  readonly meter: Readonly<Meter>;
+  readonly meter: Readonly<ReadMeter>;
 }
 
 export interface SearchOptions {
@@ -64,7 +64,7 @@ export interface SearchOptions {
 }
 
 /** How far an answer reaches. */
-export interface Coverage {
+export interface IndexCoverage {
   /** Ledger sequence up to which rows come from the index. */
   readonly indexedThrough: number;
   /** Ledger sequence up to which the answer holds everything. */
@@ -103,8 +103,8 @@ export async function openJobIndex(options: JobIndexOptions): Promise<JobIndex |
 }
 
 class OpenedIndex implements JobIndex {
-  readonly meter: Meter = { requests: 3, bytes: 0 };
-  coverage: Coverage;
+  readonly meter: ReadMeter = { requests: 3, bytes: 0 };
+  coverage: IndexCoverage;
   readonly #options: JobIndexOptions;
   readonly #through: Through;
 
@@ -247,7 +247,7 @@ class Newest {
   }
 
   #trim(): void {
-    this.#kept.sort(newestFirst);
+    this.#kept.sort(compareHits);
     if (this.#kept.length <= this.#limit) return;
     this.#kept.length = this.#limit;
     this.#floorMs = this.#kept.at(-1)?.momentMs ?? -Infinity;
@@ -256,6 +256,6 @@ class Newest {
 }
 
 /** Rows of one moment as their records' keys are, the last first, as a reading of all records answers. */
-function newestFirst(a: JobHit, b: JobHit): number {
+function compareHits(a: JobHit, b: JobHit): number {
   return b.momentMs - a.momentMs || (rowKey(a) < rowKey(b) ? 1 : -1);
 }

@@ -1,6 +1,6 @@
 import { isFailed } from '../archive/find/conclusion.ts';
 import { isFileName, isJobCalled, type RecordFilters } from '../archive/find/record-filters.ts';
-import type { Place } from '../archive/find/scan-records.ts';
+import type { ScanPlace } from '../archive/find/scan-records.ts';
 import { momentMsOfRow } from './job-row.ts';
 import type { FurtherColumn } from './job-hit.ts';
 import type { JobRow } from './parquet/columns.ts';
@@ -15,7 +15,7 @@ interface ColumnTest {
 export interface JobQuery {
   readonly filters: RecordFilters;
   /** Hosts, owners and repositories that count; null for all. */
-  readonly places: readonly Place[] | null;
+  readonly places: readonly ScanPlace[] | null;
   readonly tests: readonly ColumnTest[];
   /** Columns that hits are to have besides. */
   readonly also: readonly FurtherColumn[];
@@ -27,7 +27,7 @@ export interface JobQuery {
  */
 export function jobQuery(
   filters: RecordFilters,
-  places: readonly Place[],
+  places: readonly ScanPlace[],
   also: readonly FurtherColumn[] = [],
 ): JobQuery {
   const tests: ColumnTest[] = [];
@@ -67,7 +67,7 @@ export function isDecidedByRows({ event, pullRequest, actor, workflow }: RecordF
 }
 
 /** Whether a job is wanted by its moment, ids and place, the tests of columns left out. */
-export function isMeant(
+export function isRowMeant(
   { filters, places }: JobQuery,
   row: Pick<JobRow, 'host' | 'repository' | 'repository_id' | 'run_id' | 'job_id'> & {
     readonly momentMs: number;
@@ -86,13 +86,13 @@ export function isMeant(
 export function passesQuery(row: JobRow, query: JobQuery): boolean {
   return (
     query.tests.every(({ column, passes }) => passes(row[column])) &&
-    isMeant(query, { ...row, momentMs: momentMsOfRow(row) })
+    isRowMeant(query, { ...row, momentMs: momentMsOfRow(row) })
   );
 }
 
 /** Whether a row is of a host, owner and repository that count. */
 function isInPlaces(
-  places: readonly Place[] | null,
+  places: readonly ScanPlace[] | null,
   row: Pick<JobRow, 'host' | 'repository' | 'repository_id'>,
 ): boolean {
   return (
@@ -120,7 +120,7 @@ export function mayHoldHost({ places }: JobQuery, min: unknown, max: unknown): b
 
 /** Whether a row stands below a place. */
 export function isAt(
-  { host, owner, repo }: Place,
+  { host, owner, repo }: ScanPlace,
   { host: rowHost, repository }: Pick<JobRow, 'host' | 'repository'>,
 ): boolean {
   if (host !== rowHost) return false;

@@ -1,12 +1,12 @@
 import type { RowGroup } from 'hyparquet';
 import { HIT_COLUMNS, hitFrom, hitOf, numberOf, plain, type JobHit } from './job-hit.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { isMeant, mayHoldHost, mayHoldRepository, passesQuery, type JobQuery } from './job-query.ts';
+import { isRowMeant, mayHoldHost, mayHoldRepository, passesQuery, type JobQuery } from './job-query.ts';
 import { dayOf, jobIdOf } from './job-row.ts';
 import { listParts, type Part } from './parts.ts';
 import type { JobRow } from './parquet/columns.ts';
 import { ParquetFile, type Columns, type RowSpan } from './parquet/read-file.ts';
-import { Gone, type Meter } from './parquet/ranged-file.ts';
+import { Gone, type ReadMeter } from './parquet/ranged-file.ts';
 
 /** Highest revision known of jobs that have more than one, by `jobIdOf`: a row of a lower one says nothing any more. */
 export type Revised = Map<string, number>;
@@ -22,7 +22,7 @@ export interface SearchedDay {
 /** Times that a day is listed again because a part was merged into a wider one meanwhile. */
 const LISTINGS_MAX = 5;
 
-interface Candidate {
+interface CandidateRows {
   readonly file: ParquetFile;
   readonly group: RowGroup;
   readonly span: RowSpan;
@@ -38,7 +38,7 @@ export async function searchDay(
   day: SearchedDay,
   query: JobQuery,
   revised: Revised,
-  meter: Meter,
+  meter: ReadMeter,
   onHit: (hit: JobHit) => void,
   isTooOld: (endMs: number) => boolean = () => false,
 ): Promise<void> {
@@ -52,7 +52,7 @@ async function prepared(
   day: SearchedDay,
   query: JobQuery,
   revised: Revised,
-  meter: Meter,
+  meter: ReadMeter,
 ): Promise<DaySearch> {
   let { parts } = day;
   for (let listings = 0; ; listings += 1) {
@@ -73,18 +73,18 @@ class DaySearch {
   readonly #day: SearchedDay;
   readonly #query: JobQuery;
   readonly #revised: Revised;
-  readonly #meter: Meter;
+  readonly #meter: ReadMeter;
   /** Jobs told of; needed only where one may stand in several places. */
   readonly #seen: Set<string> | null;
   readonly #columns: readonly (keyof JobRow)[];
-  #candidates: readonly Candidate[] = [];
+  #candidates: readonly CandidateRows[] = [];
 
   constructor(
     store: Pick<ObjectStore, 'readRange'>,
     day: SearchedDay,
     query: JobQuery,
     revised: Revised,
-    meter: Meter,
+    meter: ReadMeter,
   ) {
     this.#store = store;
     this.#day = day;
@@ -111,7 +111,7 @@ class DaySearch {
   }
 
   /** Where rows of a part may be wanted; what will be read there is fetched at once for all of them. */
-  async #candidatesOf(part: Part): Promise<Candidate[]> {
+  async #candidatesOf(part: Part): Promise<CandidateRows[]> {
     const file = await ParquetFile.open(this.#store, part, this.#meter);
     const query = this.#query;
     const groups = file.groups.filter((group) => {
@@ -123,7 +123,7 @@ class DaySearch {
       );
     });
     const candidates = await Promise.all(
-      groups.map(async (group): Promise<Candidate[]> => {
+      groups.map(async (group): Promise<CandidateRows[]> => {
         const span = await this.#spanOf(file, group);
         if (span === null) return [];
         await file.readRows(group, span, this.#columnsOf(file, group));
@@ -155,7 +155,7 @@ class DaySearch {
     ];
   }
 
-  async #noteRevisions({ file, group, span }: Candidate): Promise<void> {
+  async #noteRevisions({ file, group, span }: CandidateRows): Promise<void> {
     const { max } = file.bounds(group, 'revision') ?? {};
     if (typeof max === 'number' && max <= 1) return;
     const rows = await this.#reader(file, group, span);
@@ -170,7 +170,7 @@ class DaySearch {
   }
 
   async #search(
-    { file, group, span }: Candidate,
+    { file, group, span }: CandidateRows,
     tell: (hit: JobHit) => void,
     isTooOld: (endMs: number) => boolean,
   ): Promise<void> {
@@ -201,7 +201,7 @@ class DaySearch {
         values,
         further.map((column) => plain(column[at])),
       );
-      if (isMeant(this.#query, hit)) tell(hit);
+      if (isRowMeant(this.#query, hit)) tell(hit);
     }
   }
 

@@ -8,7 +8,7 @@ import { isAt, type JobQuery } from './job-query.ts';
 import { entriesOf, readDigest } from './ledger-entries.ts';
 import type { JobRow } from './parquet/columns.ts';
 import { ParquetFile } from './parquet/read-file.ts';
-import { Gone, type Meter } from './parquet/ranged-file.ts';
+import { Gone, type ReadMeter } from './parquet/ranged-file.ts';
 import { readJobRows } from './parquet/read-rows.ts';
 import type { Through } from './through.ts';
 
@@ -24,7 +24,7 @@ export interface Unindexed {
 export interface UnindexedDeps {
   readonly archive: ObjectStore;
   readonly index: ObjectStore;
-  readonly meter: Meter;
+  readonly meter: ReadMeter;
   /** A record of the ledger that cannot be read. */
   readonly onProblem: (key: string, problem: string) => void;
   /** Called for every record read one by one. */

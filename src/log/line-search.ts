@@ -185,7 +185,7 @@ export class LineSearch {
     let from = 0;
     while (from < bytes.length) {
       if (candidate === -1 && escape === -1 && this.#after === 0 && this.#context === 0) {
-        this.#line += linesIn(bytes.subarray(from));
+        this.#line += countLines(bytes.subarray(from));
         break;
       }
       const feed = bytes.indexOf(LF, from);
@@ -232,7 +232,7 @@ function readLine(line: number, bytes: Buffer): { line: number; time: string | n
   return { line, time, text: prefix === '' ? whole.replace(/^\uFEFF/, '') : whole.slice(prefix.length) };
 }
 
-function linesIn(bytes: Buffer): number {
+function countLines(bytes: Buffer): number {
   let lines = 0;
   for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) lines += 1;
   return lines + (bytes.length > 0 && bytes.at(-1) !== LF ? 1 : 0);

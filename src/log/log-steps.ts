@@ -37,8 +37,8 @@ export function stepsOf(record: JobRecord): JobStep[] {
       number,
       name,
       conclusion: conclusion ?? null,
-      startedMs: secondOf(started_at),
-      completedMs: secondOf(completed_at),
+      startedMs: stepSecond(started_at),
+      completedMs: stepSecond(completed_at),
     });
   }
   return steps.sort((a, b) => a.number - b.number);
@@ -132,13 +132,13 @@ export function createStepLocator(steps: readonly JobStep[]): StepLocator {
   };
 }
 
-interface Span {
+interface StepSpan {
   readonly step: JobStep;
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-function spansOf(steps: readonly JobStep[]): Span[] {
+function spansOf(steps: readonly JobStep[]): StepSpan[] {
   const starts: { step: JobStep; fromMs: number }[] = [];
   for (const step of steps) {
     if (step.startedMs !== null && step.conclusion !== 'skipped')
@@ -159,7 +159,7 @@ function looksLikeStartOf(step: JobStep, start: string): boolean {
   return start.startsWith('##[group]Run ');
 }
 
-function secondOf(text: string | null | undefined): number | null {
+function stepSecond(text: string | null | undefined): number | null {
   const ms = Date.parse(text ?? '');
   return Number.isNaN(ms) ? null : Math.floor(ms / SECOND_MS) * SECOND_MS;
 }

@@ -78,7 +78,7 @@ export class EntryPoints {
 
   #endBlock(): void {
     const { byte, line, head, hash } = this.#block;
-    this.#points.push([byte, 0, line, secondOf(head), hash.digest('hex')]);
+    this.#points.push([byte, 0, line, stampSecond(head), hash.digest('hex')]);
   }
 }
 
@@ -90,7 +90,7 @@ function blockBytes(index: number): number {
   return BLOCK_BYTES * 2 ** Math.floor(index / BLOCKS_PER_LENGTH);
 }
 
-function secondOf(head: Buffer): number | null {
+function stampSecond(head: Buffer): number | null {
   const stamp = STAMP.exec(head.toString('utf8'))?.[1];
   const ms = stamp === undefined ? Number.NaN : Date.parse(`${stamp}Z`);
   return Number.isNaN(ms) ? null : ms / 1000;

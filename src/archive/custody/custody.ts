@@ -66,13 +66,13 @@ export async function* readCustodies(
     if (parseKey(listed.key)?.type !== 'custody' || !isWanted(listed.key)) continue;
     batch.push(listed);
     if (batch.length < READ_IN_FLIGHT_MAX) continue;
-    yield* await readAll(store, batch);
+    yield* await readCustodyObjects(store, batch);
     batch = [];
   }
-  yield* await readAll(store, batch);
+  yield* await readCustodyObjects(store, batch);
 }
 
-async function readAll(
+async function readCustodyObjects(
   store: ObjectStore,
   objects: readonly ListedObject[],
 ): Promise<{ key: string; read: ParsedCustody }[]> {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Place } from './expiry-rules.ts';
+import type { RuledRepository } from './expiry-rules.ts';
 import { parseKey, RECORDS_ROOT, RUNS_ROOT, runKey, type RunAddress } from '../keys.ts';
 import { readWhole, type ListedObject, type ObjectStore } from '../../store/object-store.ts';
 import type { Removable } from './removal.ts';
@@ -36,12 +36,12 @@ const runSchema = z.looseObject({
 export async function* expiredRuns(
   store: ObjectStore,
   filters: RecordFilters,
-  isPast: (place: Place, moment: string) => boolean,
+  isPast: (place: RuledRepository, moment: string) => boolean,
 ): AsyncGenerator<ExpiredRun> {
   for (const place of await findPlaces(store, filters)) {
     const prefix = RUNS_ROOT + place.prefix.slice(RECORDS_ROOT.length);
     let attempts: RunAddress[] = [];
-    for await (const attempt of attemptsOf(store.list(prefix))) {
+    for await (const attempt of listedAttempts(store.list(prefix))) {
       attempts.push(attempt);
       if (attempts.length < READ_IN_FLIGHT_MAX) continue;
       yield* await lookAt(store, attempts, place.holds, isPast);
@@ -54,13 +54,13 @@ export async function* expiredRuns(
 async function lookAt(
   store: ObjectStore,
   attempts: readonly RunAddress[],
-  holds: (place: Place) => boolean,
-  isPast: (place: Place, moment: string) => boolean,
+  holds: (place: RuledRepository) => boolean,
+  isPast: (place: RuledRepository, moment: string) => boolean,
 ): Promise<ExpiredRun[]> {
   const looked = await Promise.all(
     attempts.map(async (address) => {
       const { versions, newest } = await runVersions(store, address);
-      if (newest === null || !holds(newest) || !isPast(newest, momentOf(newest))) return [];
+      if (newest === null || !holds(newest) || !isPast(newest, runMoment(newest))) return [];
       return [{ address, versions }];
     }),
   );
@@ -86,7 +86,7 @@ export async function runVersions(store: ObjectStore, address: RunAddress): Prom
     const bytes = isDeleteMarker ? null : (await readWhole(store, key, versionId ?? undefined))?.bytes;
     const sha256 = bytes ? createHash('sha256').update(bytes).digest('hex') : null;
     versions.push({ key, versionId, isDeleteMarker, sha256 });
-    const run = bytes ? parseRun(bytes) : null;
+    const run = bytes ? parseRunObject(bytes) : null;
     if (run === null || parsed.revision < revision) continue;
     revision = parsed.revision;
     newest = run;
@@ -94,7 +94,7 @@ export async function runVersions(store: ObjectStore, address: RunAddress): Prom
   return { versions, newest, revision };
 }
 
-function parseRun(bytes: Buffer): z.infer<typeof runSchema> | null {
+function parseRunObject(bytes: Buffer): z.infer<typeof runSchema> | null {
   try {
     const parsed = runSchema.safeParse(JSON.parse(bytes.toString('utf8')));
     return parsed.success ? parsed.data : null;
@@ -104,12 +104,12 @@ function parseRun(bytes: Buffer): z.infer<typeof runSchema> | null {
 }
 
 /** A re-run of the attempt's jobs changes `updated_at`. */
-function momentOf({ run, recorded_at }: z.infer<typeof runSchema>): string {
+function runMoment({ run, recorded_at }: z.infer<typeof runSchema>): string {
   return run?.updated_at ?? run?.run_started_at ?? run?.created_at ?? recorded_at;
 }
 
 /** Each attempt once: the keys of its revisions are neighbours. */
-async function* attemptsOf(listing: AsyncIterable<ListedObject>): AsyncGenerator<RunAddress> {
+async function* listedAttempts(listing: AsyncIterable<ListedObject>): AsyncGenerator<RunAddress> {
   let last = '';
   for await (const { key } of listing) {
     const parsed = parseKey(key);

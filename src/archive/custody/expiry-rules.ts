@@ -13,10 +13,10 @@ export interface ExpiryRule {
 }
 
 /** What a rule is asked about. */
-export type Place = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'repository_id'>;
+export type RuledRepository = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'repository_id'>;
 
 /** Finds the rule for a job: of those that fit, the one with a repository, else an owner, else a host; null where none fits. */
-export type RuleFor = (place: Place) => ExpiryRule | null;
+export type RuleFor = (place: RuledRepository) => ExpiryRule | null;
 
 /**
  * Prepares rules for use. A rule for a repository holds under all names that the repository has borne, as filters do.
@@ -38,10 +38,10 @@ function keptMs({ keepMs }: ExpiryRule): number {
   return keepMs ?? Number.MAX_VALUE;
 }
 
-async function fitting(store: ObjectStore, rule: ExpiryRule): Promise<(place: Place) => boolean> {
+async function fitting(store: ObjectStore, rule: ExpiryRule): Promise<(place: RuledRepository) => boolean> {
   const host = rule.host?.toLowerCase() ?? null;
   const owner = rule.owner?.toLowerCase() ?? null;
-  const isHost = (place: Place): boolean => host === null || place.host === host;
+  const isHost = (place: RuledRepository): boolean => host === null || place.host === host;
   if (rule.repo === null || owner === null) {
     return (place) => isHost(place) && (owner === null || place.owner.toLowerCase() === owner);
   }

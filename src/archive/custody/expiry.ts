@@ -145,7 +145,7 @@ class Expiry {
     const { address } = stored;
     await this.#take({
       type: 'job',
-      repository: repositoryOf(address),
+      repository: repositoryPath(address),
       isHeld: (holds) => holds.casesOf(address).length > 0,
       versions: await versionsOfJob(this.#deps.store, stored),
     });
@@ -155,7 +155,7 @@ class Expiry {
     const { host, runId } = address;
     const isHeld = (holds: Holds): boolean => holds.holdsRun(host, runId);
     if (isHeld(this.#holds)) this.#counts.held += 1;
-    else await this.#take({ type: 'run', repository: repositoryOf(address), isHeld, versions });
+    else await this.#take({ type: 'run', repository: repositoryPath(address), isHeld, versions });
   }
 
   /** Claims and removes what was taken in. One at a time: jobs are looked up meanwhile. */
@@ -248,7 +248,7 @@ class Expiry {
   }
 }
 
-function repositoryOf({ host, owner, repo }: RunAddress): string {
+function repositoryPath({ host, owner, repo }: RunAddress): string {
   return `${host}/${owner}/${repo}`;
 }
 

@@ -93,7 +93,7 @@ export class HoldsReader {
     if (custody === null || name === null) return;
     if (custody.action !== 'hold_added' && custody.action !== 'hold_removed') return;
     noteCase(this.#cases, name, read.ok ? read.custody : null);
-    for (const job of jobsOf(custody.objects)) {
+    for (const job of jobsOfKeys(custody.objects)) {
       if (custody.action === 'hold_added') hold(this.#held, job, name);
       else release(this.#held, job, name);
     }
@@ -154,20 +154,20 @@ function holdsOf(
       const changedAt = known.get(name)?.changedAt ?? null;
       return changedAt === null ? null : new Date(changedAt);
     },
-    casesOf: (job) => [...(held.get(nameOf(job)) ?? [])],
+    casesOf: (job) => [...(held.get(jobPath(job)) ?? [])],
     holdsRun: (host, runId) => runs.has(`${host}/${runId}`),
   };
 }
 
-function jobsOf(objects: readonly { readonly key: string }[]): ReadonlySet<string> {
+function jobsOfKeys(objects: readonly { readonly key: string }[]): ReadonlySet<string> {
   const jobs = new Set<string>();
   for (const { key } of objects) {
     const parsed = parseKey(key);
-    if (parsed?.type === 'record' || parsed?.type === 'log') jobs.add(nameOf(parsed.address));
+    if (parsed?.type === 'record' || parsed?.type === 'log') jobs.add(jobPath(parsed.address));
   }
   return jobs;
 }
 
-function nameOf({ host, runId, jobId }: HeldJob): string {
+function jobPath({ host, runId, jobId }: HeldJob): string {
   return `${host}/${runId}/${jobId}`;
 }

@@ -27,7 +27,7 @@ export interface JobVersion {
 /** Every version of a job's records and logs below one address, logs first. `newest` is its newest record. */
 export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): Promise<JobVersion[]> {
   const { address } = newest;
-  const recordVersions = await listed(store, recordStem(address), address, 'record');
+  const recordVersions = await listedVersions(store, recordStem(address), address, 'record');
   const logDays = new Set<string>();
   const claims = new Map<string, string>();
   const named = new Set<string>();
@@ -43,12 +43,12 @@ export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): P
     if (log?.type !== 'log' || !isSameJob(log.address, address)) return;
     logDays.add(log.dt);
     named.add(key);
-    claims.set(nameOf(key, version_id), stored_sha256);
+    claims.set(versionName(key, version_id), stored_sha256);
   };
   noteLog(newest.bytes);
   const records: JobVersion[] = [];
   for (const version of recordVersions) {
-    const bytes = version.isDeleteMarker ? null : await bytesOf(store, version, newest);
+    const bytes = version.isDeleteMarker ? null : await versionBytes(store, version, newest);
     if (bytes !== null) noteLog(bytes);
     const sha256 = bytes === null ? null : createHash('sha256').update(bytes).digest('hex');
     records.push({ ...versionOf(version), type: 'record', sha256 });
@@ -56,7 +56,7 @@ export async function versionsOfJob(store: ObjectStore, newest: StoredRecord): P
   const logs: JobVersion[] = [];
   for (const dt of logDays) {
     const versions = store.canKeepVersions
-      ? await listed(store, logStem(address, dt), address, 'log')
+      ? await listedVersions(store, logStem(address, dt), address, 'log')
       : await logsOf(store, address, dt, named);
     for (const version of versions) {
       const sha256 = version.isDeleteMarker ? null : await storedHash(store, version, claims);
@@ -76,7 +76,7 @@ export function custodyObjectOf({
 }
 
 /** The newest record was read already. */
-async function bytesOf(
+async function versionBytes(
   store: ObjectStore,
   version: ListedVersion,
   newest: StoredRecord,
@@ -92,7 +92,7 @@ async function storedHash(
 ): Promise<string | null> {
   const { key, versionId } = version;
   const head = await store.head(key, versionId ?? undefined);
-  const told = head?.sha256 ?? claims.get(nameOf(key, versionId));
+  const told = head?.sha256 ?? claims.get(versionName(key, versionId));
   if (told !== undefined) return told;
   // Neither the store nor a record tells of this version, as in an archive that was moved.
   const found = await store.read(key, versionId ?? undefined);
@@ -102,7 +102,7 @@ async function storedHash(
   return hash.digest('hex');
 }
 
-async function listed(
+async function listedVersions(
   store: ObjectStore,
   stem: string,
   address: JobAddress,
@@ -164,7 +164,7 @@ function logStem(address: JobAddress, dt: string): string {
   return logKey(address, dt, 1).slice(0, -'log.gz'.length);
 }
 
-function nameOf(key: string, versionId: string | null): string {
+function versionName(key: string, versionId: string | null): string {
   return `${versionId ?? ''}\n${key}`;
 }
 

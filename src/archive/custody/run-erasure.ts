@@ -63,7 +63,7 @@ export async function planRunErasure(
   const address = { host, owner, repo, runId, runAttempt };
   const standing = await runVersions(store, address);
   if (standing.newest === null) return null;
-  const scrubbed = withoutPeople(standing.newest, jobId);
+  const scrubbed = withoutPeopleOfJob(standing.newest, jobId);
   const isErased = JSON.stringify(scrubbed) === JSON.stringify(standing.newest);
   const newestKey = runKey(address, standing.revision);
   const old = standing.versions.filter(({ key }) => !(isErased && key === newestKey));
@@ -122,7 +122,7 @@ async function writeNext(
   throw retryable('object_corrupt', `the object of run ${address.runId} is written by others all the time`);
 }
 
-function withoutPeople(
+function withoutPeopleOfJob(
   newest: NonNullable<StandingRunVersions['newest']>,
   jobId: number,
 ): Readonly<Record<string, unknown>> {
@@ -132,12 +132,12 @@ function withoutPeople(
     ...newest,
     run: newest.run === null ? null : kept(newest.run, RUN_KEPT),
     ...(Array.isArray(jobs)
-      ? { jobs: jobs.map((job: unknown) => (isObject(job) && isMeant(job) ? kept(job, JOB_KEPT) : job)) }
+      ? { jobs: jobs.map((job: unknown) => (isJsonObject(job) && isMeant(job) ? kept(job, JOB_KEPT) : job)) }
       : {}),
   };
 }
 
-function isObject(value: unknown): value is object {
+function isJsonObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 

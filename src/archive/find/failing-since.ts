@@ -52,7 +52,7 @@ export class FailureHistory {
   see(job: EndedJob): void {
     const isSuccess = job.conclusion === 'success';
     if (!isSuccess && !isFailed(job.conclusion)) return;
-    const name = nameOf(job);
+    const name = jobIdentity(job);
     const ends = this.#ends.get(name) ?? [];
     if (ends.length === 0) {
       if (this.#ends.size >= JOBS_MAX) return;
@@ -71,7 +71,7 @@ export class FailureHistory {
 
   /** Since when the job of a record fails; null where too many jobs were seen to know. */
   of(record: JobRecord): FailingSince | null {
-    const ends = (this.#ends.get(nameOf(record)) ?? []).toSorted(inTime);
+    const ends = (this.#ends.get(jobIdentity(record)) ?? []).toSorted(inTime);
     const at = ends.findIndex(({ jobId }) => jobId === record.job_id);
     if (at === -1) return null;
     let first = at;
@@ -85,7 +85,7 @@ function inTime(a: Ended, b: Ended): number {
   return a.atMs - b.atMs || a.runAttempt - b.runAttempt || a.jobId - b.jobId;
 }
 
-function nameOf({
+function jobIdentity({
   host,
   repository_id,
   owner,

@@ -155,7 +155,7 @@ export async function readRevision(
   const parsed = parseRecord(found.bytes);
   if (!parsed.ok) return unusable(parsed.problem);
   const { record } = parsed;
-  if (!isOf(record, address)) return unusable('says it belongs under another key');
+  if (!isRecordAt(record, address)) return unusable('says it belongs under another key');
   const stored = { key, address, revision, bytes: found.bytes };
   if (record.revision === revision) return { ok: true, stored: { ...stored, record, flaws: [] } };
   if (!isMisnumbered(record, revision)) return unusable(`says that it is revision ${record.revision}`);
@@ -234,7 +234,7 @@ async function* entriesBelow(
   hooks: ReadingHooks,
 ): AsyncGenerator<RecordEntry> {
   for (const prefix of prefixes) {
-    for await (const entry of newestRevisions(counted(store.list(prefix), hooks.onKey))) {
+    for await (const entry of newestRevisions(countingListing(store.list(prefix), hooks.onKey))) {
       const isMeant =
         reference.kind === 'id'
           ? entry.address.jobId === reference.id || entry.address.runId === reference.id
@@ -251,7 +251,7 @@ function isPlaced(address: JobAddress, reference: PlaceReference): boolean {
 }
 
 /** Tells `onEach` of every object of a listing as it passes. */
-export async function* counted(
+export async function* countingListing(
   listing: AsyncIterable<ListedObject>,
   onEach: (() => void) | undefined,
 ): AsyncGenerator<ListedObject> {
@@ -281,7 +281,7 @@ function inRunOrder({ record: a }: StoredRecord, { record: b }: StoredRecord): n
   return a.run_id - b.run_id || (a.run_attempt ?? 1) - (b.run_attempt ?? 1) || a.job_id - b.job_id;
 }
 
-function isOf(record: JobRecord, address: JobAddress): boolean {
+function isRecordAt(record: JobRecord, address: JobAddress): boolean {
   return isSameJob(address, {
     host: record.host,
     owner: record.owner.toLowerCase(),

@@ -98,7 +98,7 @@ export function parseAddress(text: string): ParsedAddress {
   const trimmed = text.trim().replace(/^<(.*)>$/, '$1');
   const [, host, id] = /^(?:([a-z0-9.-]+)(?::\d+)?\/)?(\d+)$/i.exec(trimmed) ?? [];
   if (id !== undefined) {
-    const number = idOf(id);
+    const number = parseId(id);
     return number === null
       ? problem('the id is out of range')
       : { ok: true, address: { kind: 'id', host: host?.toLowerCase() ?? null, id: number } };
@@ -113,8 +113,8 @@ export function parseAddress(text: string): ParsedAddress {
   if (!isNameForKeys(owner) || !isNameForKeys(repo)) {
     return problem('the owner or repository in this address is no name that GitHub allows');
   }
-  const [runId, attempt] = [numberIn(groups['run']), numberIn(groups['attempt'])];
-  const jobId = numberIn(groups['job'] ?? /^#summary-(\d+)$/.exec(url.hash)?.[1]);
+  const [runId, attempt] = [optionalId(groups['run']), optionalId(groups['attempt'])];
+  const jobId = optionalId(groups['job'] ?? /^#summary-(\d+)$/.exec(url.hash)?.[1]);
   if (runId === 'bad' || attempt === 'bad' || jobId === 'bad') {
     return problem('an id in this address is out of range');
   }
@@ -138,7 +138,7 @@ function codeAddressOf(path: string, url: URL): ParsedAddress {
         owner,
         repo,
         sha: sha?.toLowerCase() ?? null,
-        number: number === undefined ? null : idOf(number),
+        number: number === undefined ? null : parseId(number),
       },
     };
   }
@@ -185,16 +185,16 @@ function hostOf(url: URL): string | null {
 function stepOf(url: URL): { step: number | null; line: number | null } {
   const [, step, line] = /^#step:(\d+)(?::(\d+))?$/.exec(url.hash) ?? [];
   return {
-    step: idOf(step ?? url.searchParams.get('step') ?? ''),
-    line: idOf(line ?? (step === undefined ? url.searchParams.get('line') : null) ?? ''),
+    step: parseId(step ?? url.searchParams.get('step') ?? ''),
+    line: parseId(line ?? (step === undefined ? url.searchParams.get('line') : null) ?? ''),
   };
 }
 
-function numberIn(digits: string | undefined): number | null | 'bad' {
-  return digits === undefined ? null : (idOf(digits) ?? 'bad');
+function optionalId(digits: string | undefined): number | null | 'bad' {
+  return digits === undefined ? null : (parseId(digits) ?? 'bad');
 }
 
-function idOf(digits: string): number | null {
+function parseId(digits: string): number | null {
   const id = Number(digits);
   return Number.isSafeInteger(id) && id > 0 ? id : null;
 }

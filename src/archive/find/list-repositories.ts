@@ -3,7 +3,7 @@ import { RECORDS_ROOT, recordsPrefix } from '../keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
 /** A repository that has records, under one of its names, in lower case as in keys. */
-export interface ListedRepository {
+export interface RecordedRepository {
   readonly host: string;
   readonly owner: string;
   readonly repo: string;
@@ -13,7 +13,7 @@ export interface ListedRepository {
  * Names under which records stand, in the order of their keys, with one short listing each.
  * @throws EverlogError where the store does not answer.
  */
-export async function* listRepositories(store: ObjectStore): AsyncGenerator<ListedRepository> {
+export async function* recordedRepositories(store: ObjectStore): AsyncGenerator<RecordedRepository> {
   for (const host of await findHosts(store)) {
     const root = recordsPrefix({ host });
     let startAfter: string | undefined;

@@ -1,9 +1,15 @@
-import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX, tellFlaws } from './find-records.ts';
+import {
+  countingListing,
+  newestRevisions,
+  readRecord,
+  RECORDS_IN_FLIGHT_MAX,
+  tellFlaws,
+} from './find-records.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../record.ts';
 import { openRecordFilter, type RecordFilters } from './record-filters.ts';
-import { findPlaces, type Place } from './scan-records.ts';
+import { findPlaces, type ScanPlace } from './scan-records.ts';
 
 /**
  * The newest record of every job that passes the filters, in the order of its keys, with flat memory. A record that cannot be
@@ -18,7 +24,7 @@ export async function* matchingJobs(
   const passes = openRecordFilter(store, filters);
   for (const place of await findPlaces(store, filters)) {
     let entries: RecordEntry[] = [];
-    for await (const entry of newestRevisions(counted(store.list(place.prefix), hooks.onKey))) {
+    for await (const entry of newestRevisions(countingListing(store.list(place.prefix), hooks.onKey))) {
       entries.push(entry);
       if (entries.length < RECORDS_IN_FLIGHT_MAX) continue;
       yield* await readMatching(store, place, passes, entries, hooks);
@@ -30,7 +36,7 @@ export async function* matchingJobs(
 
 async function readMatching(
   store: ObjectStore,
-  place: Place,
+  place: ScanPlace,
   passes: (record: JobRecord) => Promise<boolean>,
   entries: readonly RecordEntry[],
   hooks: ReadingHooks,

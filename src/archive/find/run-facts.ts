@@ -60,12 +60,12 @@ export class RunFactsReader {
   ): Promise<RunFacts | null> {
     const entry = (await findRunEntries(this.#store, host, [name], runId)).get(attempt);
     const run = entry === undefined ? null : await readRun(this.#store, entry.key);
-    return run === null ? null : factsOf(run.run?.value());
+    return run === null ? null : parseRunFacts(run.run?.value());
   }
 }
 
 /** Reads GitHub's run; a member that is not of its type says nothing. */
-function factsOf(run: unknown): RunFacts | null {
+function parseRunFacts(run: unknown): RunFacts | null {
   if (typeof run !== 'object' || run === null) return null;
   const actor = memberOf(memberOf(run, 'triggering_actor') ?? memberOf(run, 'actor'), 'login');
   const pulls = memberOf(run, 'pull_requests');

@@ -1,4 +1,10 @@
-import { counted, newestRevisions, readRecord, RECORDS_IN_FLIGHT_MAX, tellFlaws } from './find-records.ts';
+import {
+  countingListing,
+  newestRevisions,
+  readRecord,
+  RECORDS_IN_FLIGHT_MAX,
+  tellFlaws,
+} from './find-records.ts';
 import { findHosts } from './hosts.ts';
 import type { ReadingHooks, RecordEntry, StoredRecord } from './find-records.ts';
 import { forEachInFlight } from '../../in-flight.ts';
@@ -35,7 +41,7 @@ export async function* scanRecords(
   const newest = createNewest(options.limit);
   const passes = openRecordFilter(store, filters);
   for (const place of places) {
-    const entries = newestRevisions(counted(store.list(place.prefix), options.onKey));
+    const entries = newestRevisions(countingListing(store.list(place.prefix), options.onKey));
     await forEachInFlight(entries, RECORDS_IN_FLIGHT_MAX, async (entry) => {
       const read = await readRecord(store, entry);
       if (!read.ok) return options.onProblem(entry.key, read.problem);
@@ -60,7 +66,7 @@ export async function* scanRecords(
 }
 
 /** A part of the archive to look through, and which of its records count. */
-export interface Place {
+export interface ScanPlace {
   readonly prefix: string;
   /** What the prefix names, in lower case; of all hosts, owners or repositories where it is missing. */
   readonly host?: string;
@@ -70,7 +76,7 @@ export interface Place {
 }
 
 /** The places that the filters of owner and repository leave; a job stands in one of them. */
-export async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<Place[]> {
+export async function findPlaces(store: ObjectStore, filters: RecordFilters): Promise<ScanPlace[]> {
   const owner = filters.owner?.toLowerCase();
   if (owner === undefined && filters.repo === undefined) {
     if (filters.host === undefined) return [{ prefix: RECORDS_ROOT, holds: () => true }];
@@ -78,7 +84,7 @@ export async function findPlaces(store: ObjectStore, filters: RecordFilters): Pr
     return [{ prefix: recordsPrefix({ host }), host, holds: () => true }];
   }
   const run = filters.runId === undefined ? {} : { runId: filters.runId };
-  const places: Place[] = [];
+  const places: ScanPlace[] = [];
   for (const host of filters.host === undefined ? await findHosts(store) : [filters.host]) {
     if (filters.repo === undefined) {
       const place = { host, ...(owner === undefined ? {} : { owner }) };
@@ -106,7 +112,7 @@ export async function findPlaces(store: ObjectStore, filters: RecordFilters): Pr
 function createNewest(limit: number): { offer(one: Ranked): void; inOrder(): readonly Ranked[] } {
   let kept: Ranked[] = [];
   const trim = (): void => {
-    kept = kept.sort(newestFirst).slice(0, limit);
+    kept = kept.sort(compareRanked).slice(0, limit);
   };
   return {
     offer(one) {
@@ -120,6 +126,6 @@ function createNewest(limit: number): { offer(one: Ranked): void; inOrder(): rea
   };
 }
 
-function newestFirst(a: Ranked, b: Ranked): number {
+function compareRanked(a: Ranked, b: Ranked): number {
   return b.momentMs - a.momentMs || (a.entry.key < b.entry.key ? 1 : -1);
 }

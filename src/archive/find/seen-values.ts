@@ -78,7 +78,7 @@ export class SeenValues {
   unknown(): readonly UnknownValue[] {
     return this.#asked.flatMap(([filter, wanted]) => {
       const counts = this.#counts.get(filter) ?? new Map<string, number>();
-      const isKnown = [...counts.keys()].some((value) => isMeant(filter, value, wanted));
+      const isKnown = [...counts.keys()].some((value) => isValueMeant(filter, value, wanted));
       if (isKnown || counts.size === 0) return [];
       const existing = [...counts]
         .map(([value, jobs]) => ({ value, jobs }))
@@ -98,7 +98,7 @@ function fieldOf(name: string): Field | null {
     : null;
 }
 
-function isMeant(filter: Field, value: string, wanted: string): boolean {
+function isValueMeant(filter: Field, value: string, wanted: string): boolean {
   if (filter === 'actor') return value.toLowerCase() === wanted.toLowerCase();
   if (filter === 'workflow' && /\.ya?ml$/.test(wanted)) return true;
   return value === wanted || (filter === 'job' && value.startsWith(`${wanted} `));

@@ -61,7 +61,7 @@ export async function compareWithSource(
     const seen = isFirstAbout(step) ? played.records.get(step.jobId) : undefined;
     const found = foundOf(step, answer, seen?.record ?? null, records);
     const problems = [
-      ...problemsOf(step, found, answer),
+      ...stepProblems(step, found, answer),
       ...(await logProblems(store, world, step, seen?.record.log ?? null)),
       ...duplicates(step, 'record', records),
       ...duplicates(step, 'log', logs),
@@ -122,7 +122,7 @@ function foundOf(
   }
 }
 
-function problemsOf({ expect }: ScenarioStep, found: string, { status, outcome }: DemoAnswer): string[] {
+function stepProblems({ expect }: ScenarioStep, found: string, { status, outcome }: DemoAnswer): string[] {
   const answered = status === 0 ? 'there was no answer' : `the answer was ${status} ${outcome ?? ''}`.trim();
   const isAnswered = expect === 'refused' ? status === 401 : status === 202;
   return [

@@ -12,7 +12,7 @@ export interface ProgressStream {
 }
 
 /** One delivery of the list. */
-interface Line {
+interface StepLine {
   readonly step: ScenarioStep;
   state: 'waiting' | 'sending' | 'answered' | 'ended';
   answer: string;
@@ -36,7 +36,7 @@ export function openDemoProgress(
   terminal: Terminal,
   steps: readonly ScenarioStep[],
 ): DemoListener {
-  const lines = steps.map((step): Line => ({
+  const lines = steps.map((step): StepLine => ({
     step,
     state: 'waiting',
     answer: '',
@@ -46,7 +46,7 @@ export function openDemoProgress(
   const inPlace = terminal.isTTY && (stream.rows ?? 0) >= lines.length + ROWS_AROUND;
   let isDrawn = false;
   const titleWidth = lines.reduce((width, { step }) => Math.max(width, step.title.length), 0);
-  const tell = (line: Line): void => {
+  const tell = (line: StepLine): void => {
     if (!inPlace) {
       if (line.state === 'answered' || line.state === 'ended') stream.write(`${plainLine(line)}\n`);
       return;
@@ -55,7 +55,7 @@ export function openDemoProgress(
     isDrawn = true;
     stream.write(up + lines.map((it) => `\u001b[2K${listLine(it, titleWidth, terminal)}\n`).join(''));
   };
-  const change = (index: number, changed: Partial<Line>): void => {
+  const change = (index: number, changed: Partial<StepLine>): void => {
     const line = lines[index];
     if (line === undefined) return;
     Object.assign(line, changed);
@@ -78,7 +78,7 @@ export function openDemoProgress(
 }
 
 /** Some deliveries have done all they can with the answer; the others wait for their record. */
-function afterAnswer({ expect }: ScenarioStep, { status, outcome }: DemoAnswer): Partial<Line> {
+function afterAnswer({ expect }: ScenarioStep, { status, outcome }: DemoAnswer): Partial<StepLine> {
   if (expect === 'duplicate' || expect === 'refused') {
     const isGood = expect === 'duplicate' ? outcome === 'duplicate' : status === 401;
     const meant = expect === 'duplicate' ? 'nothing new' : 'no trace';
@@ -92,7 +92,7 @@ function outcomeOf({ record, tookMs }: SeenRecord): string[] {
   return [inertText(record.outcome), ...size, `in ${formatDuration(tookMs)}`];
 }
 
-function listLine(line: Line, titleWidth: number, terminal: Terminal): string {
+function listLine(line: StepLine, titleWidth: number, terminal: Terminal): string {
   const tone: Tone = line.isGood ? 'good' : 'bad';
   const mark = line.state === 'ended' ? (line.isGood ? '✓' : '✗') : MARKS[line.state];
   // A line as wide as the terminal would wrap on some, and be drawn over wrongly.
@@ -112,7 +112,7 @@ function listLine(line: Line, titleWidth: number, terminal: Terminal): string {
   return `${paint(mark, tone, terminal)} ${shown}${paint(outcome.join(' '), tone, terminal)}`.trimEnd();
 }
 
-function plainLine(line: Line): string {
+function plainLine(line: StepLine): string {
   const mark = line.state === 'answered' ? '→' : line.isGood ? '✓' : '✗';
   const ending =
     line.state === 'answered'

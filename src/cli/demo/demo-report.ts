@@ -3,7 +3,7 @@ import type { DemoLedger } from './demo-ledger.ts';
 import type { DemoFolder } from './demo-service.ts';
 import { formatBytes, formatCount, formatDuration } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { formatTable, paint, type Cell, type Column } from '../terminal/table.ts';
+import { formatTable, paint, type Cell, type TableColumn } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
 /** What the report is made of. */
@@ -30,7 +30,7 @@ export interface DemoExcerpt {
   readonly lines: readonly string[];
 }
 
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly TableColumn[] = [
   { title: 'REPOSITORY', shrinkTo: 10 },
   { title: 'JOB', shrinkTo: 19, fit: cutMiddle },
   { title: 'ATTEMPT', align: 'right', dropOrder: 1 },
@@ -52,7 +52,7 @@ const LASTING = 'npx everlog demo';
 export function formatDemoReport(report: DemoReport, terminal: Terminal): string {
   const { findings, excerpt } = report;
   return [
-    section('What came of each delivery', jobTable(findings.jobs, terminal), terminal),
+    section('What came of each delivery', demoJobTable(findings.jobs, terminal), terminal),
     excerpt === null ? '' : section(excerptTitle(excerpt), excerptText(excerpt, terminal), terminal),
     verdict(report, terminal),
     findings.problems.length > 0 || report.serving !== null
@@ -107,7 +107,7 @@ function section(title: string, text: string, terminal: Terminal): string {
   return `${paint(title, 'title', terminal)}\n\n${text}\n`;
 }
 
-function jobTable(jobs: readonly DemoJob[], terminal: Terminal): string {
+function demoJobTable(jobs: readonly DemoJob[], terminal: Terminal): string {
   const isOneOwner = new Set(jobs.map(({ repository }) => repository.split('/')[0])).size === 1;
   const rows = jobs.map((job): Cell[] => {
     const log = job.record?.log ?? null;
@@ -169,26 +169,26 @@ function places({ folder, serving }: DemoReport): string {
   ];
   if (serving !== null && serving.web !== null) rows.push(['web page', serving.web]);
   if (serving !== null && serving.admin !== null) rows.push(['metrics', `${serving.admin}/metrics`]);
-  return table(rows);
+  return alignedRows(rows);
 }
 
-function table(rows: readonly (readonly [string, string])[]): string {
+function alignedRows(rows: readonly (readonly [string, string])[]): string {
   const width = rows.reduce((most, [name]) => Math.max(most, name.length), 0);
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}\n`).join('');
 }
 
 function nextSteps({ folder, findings, ledger, excerpt, serving }: DemoReport): string {
-  const everlog = `EVERLOG_ARCHIVE_URL=${quoted(folder.archive)} npx everlog`;
+  const everlog = `EVERLOG_ARCHIVE_URL=${shellWord(folder.archive)} npx everlog`;
   const steps: [string, string][] = [['All jobs in the archive', `${everlog} ls`]];
   const failed = excerpt?.job.record ?? null;
   if (failed !== null) {
     steps.push(['The failed step of the failed job', `${everlog} cat ${failed.job_id} --failed`]);
     const address = `${serving?.github ?? 'https://127.0.0.1'}/${failed.owner}/${failed.repo}/actions/runs/${failed.run_id}/job/${failed.job_id}`;
-    steps.push(['A log by the address that the browser shows', `${everlog} cat ${quoted(address)}`]);
+    steps.push(['A log by the address that the browser shows', `${everlog} cat ${shellWord(address)}`]);
   }
   const log = (failed ?? findings.jobs.find(({ record }) => record?.log)?.record)?.log ?? null;
   if (log !== null) {
-    const command = `gunzip -c ${quoted(`${folder.archive}/${log.key}`)} | sha256sum`;
+    const command = `gunzip -c ${shellWord(`${folder.archive}/${log.key}`)} | sha256sum`;
     steps.push([
       `Its bytes by stock tools, which must give ${log.sha256.slice(0, SHA_CHARACTERS)}…`,
       command,
@@ -201,7 +201,7 @@ function nextSteps({ folder, findings, ledger, excerpt, serving }: DemoReport): 
 function servingText(folder: DemoFolder, terminal: Terminal): string {
   return (
     `${paint('Everlog and the simulated GitHub keep running: Ctrl-C ends them.', 'title', terminal)}\n` +
-    `The archive stays; to remove all of it: rm -r ${quoted(folder.path)}\n`
+    `The archive stays; to remove all of it: rm -r ${shellWord(folder.path)}\n`
   );
 }
 
@@ -212,6 +212,6 @@ function cutMiddle(text: string, width: number): string {
 }
 
 /** A word as a shell takes it. */
-function quoted(word: string): string {
+function shellWord(word: string): string {
   return /^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -78,7 +78,7 @@ async function sealed(
 }
 
 /** Options that were given, as a custody object tells them. */
-export function scopeOf(options: object): Readonly<Record<string, string>> {
+export function givenOptions(options: object): Readonly<Record<string, string>> {
   const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== false);
   return Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
 }

@@ -6,11 +6,11 @@ import { loadConfig, type Config } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { parseDuration } from '../../units.ts';
 import { confirmed } from '../terminal/confirm.ts';
-import { scopeOf, withCustodyWork } from './custody-work.ts';
+import { givenOptions, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatDuration } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { lockedDocument, lockedLine, sealLine } from './removal-report.ts';
+import { lockedDocument, lockedLine, sealedByText } from './removal-report.ts';
 
 /** `everlog expire`: removes what is past the rule for its host, owner and repository, with evidence. */
 
@@ -73,8 +73,8 @@ async function runExpire(command: ExpireCommand): Promise<number> {
     const sealedBy = report.custody.length > 0 ? await work.seal() : null;
     await session.out.write(
       command.json === true
-        ? `${JSON.stringify(documentOf(report, sealedBy, isDry))}\n`
-        : textOf(report, sealedBy, isDry),
+        ? `${JSON.stringify(expiryDocument(report, sealedBy, isDry))}\n`
+        : expiryText(report, sealedBy, isDry),
     );
     const problems = await session.tellProblems();
     return problems + report.held + report.lockedCount > 0 ? EXIT.findings : EXIT.ok;
@@ -112,7 +112,7 @@ function optionsOf(command: ExpireCommand, config: Pick<Config, 'logRetentionMs'
     host,
     bypassGovernance: command.bypassGovernance === true,
     dryRun: dryRun === true,
-    scope: { ...scopeOf({ ...given, olderThan }), ...scopeOfRules(file, rules) },
+    scope: { ...givenOptions({ ...given, olderThan }), ...scopeOfRules(file, rules) },
   };
 }
 
@@ -137,7 +137,7 @@ function scopeOfRules(
   return { rules: text.join('; ') };
 }
 
-function documentOf(report: ExpiryReport, sealedBy: number | null, isDry: boolean): object {
+function expiryDocument(report: ExpiryReport, sealedBy: number | null, isDry: boolean): object {
   const { jobs, runs, objects, held, lockedCount, locked, custody } = report;
   return {
     dry_run: isDry,
@@ -152,7 +152,7 @@ function documentOf(report: ExpiryReport, sealedBy: number | null, isDry: boolea
   };
 }
 
-function textOf(report: ExpiryReport, sealedBy: number | null, isDry: boolean): string {
+function expiryText(report: ExpiryReport, sealedBy: number | null, isDry: boolean): string {
   const { jobs, runs, objects, held, lockedCount, locked, custody } = report;
   const verb = isDry ? 'would remove' : 'removed';
   const lines = [
@@ -163,6 +163,6 @@ function textOf(report: ExpiryReport, sealedBy: number | null, isDry: boolean): 
   if (lockedCount > 0) lines.push(`${formatCount(lockedCount)} past their rule stay, as a lock forbids it:`);
   for (const one of locked) lines.push(`  ${lockedLine(one)}`);
   if (custody.length > 0) lines.push(`as ${counted(custody.length, 'custody object')} will tell`);
-  const end = custody.length > 0 ? sealLine(sealedBy) : '';
+  const end = custody.length > 0 ? sealedByText(sealedBy) : '';
   return lines.map((line) => `${line}\n`).join('') + end;
 }

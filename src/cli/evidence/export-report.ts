@@ -64,7 +64,7 @@ export function exportText({ out, report, problems, problemCount, custody }: Exp
   }
   const findings = report.rows.filter(isFinding);
   for (const row of findings.slice(0, NAMED_MAX))
-    lines.push(`  ${row.status.replace('_', ' ')}: ${nameOf(row)}`);
+    lines.push(`  ${row.status.replace('_', ' ')}: ${rowName(row)}`);
   if (findings.length > NAMED_MAX)
     lines.push(`  … and ${formatCount(findings.length - NAMED_MAX)} more in index.csv`);
   for (const { key, problem } of problems.slice(0, NAMED_MAX))
@@ -86,6 +86,6 @@ function countsOf(rows: readonly IndexRow[]): ReadonlyMap<Status, number> {
   return counts;
 }
 
-function nameOf({ record, askedFor }: IndexRow): string {
+function rowName({ record, askedFor }: IndexRow): string {
   return inertText(record?.key ?? `commit ${askedFor ?? ''}`);
 }

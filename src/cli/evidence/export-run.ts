@@ -61,14 +61,14 @@ export async function runExport(deps: ExportDeps, order: ExportOrder): Promise<n
         problemCount += 1;
         if (problems.length < PROBLEMS_KEPT_MAX) problems.push({ key, problem });
       },
-      onProgress: (done) => progress.show(() => progressLine(done)),
+      onProgress: (done) => progress.show(() => exportProgressText(done)),
     });
     progress.clear();
     if (report === null && problemCount === 0) {
       await errors.write(`everlog: no recorded job matches in ${inertText(store.location)}\n`);
       return EXIT.notFound;
     }
-    if (report === null) throw giveUp('object_corrupt', unreadable(problems));
+    if (report === null) throw giveUp('object_corrupt', unreadableText(problems));
     // Who exports is written down before the bundle can be used.
     const custody = await leaveCustody(deps, order.request, report);
     await folder.finish();
@@ -92,7 +92,7 @@ function refuseInside({ location }: ObjectStore, out: string): void {
     throw giveUp('usage', `--out ${out} is within the archive; name a folder outside`);
 }
 
-function unreadable(problems: readonly { key: string; problem: string }[]): string {
+function unreadableText(problems: readonly { key: string; problem: string }[]): string {
   const named = problems.slice(0, 3).map(({ key, problem }) => `${inertText(key)}: ${inertText(problem)}`);
   return `no job matches of those that can be read; others cannot: ${named.join('; ')}`;
 }
@@ -126,7 +126,7 @@ async function leaveCustody(
   }
 }
 
-function progressLine({ recordsRead, digest, copied }: ExportProgress): string {
+function exportProgressText({ recordsRead, digest, copied }: ExportProgress): string {
   const read = `${formatCount(recordsRead)} records read`;
   return digest === null
     ? read

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
-import type { Place } from '../../archive/find/scan-records.ts';
+import type { ScanPlace } from '../../archive/find/scan-records.ts';
 import { placesOfCommits } from '../../index/commit-places.ts';
 import { JobFinding } from '../../index/find-jobs.ts';
 import type { JobIndex } from '../../index/job-index.ts';
@@ -15,7 +15,7 @@ import { readVersion } from '../../service/version.ts';
 import { loadConfig, type ArchiveUrl, type Config } from '../../config.ts';
 import { EverlogError, giveUp, messageOf } from '../../errors.ts';
 import { parseCommitList, type CommitList } from '../../ledger/export/commit-list.ts';
-import { scopeOf } from './custody-work.ts';
+import { givenOptions } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { holdsQueue } from '../../queue/embedded/queue-folder.ts';
 import { runExport, type ExportDeps } from './export-run.ts';
@@ -84,7 +84,7 @@ async function exportJobs(options: ExportOptions): Promise<number> {
       process.once('SIGINT', end).once('SIGTERM', end);
     },
   };
-  const scope = scopeOf({ ...given, 'sha-file': shaFile });
+  const scope = givenOptions({ ...given, 'sha-file': shaFile });
   try {
     const { filters } = parsed;
     const places = commits === null ? null : await placesByIndex(config, url, store, commits, filters);
@@ -110,7 +110,7 @@ async function placesByIndex(
   store: ObjectStore,
   commits: CommitList,
   filters: RecordFilters,
-): Promise<readonly Place[] | null> {
+): Promise<readonly ScanPlace[] | null> {
   const onProblem = (key: string, problem: string): void => {
     tell(`everlog: cannot read ${inertText(key)}: ${inertText(problem)}\n`);
   };

@@ -3,7 +3,7 @@ import { addHold, releaseHold, type HoldReport } from '../../archive/custody/hol
 import { readHolds, type HeldCase } from '../../archive/custody/holds.ts';
 import { loadConfig } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
-import { scopeOf, withCustodyWork } from './custody-work.ts';
+import { givenOptions, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
@@ -46,7 +46,7 @@ export function registerHold(program: Command, done: (exit: number) => void): vo
     .description('cases that hold something, with who and when')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--json', 'NDJSON')
-    .action(async (options: ArchiveOption & { json?: boolean }) => done(await list(options)));
+    .action(async (options: ArchiveOption & { json?: boolean }) => done(await listHolds(options)));
   addFilterOptions(
     hold
       .command('rm')
@@ -65,7 +65,7 @@ async function change(verb: 'add' | 'rm', options: HoldOptions, address?: string
   const { case: name, reason, all, json, ...filters } = options;
   const given = { ...filters, ...(address === undefined ? {} : { address }) };
   const parsed = filtersOf(filters, address, new Date());
-  const problems = [...(parsed.ok ? [] : parsed.problems), ...problemsOf(verb, options, given)];
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...optionProblems(verb, options, given)];
   if (!parsed.ok || problems.length > 0) throw giveUp('usage', `hold ${verb}: ${problems.join('; ')}`);
   requireQueue(loadConfig({}));
   return withCustodyWork(async ({ session, recording }) => {
@@ -79,17 +79,19 @@ async function change(verb: 'add' | 'rm', options: HoldOptions, address?: string
       case: name,
       reason: reason ?? null,
       filters: parsed.filters,
-      scope: scopeOf({ ...given, all }),
+      scope: givenOptions({ ...given, all }),
     };
     const report = await (verb === 'add' ? addHold : releaseHold)(deps, order, hooks);
     session.progress.clear();
-    await session.out.write(json === true ? `${JSON.stringify(documentOf(report))}\n` : textOf(verb, report));
+    await session.out.write(
+      json === true ? `${JSON.stringify(holdDocument(report))}\n` : holdText(verb, report),
+    );
     if ((await session.tellProblems()) > 0) return EXIT.findings;
     return report.jobs + report.unchanged === 0 ? EXIT.notFound : EXIT.ok;
   });
 }
 
-function problemsOf(verb: 'add' | 'rm', options: HoldOptions, given: object): string[] {
+function optionProblems(verb: 'add' | 'rm', options: HoldOptions, given: object): string[] {
   const { case: name, all } = options;
   const isNamed = name.trim() !== '' && name.length <= CASE_CHARACTERS_MAX && !/\p{C}/u.test(name);
   const isWide = verb === 'add' && Object.keys(given).length === 0 && all !== true;
@@ -100,12 +102,12 @@ function problemsOf(verb: 'add' | 'rm', options: HoldOptions, given: object): st
   ];
 }
 
-function documentOf(report: HoldReport): object {
+function holdDocument(report: HoldReport): object {
   const { case: name, jobs, objects, unchanged, locks, custody } = report;
   return { case: name, jobs, objects, unchanged, locks, custody };
 }
 
-function textOf(verb: 'add' | 'rm', report: HoldReport): string {
+function holdText(verb: 'add' | 'rm', report: HoldReport): string {
   const { jobs, objects, unchanged, locks } = report;
   const name = inertText(report.case);
   const counts = `${counted(jobs, 'job')} (${counted(objects, 'object')})`;
@@ -123,12 +125,12 @@ function textOf(verb: 'add' | 'rm', report: HoldReport): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-async function list(options: ArchiveOption & { json?: boolean }): Promise<number> {
+async function listHolds(options: ArchiveOption & { json?: boolean }): Promise<number> {
   return withCustodyWork(async ({ archive, session }) => {
     const { cases } = await readHolds(archive, session.noteProblem);
     if (options.json === true) {
       for (const [name, held] of cases) {
-        await session.out.write(`${JSON.stringify(lineOf(name, held))}\n`);
+        await session.out.write(`${JSON.stringify(caseDocument(name, held))}\n`);
       }
     } else if (cases.size === 0) await session.say('no case holds anything');
     else await session.out.write(tableOf(cases));
@@ -136,7 +138,7 @@ async function list(options: ArchiveOption & { json?: boolean }): Promise<number
   }, options);
 }
 
-function lineOf(name: string, held: HeldCase): object {
+function caseDocument(name: string, held: HeldCase): object {
   const { jobs, by, authenticated, since, changedAt, reason } = held;
   return { case: name, jobs, by, authenticated, since, changed_at: changedAt, reason };
 }

@@ -32,7 +32,7 @@ export function registerKeys(program: Command, done: (exit: number) => void): vo
     .description('list them, the first one first')
     .option('--archive <url>', 'another archive than EVERLOG_ARCHIVE_URL')
     .option('--json', 'NDJSON')
-    .action(async (options: ArchiveOption & { json?: boolean }) => done(await list(options)));
+    .action(async (options: ArchiveOption & { json?: boolean }) => done(await printKeys(options)));
   keys
     .command('rotate')
     .description('make a new key the ledger’s, signed by the one that is set')
@@ -59,13 +59,13 @@ interface RevokeOptions {
   readonly json?: boolean;
 }
 
-async function list({ archive, json }: ArchiveOption & { json?: boolean }): Promise<number> {
+async function printKeys({ archive, json }: ArchiveOption & { json?: boolean }): Promise<number> {
   const config = loadConfig({});
   return withOpened(openStandingArchive(config, archiveNamed(archive, config)), async (store) => {
     const keys = await listKeys(store);
-    if (json === true) for (const key of keys) print(`${JSON.stringify(shown(key))}\n`);
+    if (json === true) for (const key of keys) print(`${JSON.stringify(keyDocument(key))}\n`);
     else if (keys.length === 0) tell('no signing keys: nothing was sealed yet\n');
-    else print(table(keys));
+    else print(keyTable(keys));
     return keys.some(({ problem }) => problem !== null) ? EXIT.findings : EXIT.ok;
   });
 }
@@ -101,7 +101,7 @@ async function revokeOne(key: string, { reason, at, json }: RevokeOptions): Prom
     );
   const config = loadConfig({ signingKey: true });
   return withOpened(openStandingArchive(config, config.archive), async (store) => {
-    const keyId = await idOf(store, key);
+    const keyId = await expandKeyId(store, key);
     const { byKeyId } = await revoke(config, store, { keyId, reason, at: moment });
     const revokedAt = moment.toISOString();
     if (json === true)
@@ -115,7 +115,7 @@ async function revokeOne(key: string, { reason, at, json }: RevokeOptions): Prom
   });
 }
 
-async function idOf(store: ObjectStore, prefix: string): Promise<string> {
+async function expandKeyId(store: ObjectStore, prefix: string): Promise<string> {
   const found = (await listKeys(store)).filter(({ keyId }) => keyId.startsWith(prefix));
   const [only] = found;
   if (only === undefined)
@@ -144,7 +144,13 @@ async function withOpened(
   }
 }
 
-function shown({ keyId, notBefore, previousKeyId, revoked, problem }: SigningKey): Record<string, unknown> {
+function keyDocument({
+  keyId,
+  notBefore,
+  previousKeyId,
+  revoked,
+  problem,
+}: SigningKey): Record<string, unknown> {
   const revocation =
     revoked === null ? null : { at: revoked.at, reason: revoked.reason, by_key_id: revoked.byKeyId };
   return {
@@ -156,7 +162,7 @@ function shown({ keyId, notBefore, previousKeyId, revoked, problem }: SigningKey
   };
 }
 
-function table(keys: readonly SigningKey[]): string {
+function keyTable(keys: readonly SigningKey[]): string {
   const current = keys.findLast(({ revoked, problem }) => revoked === null && problem === null);
   const stateOf = (key: SigningKey): Cell => {
     if (key.problem !== null) return { text: `✗ ${inertText(key.problem)}`, tone: 'bad' };

@@ -9,8 +9,8 @@ import { withCustodyWork, type CustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { jobTitleOf, repositoryOf } from '../terminal/job-table.ts';
-import { lockedDocument, lockedLine, sealLine } from './removal-report.ts';
+import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
+import { lockedDocument, lockedLine, sealedByText } from './removal-report.ts';
 
 /** `everlog purge`: removes logs for good, with evidence. */
 
@@ -31,7 +31,7 @@ interface Wanted {
   readonly host: string | null;
 }
 
-interface Outcome {
+interface PurgedJob {
   readonly wanted: Wanted;
   /** Null: the archive does not know the job. */
   readonly plan: PurgePlan | null;
@@ -76,7 +76,7 @@ async function runPurge(command: PurgeCommand): Promise<number> {
       onProblem: session.noteProblem,
       onKey: () => session.progress.show(() => `${formatCount((keys += 1))} records looked at`),
     };
-    const outcomes: Outcome[] = [];
+    const outcomes: PurgedJob[] = [];
     for (const one of wanted) {
       const plan = await planPurge(archive, one.reference, one.host, holds, options, new Date(), hooks);
       outcomes.push({ wanted: one, plan, result: null });
@@ -89,12 +89,12 @@ async function runPurge(command: PurgeCommand): Promise<number> {
       ? await carryOut(work, outcomes, options)
       : { final: outcomes, sealedBy: null };
     if (command.json === true)
-      await session.out.write(`${JSON.stringify(documentOf(final, sealedBy, command))}\n`);
+      await session.out.write(`${JSON.stringify(purgeDocument(final, sealedBy, command))}\n`);
     else {
-      const lines = final.map((outcome) => textOf(outcome, command)).join('');
-      await session.out.write(lines + (goesOn ? sealLine(sealedBy) : ''));
+      const lines = final.map((outcome) => purgeText(outcome, command)).join('');
+      await session.out.write(lines + (goesOn ? sealedByText(sealedBy) : ''));
     }
-    return exitOf(final, await session.tellProblems());
+    return purgeExit(final, await session.tellProblems());
   });
 }
 
@@ -110,7 +110,7 @@ function wantedOf(text: string): Wanted {
 
 async function mayGoOn(
   { session, archive }: CustodyWork,
-  outcomes: readonly Outcome[],
+  outcomes: readonly PurgedJob[],
   command: PurgeCommand,
 ): Promise<boolean> {
   const plans = outcomes.flatMap(({ plan }) => (plan === null || plan.heldBy.length > 0 ? [] : [plan]));
@@ -124,12 +124,12 @@ async function mayGoOn(
 
 async function carryOut(
   work: CustodyWork,
-  outcomes: readonly Outcome[],
+  outcomes: readonly PurgedJob[],
   options: PurgeOptions,
-): Promise<{ readonly final: readonly Outcome[]; readonly sealedBy: number | null }> {
+): Promise<{ readonly final: readonly PurgedJob[]; readonly sealedBy: number | null }> {
   const deps = await work.recording();
   await work.seal();
-  const final: Outcome[] = [];
+  const final: PurgedJob[] = [];
   for (const outcome of outcomes) {
     const { plan } = outcome;
     const isDue = plan !== null && plan.heldBy.length === 0;
@@ -138,19 +138,23 @@ async function carryOut(
   return { final, sealedBy: await work.seal() };
 }
 
-function exitOf(outcomes: readonly Outcome[], problems: number): number {
-  const isKept = ({ plan, result }: Outcome): boolean =>
-    plan !== null && (plan.heldBy.length > 0 || lockedOf(plan, result).length > 0);
+function purgeExit(outcomes: readonly PurgedJob[], problems: number): number {
+  const isKept = ({ plan, result }: PurgedJob): boolean =>
+    plan !== null && (plan.heldBy.length > 0 || lockedCopies(plan, result).length > 0);
   if (problems > 0 || outcomes.some(isKept)) return EXIT.findings;
   return outcomes.some(({ plan }) => plan === null) ? EXIT.notFound : EXIT.ok;
 }
 
 /** What stays behind a lock, also of a plan that was not carried out. */
-function lockedOf(plan: PurgePlan, result: PurgeResult | null): PurgeResult['locked'] {
+function lockedCopies(plan: PurgePlan, result: PurgeResult | null): PurgeResult['locked'] {
   return result?.locked ?? plan.copies.flatMap(({ locked }) => locked);
 }
 
-function documentOf(outcomes: readonly Outcome[], sealedBy: number | null, command: PurgeCommand): object {
+function purgeDocument(
+  outcomes: readonly PurgedJob[],
+  sealedBy: number | null,
+  command: PurgeCommand,
+): object {
   return {
     dry_run: command.dryRun === true,
     sealed_by: sealedBy,
@@ -166,7 +170,7 @@ function documentOf(outcomes: readonly Outcome[], sealedBy: number | null, comma
               erased: result?.erased ?? [],
               custody: result?.custody ?? [],
               held_by: plan.heldBy,
-              locked: lockedOf(plan, result).map(lockedDocument),
+              locked: lockedCopies(plan, result).map(lockedDocument),
             },
           ],
     ),
@@ -174,7 +178,7 @@ function documentOf(outcomes: readonly Outcome[], sealedBy: number | null, comma
   };
 }
 
-function textOf({ wanted, plan, result }: Outcome, command: PurgeCommand): string {
+function purgeText({ wanted, plan, result }: PurgedJob, command: PurgeCommand): string {
   if (plan === null) return `${inertText(wanted.text)}: no such job is recorded\n`;
   const lines: string[] = [];
   const name = `${plan.host}/${plan.jobId}`;
@@ -182,14 +186,14 @@ function textOf({ wanted, plan, result }: Outcome, command: PurgeCommand): strin
     lines.push(`${name}: held by case ${plan.heldBy.map(inertText).join(', ')}; nothing was removed`);
   } else if (result === null) {
     const nothing =
-      lockedOf(plan, result).length > 0 ? 'nothing may be removed' : 'nothing is left to remove';
+      lockedCopies(plan, result).length > 0 ? 'nothing may be removed' : 'nothing is left to remove';
     lines.push(command.dryRun === true && hasWork(plan) ? planLine(plan) : `${name}: ${nothing}`);
   } else {
     lines.push(`${name}: removed ${counted(result.removed, 'object')}`);
     for (const key of result.erased) lines.push(`  ${key} says that the job was erased`);
     for (const key of result.custody) lines.push(`  ${key} says by whom and why`);
   }
-  for (const locked of lockedOf(plan, result)) lines.push(`  ${lockedLine(locked)}`);
+  for (const locked of lockedCopies(plan, result)) lines.push(`  ${lockedLine(locked)}`);
   return lines.map((line) => `${line}\n`).join('');
 }
 
@@ -198,7 +202,7 @@ function planLine(plan: PurgePlan): string {
   const logs = free.filter(({ type }) => type === 'log').length;
   const record = plan.copies[0]?.newest.record;
   const title =
-    record === undefined ? '' : ` (${inertText(`${repositoryOf(record)}: ${jobTitleOf(record)}`)})`;
+    record === undefined ? '' : ` (${inertText(`${repositoryTitle(record)}: ${jobTitleOf(record)}`)})`;
   const counts = `${counted(free.length, 'object')}, ${formatCount(logs)} of them logs`;
   return `${plan.host}/${plan.jobId}${title}: would remove ${counts}`;
 }

@@ -27,7 +27,7 @@ export function lockedLine({ key, lock }: Locked): string {
 }
 
 /** Whether the evidence of a removal is sealed already. */
-export function sealLine(sequence: number | null): string {
+export function sealedByText(sequence: number | null): string {
   return sequence === null
     ? 'not sealed yet: the sealer does it at its next interval, or `everlog seal` where the key is\n'
     : `sealed by digest ${sequence}\n`;

@@ -11,7 +11,7 @@ import { print, tell } from '../terminal/print.ts';
 
 /** `everlog seal`: appends a digest to the ledger now. */
 
-interface SealOptions {
+interface SealCommandOptions {
   readonly final?: boolean;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -30,10 +30,10 @@ export function registerSeal(program: Command, done: (exit: number) => void): vo
     .option('--final', 'close the ledger with it: nothing can be appended afterwards')
     .option('--yes', 'with --final: do not ask')
     .option('--json', 'one JSON document')
-    .action(async (options: SealOptions) => done(await sealNow(options)));
+    .action(async (options: SealCommandOptions) => done(await sealNow(options)));
 }
 
-async function sealNow({ final = false, yes = false, json = false }: SealOptions): Promise<number> {
+async function sealNow({ final = false, yes = false, json = false }: SealCommandOptions): Promise<number> {
   if (final && !(await confirmed(CLOSING, yes, ''))) {
     tell('everlog: nothing was changed\n');
     return EXIT.failed;
@@ -53,7 +53,7 @@ async function sealNow({ final = false, yes = false, json = false }: SealOptions
     clearInterval(tick);
     progress.clear();
     print(json ? `${JSON.stringify(sealDocument(sealed))}\n` : sealText(sealed));
-    return exitOf(sealed, final);
+    return sealExit(sealed, final);
   } finally {
     clearInterval(tick);
     progress.clear();
@@ -61,7 +61,7 @@ async function sealNow({ final = false, yes = false, json = false }: SealOptions
   }
 }
 
-function exitOf(sealed: Sealed, final: boolean): number {
+function sealExit(sealed: Sealed, final: boolean): number {
   if (sealed.outcome === 'sealed') return sealed.findingCount > 0 ? EXIT.findings : EXIT.ok;
   // What was asked for is so already, or cannot be.
   return final ? EXIT.ok : EXIT.failed;

@@ -14,7 +14,7 @@ import type { VerifyCommandOptions } from './verify-options.ts';
  * The archive or bundle to verify.
  * @throws EverlogError `usage`
  */
-export function placeOf({ archive, bundle, record }: VerifyCommandOptions, config: Config): ArchiveUrl {
+export function placeToVerify({ archive, bundle, record }: VerifyCommandOptions, config: Config): ArchiveUrl {
   if (bundle !== undefined) return { kind: 'folder', folder: bundle };
   const parsed = archiveNamed(archive, config);
   if (record === true && JSON.stringify(parsed) !== JSON.stringify(config.archive)) {
@@ -31,7 +31,7 @@ export function placeOf({ archive, bundle, record }: VerifyCommandOptions, confi
  * A bundle's check stays offline unless told otherwise.
  * @throws EverlogError `usage` for what is no anchor, also because it stands in what it is to vouch for
  */
-export async function anchorOf(
+export async function openAnchorSource(
   { anchor, bundle }: VerifyCommandOptions,
   config: Config,
   place: ArchiveUrl,

@@ -4,7 +4,7 @@ import { openRecording } from '../../service/recording.ts';
 import type { Summary } from '../../ledger/verify/summary.ts';
 import { LEVELS } from '../../ledger/verify/scope.ts';
 import { noteVerification } from '../../queue/noted/last-verification.ts';
-import { scopeOf } from './custody-work.ts';
+import { givenOptions } from './custody-work.ts';
 import { openCommandQueue } from '../queue-work.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
 
@@ -28,7 +28,7 @@ export async function recordVerification(
         who: deps.who,
         reason: null,
         case: null,
-        scope: scopeOf(options),
+        scope: givenOptions(options),
         objects: [],
         result: { result, findings, last_sequence, anchored_sequence, key_pinned, level, objects },
         archiver: { name: 'everlog', version: deps.version },

@@ -12,7 +12,7 @@ import { EXIT } from '../exit.ts';
 import { requireQueue } from '../queue-work.ts';
 import { parseTerms, type VerifyTerms } from './verify-options.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
-import { anchorOf, placeOf } from './verify-places.ts';
+import { openAnchorSource, placeToVerify } from './verify-places.ts';
 import { withReadingSession, type ReadingSession } from '../read/reading-session.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -40,7 +40,7 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
   const now = (): Date => new Date();
   const terms = parseTerms(options, now());
   const config = loadConfig({});
-  const place = placeOf(options, config);
+  const place = placeToVerify(options, config);
   if (options.record === true) requireQueue(config);
   const closing: ObjectStore[] = [];
   const open = async (url: ArchiveUrl): Promise<ObjectStore> => {
@@ -52,7 +52,7 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
   const { stdout, stderr } = process;
   try {
     const store = await open(place);
-    const anchor = await anchorOf(options, config, place, open);
+    const anchor = await openAnchorSource(options, config, place, open);
     return await withReadingSession({ store, stdout, stderr, now, terminal }, async (session) => {
       const work = {
         store,

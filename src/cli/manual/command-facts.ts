@@ -32,7 +32,7 @@ export interface OptionFacts {
 }
 
 /** Takes down a command and all below it. */
-export function factsOf(command: Command, path: readonly string[] = []): CommandFacts {
+export function commandFacts(command: Command, path: readonly string[] = []): CommandFacts {
   const help = command.createHelp();
   return {
     path,
@@ -56,7 +56,7 @@ export function factsOf(command: Command, path: readonly string[] = []): Command
     commands: help
       .visibleCommands(command)
       .filter((child) => child.name() !== 'help')
-      .map((child) => factsOf(child, [...path, child.name()])),
+      .map((child) => commandFacts(child, [...path, child.name()])),
   };
 }
 

@@ -30,7 +30,7 @@ function forBash(program: CommandFacts): string {
     const words = [
       ...facts.commands.map(({ path }) => path.at(-1) ?? ''),
       ...facts.arguments.flatMap(({ choices }) => choices),
-      ...facts.options.flatMap((option) => namesOf(option)),
+      ...facts.options.flatMap((option) => optionNames(option)),
     ];
     return `    ${quoted(facts.path.join(' '))}) words=${quoted(words.join(' '))} ;;`;
   });
@@ -60,7 +60,7 @@ function valueCases(all: readonly CommandFacts[]): string {
     facts.options
       .filter(({ value }) => value !== null)
       .map((option) => {
-        const patterns = namesOf(option).map((name) => quoted(`${facts.path.join(' ')} ${name}`));
+        const patterns = optionNames(option).map((name) => quoted(`${facts.path.join(' ')} ${name}`));
         return `    ${patterns.join('|')}) ${bashValues(option)}return ;;`;
       }),
   );
@@ -72,7 +72,7 @@ function bashValues({ choices, value }: OptionFacts): string {
   return FILES.test(value ?? '') ? 'COMPREPLY=($(compgen -f -- "$current")); ' : '';
 }
 
-function namesOf({ short, long }: OptionFacts): readonly string[] {
+function optionNames({ short, long }: OptionFacts): readonly string[] {
   return short === null ? [long] : [long, short];
 }
 
@@ -86,14 +86,14 @@ function forZsh(program: CommandFacts): string {
     const children = facts.commands.flatMap(({ path, description }) =>
       listed([path.at(-1) ?? ''], description),
     );
-    const options = facts.options.flatMap((option) => listed(namesOf(option), option.description));
+    const options = facts.options.flatMap((option) => listed(optionNames(option), option.description));
     return `    (${quoted(facts.path.join(' '))}) commands=(${[...children, ...operands].join(' ')}); options=(${options.join(' ')}) ;;`;
   });
   const values = all.flatMap((facts) =>
     facts.options
       .filter(({ value }) => value !== null)
       .map((option) => {
-        const patterns = namesOf(option).map((name) => quoted(`${facts.path.join(' ')} ${name}`));
+        const patterns = optionNames(option).map((name) => quoted(`${facts.path.join(' ')} ${name}`));
         const { choices, value } = option;
         const what =
           choices.length > 0

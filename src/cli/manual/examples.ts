@@ -4,10 +4,10 @@ export interface Example {
   readonly says: string;
 }
 
-type Told = readonly (readonly [line: string, says: string])[];
+type ExampleLines = readonly (readonly [line: string, says: string])[];
 
 /** Examples of every command, by its words; shown by its help and by the manual. */
-const EXAMPLES: Readonly<Record<string, Told>> = {
+const EXAMPLES: Readonly<Record<string, ExampleLines>> = {
   demo: [['everlog demo --exit', 'see all of it work, then end']],
   setup: [
     [

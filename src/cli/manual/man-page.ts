@@ -18,28 +18,28 @@ export function manPage(program: CommandFacts): string {
   const lines = [
     '.TH EVERLOG 1 "" "Everlog" "Everlog manual"',
     '.SH NAME',
-    `everlog \\- ${escaped('keeps every job log of GitHub Actions, and says honestly what it does not have')}`,
+    `everlog \\- ${roffText('keeps every job log of GitHub Actions, and says honestly what it does not have')}`,
     '.SH SYNOPSIS',
     '.B everlog',
     '.I command',
     '[options]',
     '.SH DESCRIPTION',
-    escaped(program.description),
+    roffText(program.description),
     '.SH COMMANDS',
     ...groups.flatMap((group) => [
-      `.SS ${escaped(group.replace(/:$/, ''))}`,
+      `.SS ${roffText(group.replace(/:$/, ''))}`,
       ...commands
         .filter(({ path }) => program.commands.some((one) => one.path[0] === path[0] && one.group === group))
         .flatMap(sectionOf),
     ]),
     '.SH EXIT STATUS',
-    ...EXITS.flatMap(([code, means]) => ['.TP', code, escaped(means)]),
+    ...EXITS.flatMap(([code, means]) => ['.TP', code, roffText(means)]),
     '.SH ENVIRONMENT',
-    escaped(
+    roffText(
       'EVERLOG_ARCHIVE_URL names the archive, EVERLOG_QUEUE_URL the queue; all variables: everlog doctor, and the README. NO_COLOR takes colours away, PAGER is what cat shows a log through.',
     ),
     '.SH FILES',
-    escaped('./data: the archive and the embedded queue, unless told otherwise.'),
+    roffText('./data: the archive and the embedded queue, unless told otherwise.'),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -48,31 +48,31 @@ function sectionOf({ usage, description, arguments: operands, options, examples 
   const own = options.filter(({ long }) => long !== '--help');
   return [
     '.PP',
-    `.B ${escaped(usage)}`,
+    `.B ${roffText(usage)}`,
     '.br',
-    escaped(`${description.charAt(0).toUpperCase()}${description.slice(1)}.`),
+    roffText(`${description.charAt(0).toUpperCase()}${description.slice(1)}.`),
     '.RS',
-    ...operands.flatMap((operand) => ['.TP', `.I ${escaped(operand.name)}`, escaped(operand.description)]),
+    ...operands.flatMap((operand) => ['.TP', `.I ${roffText(operand.name)}`, roffText(operand.description)]),
     ...own.flatMap((option) => [
       '.TP',
-      `.B ${escaped(option.flags)}`,
-      escaped(option.description || option.value || ''),
+      `.B ${roffText(option.flags)}`,
+      roffText(option.description || option.value || ''),
     ]),
-    ...examples.flatMap(({ line, says }) => ['.TP', `.B ${escaped(line)}`, escaped(says)]),
+    ...examples.flatMap(({ line, says }) => ['.TP', `.B ${roffText(line)}`, roffText(says)]),
     '.RE',
   ];
 }
 
 /** As roff takes text at its letters: backslashes, dashes that can be typed again, letters beyond ASCII, and what begins a line. */
-function escaped(text: string): string {
+function roffText(text: string): string {
   const inert = text
     .replaceAll('\\', String.raw`\e`)
     .replaceAll('-', String.raw`\-`)
     .replaceAll('"', String.raw`\(dq`)
-    .replaceAll(/[^\p{ASCII}]/gu, (letter) => `\\[u${codeOf(letter)}]`);
+    .replaceAll(/[^\p{ASCII}]/gu, (letter) => `\\[u${codePointHex(letter)}]`);
   return /^[.']/.test(inert) ? `\\&${inert}` : inert;
 }
 
-function codeOf(letter: string): string {
+function codePointHex(letter: string): string {
   return (letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
 }

@@ -1,6 +1,6 @@
 import { Argument, type Command } from 'commander';
 import { EXIT } from '../exit.ts';
-import { factsOf } from './command-facts.ts';
+import { commandFacts } from './command-facts.ts';
 import { completionFor, SHELLS } from './completion.ts';
 import { manPage } from './man-page.ts';
 import { print } from '../terminal/print.ts';
@@ -14,14 +14,14 @@ export function registerManual(program: Command, done: (exit: number) => void): 
     .action((given: string) => {
       const shell = SHELLS.find((one) => one === given);
       if (shell === undefined) throw new Error(`an argument that is no choice: ${given}`);
-      print(completionFor(shell, factsOf(program)));
+      print(completionFor(shell, commandFacts(program)));
       done(EXIT.ok);
     });
   program
     .command('man')
     .description('the manual page, for man')
     .action(() => {
-      print(manPage(factsOf(program)));
+      print(manPage(commandFacts(program)));
       done(EXIT.ok);
     });
 }

@@ -7,7 +7,7 @@ import { EverlogError } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
 import { formatBytes, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { jobTitleOf, repositoryOf, resultOf } from '../terminal/job-table.ts';
+import { jobTitleOf, repositoryTitle, resultOf } from '../terminal/job-table.ts';
 import { failedStepsOf, stepsNamed, stepsOf } from '../../log/log-steps.ts';
 import type { JobStep } from '../../log/log-steps.ts';
 import { createLogView } from '../../log/log-view.ts';
@@ -74,7 +74,7 @@ export async function printLog(
     const selected = { ...options, onlyLines: lines, firstLine: part?.firstLine ?? 1 };
     const skipped = await linesBeforeTail(read, request, selected);
     const view = createLogView({ ...selected, skipped });
-    const shown = await show(deps, session, read(), view);
+    const shown = await printView(deps, session, read(), view);
     if (shown === 'reader gone') return EXIT.ok;
     if (shown === 'open line' && request.isOneOfSeveral && request.format === 'text')
       await session.out.write('\n');
@@ -89,7 +89,7 @@ export async function printLog(
 }
 
 /** Prints the view of a log. What was read of a log that turns out not to be the archived one is printed before that is told. */
-async function show(
+async function printView(
   deps: ReadingDeps,
   session: ReadingSession,
   chunks: AsyncIterable<Buffer>,
@@ -188,7 +188,7 @@ function headerOf(
     `${formatMoment(momentOf(record))} UTC${Number.isNaN(tookMs) ? '' : `, ${formatDuration(tookMs)}`}`,
     `${formatBytes(log.bytes)}, ${formatCount(log.lines)} ${log.lines === 1 ? 'line' : 'lines'}`,
   ];
-  const title = `${inertText(repositoryOf(record))} · ${inertText(jobTitleOf(record))}`;
+  const title = `${inertText(repositoryTitle(record))} · ${inertText(jobTitleOf(record))}`;
   const attempt = record.run_attempt === null ? '' : ` · attempt ${record.run_attempt}`;
   return [
     `${paint(title, 'title', terminal)}${attempt} · job ${record.job_id}`,

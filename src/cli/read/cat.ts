@@ -67,7 +67,7 @@ export async function runCat(deps: ReadingDeps, target: string, options: CatOpti
     const unreadable = await session.tellProblems();
     if (found.records.length === 0) {
       if (unreadable > 0) return EXIT.findings;
-      for (const line of notFound(parsed.reference, found)) await session.say(line);
+      for (const line of notFoundLines(parsed.reference, found)) await session.say(line);
       return EXIT.notFound;
     }
     const chosen = chooseRecord(found.records, parsed.reference);
@@ -198,7 +198,7 @@ function failedHint(records: readonly StoredRecord[]): string {
   return failed && runs.size === 1 ? ' · or all that failed, with --failed' : '';
 }
 
-function notFound(reference: JobReference, found: FoundRecords): string[] {
+function notFoundLines(reference: JobReference, found: FoundRecords): string[] {
   if (reference.kind === 'id') {
     const where = reference.host === null ? '' : ` of ${inertText(reference.host)}`;
     return [`No job and no run ${reference.id}${where} is recorded in this archive.`];

@@ -63,7 +63,7 @@ export function parseFilters(options: FilterOptions, now: Date): ParsedFilters {
   const { owner, workflow, event, actor, conclusion, outcome } = options;
   if (owner !== undefined && !isNameForKeys(owner))
     problems.push('--owner takes the name of a user or organisation');
-  const place = options.repo === undefined ? null : repositoryOf(options.repo);
+  const place = options.repo === undefined ? null : parseRepository(options.repo);
   if (options.repo !== undefined && place === null)
     problems.push('--repo takes OWNER/REPO, HOST/OWNER/REPO or an address');
   const shaPrefix = options.sha?.toLowerCase();
@@ -103,7 +103,7 @@ export function parseFilters(options: FilterOptions, now: Date): ParsedFilters {
 }
 
 /** `OWNER/REPO`, `HOST/OWNER/REPO` or an address; null for anything else. */
-function repositoryOf(text: string): Pick<RecordFilters, 'host' | 'repo'> | null {
+function parseRepository(text: string): Pick<RecordFilters, 'host' | 'repo'> | null {
   const parsed = parseAddress(text);
   if (!parsed.ok || parsed.address.kind === 'id') return null;
   const { host, owner, repo } = parsed.address;

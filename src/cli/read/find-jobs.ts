@@ -56,7 +56,7 @@ export async function openFinder(deps: ReadingDeps, session: ReadingSession): Pr
     all: (filters, hooks) => finding.all(filters, hooks),
     ask: (ask) => finding.ask(ask),
     see: (filters, seen) => finding.ask((index) => seeValues(index, filters, seen)),
-    explain: (said) => explain(finding.index, said),
+    explain: (said) => tellReach(finding.index, said),
   };
 }
 
@@ -96,7 +96,7 @@ async function seeValues(
   return seen.jobs;
 }
 
-async function explain(index: JobIndex | null, session: ReadingSession): Promise<void> {
+async function tellReach(index: JobIndex | null, session: ReadingSession): Promise<void> {
   if (index === null) {
     return session.say(
       'Without an index: every record of the place was read. `everlog index rebuild` makes one.',

@@ -1,5 +1,5 @@
 import type { StoredRecord } from '../../archive/find/find-records.ts';
-import { listRepositories } from '../../archive/find/list-repositories.ts';
+import { recordedRepositories } from '../../archive/find/list-repositories.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { SCAN_LIMIT } from '../../archive/find/scan-records.ts';
@@ -182,7 +182,7 @@ async function tellRepositories(
   filters: RecordFilters,
 ): Promise<void> {
   const names: string[] = [];
-  for await (const { owner, repo } of listRepositories(deps.store)) {
+  for await (const { owner, repo } of recordedRepositories(deps.store)) {
     names.push(`${owner}/${repo}`);
     if (names.length >= REPOSITORIES_MAX) break;
   }

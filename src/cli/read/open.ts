@@ -16,7 +16,7 @@ export function registerOpen(program: Command, done: (exit: number) => void): vo
     .option('--print', 'print the address alone')
     .option('--json', 'one JSON document')
     .action((text: string, options: { print?: boolean; json?: boolean }) => {
-      const url = pageOf(text);
+      const url = webPageAddress(text);
       print(options.json === true ? `${JSON.stringify({ url })}\n` : `${url}\n`);
       if (process.stdout.isTTY && options.print !== true && options.json !== true) openInBrowser(url);
       done(EXIT.ok);
@@ -27,7 +27,7 @@ export function registerOpen(program: Command, done: (exit: number) => void): vo
  * The page's address: GitHub's own path under the web page's host, or its box for what has no path.
  * @throws EverlogError `usage` for what is no address
  */
-function pageOf(text: string): string {
+function webPageAddress(text: string): string {
   const parsed = parseAddress(text);
   if (!parsed.ok) throw giveUp('usage', `open: ${parsed.problem}`);
   const base = webAddress(loadConfig({}));

@@ -15,10 +15,10 @@ import { filtersOf, parseLimit } from '../read/ls.ts';
 import { withReadingSession, type ReadingDeps, type ReadingSession } from '../read/reading-session.ts';
 import { withArchive, type ArchiveOption } from '../read/with-archive.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
-import { jobTitleOf, repositoryOf } from '../terminal/job-table.ts';
+import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
 import { paint } from '../terminal/table.ts';
 import { findFailures } from './find-failures.ts';
-import { inOrder } from './in-order.ts';
+import { printInOrder } from './in-order.ts';
 
 export interface FailuresOptions extends FilterOptions {
   readonly limit?: string | undefined;
@@ -89,14 +89,14 @@ export async function runFailures(
     const shown = found.failed.slice(0, limit);
     let corrupt = 0;
     let isWanted = true;
-    await inOrder(
+    await printInOrder(
       shown,
       LOGS_IN_FLIGHT_MAX,
       async ({ record }, print) => {
         const tails = await tailsOf(deps, session, record, lines);
         if (tails === 'corrupt') corrupt += 1;
         const failure = { record, tails: tails === 'corrupt' ? [] : tails, since: found.history.of(record) };
-        await print(options.json === true ? jsonOf(failure) : textOf(deps, failure));
+        await print(options.json === true ? failureJson(failure) : failureText(deps, failure));
       },
       async (text) => {
         session.progress.clear();
@@ -152,7 +152,7 @@ interface Failure {
   readonly since: FailingSince | null;
 }
 
-function jsonOf({ record, tails, since }: Failure): string {
+function failureJson({ record, tails, since }: Failure): string {
   const { job_id, run_id, run_attempt, host, owner, repo, workflow_name, job_name, head_branch, head_sha } =
     record;
   const [first] = tails;
@@ -182,8 +182,8 @@ function jsonOf({ record, tails, since }: Failure): string {
   return `${JSON.stringify(document)}\n`;
 }
 
-function textOf({ terminal }: ReadingDeps, { record, tails, since }: Failure): string {
-  const title = `${inertText(repositoryOf(record))} · ${inertText(jobTitleOf(record))}`;
+function failureText({ terminal }: ReadingDeps, { record, tails, since }: Failure): string {
+  const title = `${inertText(repositoryTitle(record))} · ${inertText(jobTitleOf(record))}`;
   const attempt = record.run_attempt === null ? '' : ` · attempt ${record.run_attempt}`;
   const facts = [
     paint(inertText(record.conclusion ?? ''), 'bad', terminal),

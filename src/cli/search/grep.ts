@@ -14,10 +14,10 @@ import { withReadingSession, type ReadingDeps, type ReadingSession } from '../re
 import { withArchive, type ArchiveOption } from '../read/with-archive.ts';
 import { confirmed } from '../terminal/confirm.ts';
 import { counted, formatBytes, formatCount } from '../terminal/format.ts';
-import { jobTitleOf, repositoryOf } from '../terminal/job-table.ts';
+import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
 import { paint } from '../terminal/table.ts';
 import { openFinder, readingHooks } from '../read/find-jobs.ts';
-import { inOrder } from './in-order.ts';
+import { printInOrder } from './in-order.ts';
 
 export interface GrepOptions extends FilterOptions {
   /** Lines to show around a match. */
@@ -78,7 +78,7 @@ export async function runGrep(
 ): Promise<number> {
   return withReadingSession(deps, async (session) => {
     const parsed = filtersOf(options, address, deps.now());
-    const context = contextOf(options.context);
+    const context = parseContext(options.context);
     const compiled = compilePattern(text, {
       ignoreCase: options.ignoreCase === true,
       fixed: options.fixedStrings === true,
@@ -100,7 +100,7 @@ export async function runGrep(
     await session.say(`Searching ${size} …`);
     if (bytes > ASKED_ABOVE_BYTES && !(await confirmed(`Read ${size}?`, options.yes === true)))
       return EXIT.usage;
-    const search: Search = { pattern: compiled.pattern, context, options, jobs, bytes };
+    const search: PlannedSearch = { pattern: compiled.pattern, context, options, jobs, bytes };
     const found = await searchJobs(deps, session, search);
     if (found === 'reader gone') return EXIT.ok;
     session.progress.clear();
@@ -116,7 +116,7 @@ interface SearchedJob {
   readonly log: RecordedLog;
 }
 
-interface Search {
+interface PlannedSearch {
   readonly pattern: LinePattern;
   readonly context: number;
   readonly options: GrepOptions;
@@ -124,7 +124,7 @@ interface Search {
   readonly bytes: number;
 }
 
-function contextOf(text: string | undefined): number | null {
+function parseContext(text: string | undefined): number | null {
   if (text === undefined) return 0;
   const lines = /^\d{1,4}$/.test(text) ? Number(text) : Infinity;
   return lines <= CONTEXT_LINES_MAX ? lines : null;
@@ -164,7 +164,7 @@ async function jobsToSearch(
   );
 }
 
-interface Found {
+interface GrepTotals {
   readonly lines: number;
   readonly jobs: number;
   readonly corrupt: number;
@@ -174,11 +174,11 @@ interface Found {
 async function searchJobs(
   deps: ReadingDeps,
   session: ReadingSession,
-  search: Search,
-): Promise<Found | 'reader gone'> {
+  search: PlannedSearch,
+): Promise<GrepTotals | 'reader gone'> {
   let [lines, jobs, corrupt, bytes] = [0, 0, 0, 0];
   let isWanted = true;
-  await inOrder(
+  await printInOrder(
     search.jobs,
     LOGS_IN_FLIGHT_MAX,
     async (job, print) => {
@@ -229,21 +229,22 @@ function shownLines(
   if (lines.length === 0) return '';
   if (options.filesWithMatches === true) {
     if (!isFirst) return '';
-    return options.json === true ? `${jsonOf(record, null)}\n` : `${titleOf(record)}\n`;
+    return options.json === true ? `${foundLineJson(record, null)}\n` : `${jobHeading(record)}\n`;
   }
   if (options.json === true) {
     return lines
       .filter(({ matched }) => matched)
-      .map((line) => `${jsonOf(record, line)}\n`)
+      .map((line) => `${foundLineJson(record, line)}\n`)
       .join('');
   }
-  const heading = deps.terminal.isTTY && isFirst ? `${paint(titleOf(record), 'title', deps.terminal)}\n` : '';
+  const heading =
+    deps.terminal.isTTY && isFirst ? `${paint(jobHeading(record), 'title', deps.terminal)}\n` : '';
   return heading + lines.map((line) => `${shownLine(deps, record, line)}\n`).join('');
 }
 
-function titleOf(record: JobRecord): string {
+function jobHeading(record: JobRecord): string {
   const attempt = record.run_attempt === null ? '' : ` · attempt ${record.run_attempt}`;
-  return `${inertText(repositoryOf(record))} · ${inertText(jobTitleOf(record))}${attempt} · job ${record.job_id}`;
+  return `${inertText(repositoryTitle(record))} · ${inertText(jobTitleOf(record))}${attempt} · job ${record.job_id}`;
 }
 
 /** `399444496:120:text` for programs, like grep's own; below the job's title for people. */
@@ -254,7 +255,7 @@ function shownLine(deps: ReadingDeps, record: JobRecord, { line, text, matched }
   return `${paint(String(line).padStart(6), 'dim', deps.terminal)}${separator} ${shown}`;
 }
 
-function jsonOf(record: JobRecord, found: FoundLine | null): string {
+function foundLineJson(record: JobRecord, found: FoundLine | null): string {
   const { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_sha } = record;
   const line = found === null ? {} : { line: found.line, time: found.time, text: found.text };
   const document = {

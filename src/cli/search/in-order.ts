@@ -6,7 +6,7 @@ const WAITING_CHARACTERS_MAX = 1024 * 1024;
  * in memory, at most a mebibyte of each. Stops taking items when `print` returns false.
  * @throws the first failure of the work, when what is in flight has ended.
  */
-export async function inOrder<T>(
+export async function printInOrder<T>(
   items: readonly T[],
   inFlightMax: number,
   work: (item: T, print: (text: string) => Promise<void>) => Promise<void>,

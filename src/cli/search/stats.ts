@@ -59,8 +59,8 @@ export async function runStats(deps: ReadingDeps, options: StatsOptions, address
     const counts =
       (await countByIndex(deps, session, finder, parsed.filters)) ??
       (await countJobs(deps, session, finder, parsed.filters));
-    if (options.json === true) await session.out.write(`${JSON.stringify(documentOf(counts))}\n`);
-    else if (counts.total.jobs > 0) await session.out.write(textOf(deps, counts));
+    if (options.json === true) await session.out.write(`${JSON.stringify(statsDocument(counts))}\n`);
+    else if (counts.total.jobs > 0) await session.out.write(statsText(deps, counts));
     if (options.explain === true) await finder.explain(session);
     return (await session.tellProblems()) > 0 ? EXIT.findings : EXIT.ok;
   });
@@ -79,7 +79,7 @@ interface Count {
   longestSeconds: number;
 }
 
-interface Counts {
+interface GroupedCounts {
   readonly total: Count;
   readonly repositories: ReadonlyMap<string, Count>;
   readonly days: ReadonlyMap<string, Count>;
@@ -94,14 +94,14 @@ async function countByIndex(
   session: ReadingSession,
   finder: JobFinder,
   filters: RecordFilters,
-): Promise<Counts | null> {
+): Promise<GroupedCounts | null> {
   if (!isDecidedByRows(filters)) return null;
   const counts = await finder.ask(async (index) => {
     const [repositories, days] = [new Map<string, Count>(), new Map<string, Count>()];
     const total = newCount();
     for await (const sum of index.stats(filters)) {
       const repository = `${sum.host === 'github.com' ? '' : `${sum.host}/`}${sum.repository}`;
-      for (const count of [total, groupOf(repositories, repository), groupOf(days, sum.dt)])
+      for (const count of [total, countNamed(repositories, repository), countNamed(days, sum.dt)])
         addSum(count, sum);
       session.progress.show(() => `${formatCount(total.jobs)} jobs counted`);
     }
@@ -135,7 +135,7 @@ async function countJobs(
   session: ReadingSession,
   finder: JobFinder,
   filters: RecordFilters,
-): Promise<Counts> {
+): Promise<GroupedCounts> {
   const [repositories, days] = [new Map<string, Count>(), new Map<string, Count>()];
   const total = newCount();
   const seen = new SeenValues(filters);
@@ -145,10 +145,10 @@ async function countJobs(
     const repository = `${host === 'github.com' ? '' : `${host}/`}${owner}/${repo}`.toLowerCase();
     for (const count of [
       total,
-      groupOf(repositories, repository),
-      groupOf(days, momentOf(record).slice(0, 10)),
+      countNamed(repositories, repository),
+      countNamed(days, momentOf(record).slice(0, 10)),
     ])
-      add(count, record);
+      addRecord(count, record);
   }
   session.progress.clear();
   if (total.jobs === 0)
@@ -169,7 +169,7 @@ function newCount(): Count {
   };
 }
 
-function groupOf(groups: Map<string, Count>, name: string): Count {
+function countNamed(groups: Map<string, Count>, name: string): Count {
   const known = groups.get(name) ?? groups.get(groups.size >= GROUPS_MAX ? 'others' : name);
   if (known !== undefined) return known;
   const count = newCount();
@@ -177,7 +177,7 @@ function groupOf(groups: Map<string, Count>, name: string): Count {
   return count;
 }
 
-function add(count: Count, record: JobRecord): void {
+function addRecord(count: Count, record: JobRecord): void {
   count.jobs += 1;
   if (isFailed(record.conclusion)) count.failed += 1;
   if (record.log !== null) {
@@ -192,17 +192,17 @@ function add(count: Count, record: JobRecord): void {
   count.longestSeconds = Math.max(count.longestSeconds, seconds);
 }
 
-function documentOf({ total, repositories, days }: Counts): object {
+function statsDocument({ total, repositories, days }: GroupedCounts): object {
   const list = (groups: ReadonlyMap<string, Count>, name: string): object[] =>
-    [...groups].map(([group, count]) => ({ [name]: group, ...memberOf(count) }));
+    [...groups].map(([group, count]) => ({ [name]: group, ...countMembers(count) }));
   return {
-    ...memberOf(total),
+    ...countMembers(total),
     repositories: list(byJobs(repositories), 'repository'),
     days: list(byName(days), 'day'),
   };
 }
 
-function memberOf(count: Count): Record<string, number | null> {
+function countMembers(count: Count): Record<string, number | null> {
   return {
     jobs: count.jobs,
     failed: count.failed,
@@ -223,7 +223,7 @@ function byName(groups: ReadonlyMap<string, Count>): ReadonlyMap<string, Count> 
   return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function textOf({ terminal }: ReadingDeps, { total, repositories, days }: Counts): string {
+function statsText({ terminal }: ReadingDeps, { total, repositories, days }: GroupedCounts): string {
   const shownRepositories = [...byJobs(repositories)].slice(0, REPOSITORIES_SHOWN_MAX);
   const shownDays = [...byName(days)].slice(-DAYS_SHOWN_MAX);
   const table = (title: string, groups: readonly (readonly [string, Count])[]): string => {

@@ -2,7 +2,7 @@ import { momentOf } from '../../archive/record.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { formatBytes, formatMoment } from './format.ts';
 import { formatTable, keepDifference } from './table.ts';
-import type { Cell, Column, Tone } from './table.ts';
+import type { Cell, TableColumn, Tone } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 const BETWEEN_NAMES = ' / ';
@@ -26,7 +26,7 @@ export function formatJobTable(records: readonly JobRecord[], terminal: Terminal
   const shortMoment = (text: string): string => (text.startsWith(year) ? text.slice(5) : text.slice(0, 10));
   const hasOneHost = new Set(records.map(({ host }) => host)).size <= 1;
   const hasAttempts = new Set(records.map(({ run_attempt }) => run_attempt ?? 1)).size > 1;
-  const columns: readonly Column[] = [
+  const columns: readonly TableColumn[] = [
     { title: 'COMPLETED (UTC)', dropOrder: 2, shortWidth: 11, fit: shortMoment },
     { title: 'RESULT' },
     { title: 'REPOSITORY', shrinkTo: 11, fit: keepDifference },
@@ -40,18 +40,18 @@ export function formatJobTable(records: readonly JobRecord[], terminal: Terminal
   ];
   return formatTable(
     columns,
-    records.map((record) => jobRow(record, hasOneHost)),
+    records.map((record) => jobCells(record, hasOneHost)),
     terminal,
   );
 }
 
-function jobRow(record: JobRecord, hasOneHost: boolean): readonly Cell[] {
+function jobCells(record: JobRecord, hasOneHost: boolean): readonly Cell[] {
   const result = resultOf(record);
   const tone = record.log === null ? 'dim' : TONES.get(result);
   return [
     { text: formatMoment(momentOf(record)) },
     { text: result, ...(tone === undefined ? {} : { tone }) },
-    { text: hasOneHost ? `${record.owner}/${record.repo}` : repositoryOf(record) },
+    { text: hasOneHost ? `${record.owner}/${record.repo}` : repositoryTitle(record) },
     { text: jobTitleOf(record) },
     { text: record.head_branch ?? '–' },
     { text: record.head_sha?.slice(0, SHA_CHARACTERS) ?? '–' },
@@ -74,7 +74,7 @@ export function jobTitleOf(record: JobRecord): string {
 }
 
 /** `octo-org/Octo-Repo`, with its host where that is not github.com. Not harmless yet. */
-export function repositoryOf(record: JobRecord): string {
+export function repositoryTitle(record: JobRecord): string {
   const name = `${record.owner}/${record.repo}`;
   return record.host === 'github.com' ? name : `${record.host}/${name}`;
 }

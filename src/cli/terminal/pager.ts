@@ -23,7 +23,7 @@ export async function withPager(
   run: (paged: Paged) => Promise<number>,
   settings: Pager | null,
 ): Promise<number> {
-  if (settings === null || !isInstalled(settings)) return run(real);
+  if (settings === null || !isProgramInstalled(settings)) return run(real);
   const pager = new PagerStreams(settings, real.stderr);
   // Ctrl-C is the pager's: it stops a search there, and must not leave the terminal without its settings.
   const ignore = (): void => undefined;
@@ -99,7 +99,7 @@ class PagerStreams {
 }
 
 /** Whether the first word of a command is a program that can be run. */
-function isInstalled({ command, env }: Pager): boolean {
+function isProgramInstalled({ command, env }: Pager): boolean {
   const [program = ''] = command.split(/\s+/);
   const places = program.includes('/')
     ? [program]

@@ -3,7 +3,7 @@ import { inertText } from '../../log/inert.ts';
 import type { Terminal } from './terminal.ts';
 
 /** One column of a table. On a narrow terminal columns give way: those with a `dropOrder` at once, the others by and by. */
-export interface Column {
+export interface TableColumn {
   readonly title: string;
   readonly align?: 'right';
   /** Width that the column may shrink to; without it, it keeps that of its content. The widest shrink first. */
@@ -49,7 +49,7 @@ const NO_BORDERS = {
  * has one tab between the cells and nothing is cut but at 200 characters.
  */
 export function formatTable(
-  columns: readonly Column[],
+  columns: readonly TableColumn[],
   rows: readonly (readonly Cell[])[],
   terminal: Terminal,
 ): string {
@@ -107,7 +107,7 @@ function sharedStart(texts: readonly string[]): number {
 
 /** Widths of the columns that are shown; undefined for those left out. */
 function fitWidths(
-  columns: readonly Column[],
+  columns: readonly TableColumn[],
   rows: readonly (readonly Cell[])[],
   available: number,
 ): (number | undefined)[] {
@@ -126,7 +126,7 @@ function fitWidths(
 }
 
 function shrinkToFit(
-  columns: readonly Column[],
+  columns: readonly TableColumn[],
   widths: readonly (number | undefined)[],
   available: number,
 ): (number | undefined)[] {
@@ -142,7 +142,7 @@ function shrinkToFit(
   return fitted;
 }
 
-function leastOf(column: Column | undefined, width: number | undefined): number | undefined {
+function leastOf(column: TableColumn | undefined, width: number | undefined): number | undefined {
   return width === undefined ? undefined : Math.min(width, column?.shrinkTo ?? width);
 }
 

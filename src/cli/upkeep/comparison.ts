@@ -9,7 +9,7 @@ import type {
 } from '../../service/reconciling.ts';
 import { addCounts, newCounts, slicesOf } from '../../service/reconciling.ts';
 import { EverlogError, messageOf } from '../../errors.ts';
-import { gapOf, QueuedAttempts, type Gap, type Settled } from './queued-attempts.ts';
+import { attemptGap, QueuedAttempts, type Gap, type Settled } from './queued-attempts.ts';
 import type { QueueControl } from '../../control/requests.ts';
 
 /** What `everlog reconcile` and `everlog backfill` do, apart from reading options and printing. */
@@ -201,7 +201,7 @@ class RunningComparison {
 
   private leaveOpen(open: OpenAttempt): void {
     const reason = this.plan.dryRun ? 'no record' : 'queued now';
-    this.addGaps(open.missing.map((jobId) => gapOf(open, jobId, reason, null)));
+    this.addGaps(open.missing.map((jobId) => attemptGap(open, jobId, reason, null)));
   }
 
   private onSettled({ archived, absent, overturned, gaps }: Settled): void {

@@ -45,25 +45,25 @@ async function runDoctor(command: DoctorCommand): Promise<number> {
   for await (const result of examineAll(areas)) {
     results.push(result);
     progress.clear();
-    if (command.json !== true) print(linesOf(result));
+    if (command.json !== true) print(checkText(result));
     progress.show(() => `${results.length} checks made`);
   }
   progress.clear();
-  const failed = countOf(results, 'failed');
+  const failed = countWithStatus(results, 'failed');
   if (command.json === true) print(`${JSON.stringify({ ok: failed === 0, checks: results })}\n`);
   else {
-    const warnings = countOf(results, 'warning');
+    const warnings = countWithStatus(results, 'warning');
     print(`${results.length} checks: ${failed} failed, ${warnings} warnings\n`);
   }
   return failed === 0 ? EXIT.ok : EXIT.findings;
 }
 
-function countOf(results: readonly Checked[], status: Checked['status']): number {
+function countWithStatus(results: readonly Checked[], status: Checked['status']): number {
   return results.filter((result) => result.status === status).length;
 }
 
 /** The message of a configuration has lines of its own. */
-function linesOf({ area, name, status, detail, fix }: Checked): string {
+function checkText({ area, name, status, detail, fix }: Checked): string {
   const { text, tone } = MARKS[status];
   const mark = paint(text, tone, standardTerminal());
   const [first = '', ...rest] = detail.split('\n').map(inertText);

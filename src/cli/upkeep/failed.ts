@@ -21,9 +21,9 @@ export function registerFailed(program: Command, done: (exit: number) => void): 
   failed
     .command('ls')
     .description('list them, newest first')
-    .option('--limit <n>', 'how many at most', wholeNumber, 50)
+    .option('--limit <n>', 'how many at most', parseLimit, 50)
     .option('--json', 'NDJSON')
-    .action(async (options: { limit: number; json?: boolean }) => done(await list(options)));
+    .action(async (options: { limit: number; json?: boolean }) => done(await listFailed(options)));
   failed
     .command('retry')
     .description('try them again from the start')
@@ -39,7 +39,7 @@ export function registerFailed(program: Command, done: (exit: number) => void): 
     .requiredOption('--reason <text>', 'why; digests tell of it until the job is recorded')
     .option('--json', 'one JSON document')
     .action(async (jobs: string[], options: { reason: string; json?: boolean }) =>
-      done(await drop(jobs, options)),
+      done(await dropChosen(jobs, options)),
     );
 }
 
@@ -49,16 +49,16 @@ interface RetryOptions {
   readonly json?: boolean;
 }
 
-async function list(options: { limit: number; json?: boolean }): Promise<number> {
+async function listFailed(options: { limit: number; json?: boolean }): Promise<number> {
   const queue = await openCommandQueue();
   try {
     const jobs = await queue.control.failed(options.limit);
     if (options.json === true) {
-      for (const job of jobs) print(`${JSON.stringify(shown(job))}\n`);
+      for (const job of jobs) print(`${JSON.stringify(failedDocument(job))}\n`);
       return EXIT.ok;
     }
     if (jobs.length === 0) tell('no failed jobs\n');
-    else print(table(jobs));
+    else print(failedTable(jobs));
     return EXIT.ok;
   } finally {
     await queue.close();
@@ -70,7 +70,7 @@ async function retry(jobs: readonly string[], options: RetryOptions): Promise<nu
     throw giveUp('usage', 'name the jobs to try again, or give --all');
   const queue = await openWorkingQueue();
   try {
-    const chosen = await choose(queue.control, options.all === true ? null : jobs);
+    const chosen = await chooseFailed(queue.control, options.all === true ? null : jobs);
     const queued: string[] = [];
     for (const { id } of chosen.found) if (await queue.control.retryFailed(id)) queued.push(id);
     const waits = options.wait === true || queue.waits;
@@ -86,11 +86,14 @@ async function retry(jobs: readonly string[], options: RetryOptions): Promise<nu
   }
 }
 
-async function drop(jobs: readonly string[], options: { reason: string; json?: boolean }): Promise<number> {
+async function dropChosen(
+  jobs: readonly string[],
+  options: { reason: string; json?: boolean },
+): Promise<number> {
   if (options.reason.trim() === '') throw giveUp('usage', '--reason is empty: say why the jobs are dropped');
   const queue = await openCommandQueue();
   try {
-    const chosen = await choose(queue.control, jobs);
+    const chosen = await chooseFailed(queue.control, jobs);
     const dropped: string[] = [];
     for (const { id } of chosen.found)
       if (await queue.control.dropFailed(id, options.reason)) dropped.push(id);
@@ -107,7 +110,7 @@ async function drop(jobs: readonly string[], options: { reason: string; json?: b
 }
 
 /** Finds failed jobs by the queue's id or by GitHub's job id, with or without its host; null takes all. */
-async function choose(
+async function chooseFailed(
   control: QueueControl,
   wanted: readonly string[] | null,
 ): Promise<{ found: readonly FailedJob[]; missing: readonly string[] }> {
@@ -166,7 +169,7 @@ function subject(job: FailedJob): z.infer<typeof subjectSchema> {
   return parsed.success ? parsed.data : {};
 }
 
-function shown(job: FailedJob): Record<string, unknown> {
+function failedDocument(job: FailedJob): Record<string, unknown> {
   const { id, name, reason, attempts, failedAt } = job;
   const { host, owner, repo, run_id, run_attempt, job_id } = subject(job);
   const about = {
@@ -180,7 +183,7 @@ function shown(job: FailedJob): Record<string, unknown> {
   return { id, name, ...about, reason, attempts, failed_at: failedAt?.toISOString() ?? null };
 }
 
-function table(jobs: readonly FailedJob[]): string {
+function failedTable(jobs: readonly FailedJob[]): string {
   return formatTable(
     [
       { title: 'FAILED AT' },
@@ -203,7 +206,7 @@ function table(jobs: readonly FailedJob[]): string {
   );
 }
 
-function wholeNumber(text: string): number {
+function parseLimit(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
   throw giveUp('usage', `--limit ${text} is not a whole number from 1 to 999999`);
 }

@@ -33,7 +33,7 @@ export function registerIndex(program: Command, done: (exit: number) => void): v
   const commands = [
     ['rebuild', 'make the index anew from ledger and records; one that was broken off goes on', rebuild],
     ['compact', 'merge the parts of days that have ended', compact],
-    ['status', 'how far the index is, and how large', status],
+    ['status', 'how far the index is, and how large', printIndexStatus],
   ] as const;
   for (const [name, description, run] of commands) {
     index
@@ -45,9 +45,9 @@ export function registerIndex(program: Command, done: (exit: number) => void): v
   }
 }
 
-type Run = (places: Places, options: IndexOptions, session: ReadingSession) => Promise<number>;
+type IndexWork = (places: Places, options: IndexOptions, session: ReadingSession) => Promise<number>;
 
-async function withPlaces(options: IndexOptions, run: Run): Promise<number> {
+async function withPlaces(options: IndexOptions, run: IndexWork): Promise<number> {
   const config = loadConfig({});
   const url = archiveNamed(options.archive, config);
   const archive = await openStandingArchive(config, url);
@@ -68,7 +68,8 @@ async function rebuild(
   session: ReadingSession,
 ): Promise<number> {
   const deps = indexerOf(config, archive, index, session.noteProblem);
-  const onProgress = (progress: IndexProgress): void => session.progress.show(() => progressText(progress));
+  const onProgress = (progress: IndexProgress): void =>
+    session.progress.show(() => indexProgressText(progress));
   const report = await rebuildIndex(deps, { now: () => new Date(), onProgress });
   const merged = await compactIndex(
     { index, spoolDir: config.spoolFolder },
@@ -110,7 +111,7 @@ async function compact(
 }
 
 /** Without an index the exit is 3; one that is behind is no finding, as readers read what is missing besides. */
-async function status(
+async function printIndexStatus(
   { archive, index }: Places,
   options: IndexOptions,
   session: ReadingSession,
@@ -149,7 +150,7 @@ function statusText(index: ObjectStore, found: IndexStatus): string {
   return lines.map(([name, value]) => `${name.padEnd(8)} ${value}\n`).join('') + state;
 }
 
-function progressText({ sequence, records, of }: IndexProgress): string {
+function indexProgressText({ sequence, records, of }: IndexProgress): string {
   if (sequence === 0) return `${formatCount(records)} records read`;
   return `digest ${sequence}: ${formatCount(records)} of ${formatCount(of)} read`;
 }

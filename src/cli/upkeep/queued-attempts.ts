@@ -79,7 +79,7 @@ export class QueuedAttempts {
   /** Stops watching: the gaps as they are now. */
   leave(): void {
     for (const { open } of this.waiting) {
-      const gaps = open.missing.map((jobId) => gapOf(open, jobId, 'queued now', null));
+      const gaps = open.missing.map((jobId) => attemptGap(open, jobId, 'queued now', null));
       this.onSettled({ archived: 0, absent: [], overturned: [], gaps });
     }
     this.waiting = [];
@@ -105,7 +105,7 @@ export class QueuedAttempts {
         if (looked === LOOKED_AT_ONCE_MAX) break;
         looked += 1;
         const state = await this.control.stateOf(archiveJobId(one.open.attempt.host, jobId));
-        if (isMoving(state)) continue;
+        if (isMovingSoon(state)) continue;
         one.moving.delete(jobId);
         one.states.set(jobId, state);
         ended += 1;
@@ -131,14 +131,14 @@ export class QueuedAttempts {
       }),
       gaps: account.missing.map((jobId) => {
         const state = states.get(jobId);
-        return gapOf(open, jobId, reasonOf(state), state?.nextAt ?? null);
+        return attemptGap(open, jobId, reasonOf(state), state?.nextAt ?? null);
       }),
     });
   }
 }
 
 /** A job of an attempt that has no record. */
-export function gapOf(open: OpenAttempt, jobId: number, reason: string, nextAt: Date | null): Gap {
+export function attemptGap(open: OpenAttempt, jobId: number, reason: string, nextAt: Date | null): Gap {
   const { host, owner, repo, runId, runAttempt } = open.attempt;
   const job = open.listed.find((listed) => listed.job.id === jobId)?.job;
   return {
@@ -160,7 +160,7 @@ function reasonOf(state: QueuedState | undefined): string {
   return 'its job ended and left no record';
 }
 
-function isMoving({ state, nextAt, reason }: QueuedState): boolean {
+function isMovingSoon({ state, nextAt, reason }: QueuedState): boolean {
   if (state === 'waiting' || state === 'running') return true;
   if (state !== 'put_off') return false;
   // Without a moment and a reason, its moment has just come.

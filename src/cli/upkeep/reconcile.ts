@@ -134,7 +134,7 @@ function planOf(
   const usual = backfill ? retained : rerunWindow(end, config.reconcileLookbackMs).from;
   const from = filters.since ?? usual;
   return {
-    scope: scopeOf(filters),
+    scope: comparedScope(filters),
     // Nothing older is left to be fetched.
     since: backfill && from < retained ? retained : from,
     until: end,
@@ -145,7 +145,7 @@ function planOf(
   };
 }
 
-function scopeOf(filters: { owner?: string; repo?: { owner: string; repo: string } }): ComparedScope {
+function comparedScope(filters: { owner?: string; repo?: { owner: string; repo: string } }): ComparedScope {
   if (filters.repo !== undefined) return { kind: 'repository', ...filters.repo };
   return filters.owner === undefined ? null : { kind: 'owner', owner: filters.owner };
 }

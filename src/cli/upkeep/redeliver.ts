@@ -24,10 +24,10 @@ export function registerRedeliver(program: Command, done: (exit: number) => void
     .command('redeliver')
     .description('ask GitHub to send again what no receiver has accepted')
     .option('--json', 'one JSON document')
-    .action(async (options: { json?: boolean }) => done(await redeliver(options.json === true)));
+    .action(async (options: { json?: boolean }) => done(await runRedeliver(options.json === true)));
 }
 
-async function redeliver(json: boolean): Promise<number> {
+async function runRedeliver(json: boolean): Promise<number> {
   const config = loadConfig({ github: true });
   requireApp(config);
   await warnOfNobody(config);
@@ -37,8 +37,8 @@ async function redeliver(json: boolean): Promise<number> {
   try {
     const reports: RedeliveryReport[] = [];
     for (const host of redelivering.hosts) reports.push(await passOver(redelivering, host));
-    if (json) print(`${JSON.stringify(documentOf(reports))}\n`);
-    else show(reports);
+    if (json) print(`${JSON.stringify(redeliveryDocument(reports))}\n`);
+    else printReports(reports);
     const lost = reports.flatMap(({ final, exhausted }) => [...final, ...exhausted]);
     return lost.length > 0 ? EXIT.findings : EXIT.ok;
   } finally {
@@ -89,30 +89,33 @@ async function passOver(redelivering: Redelivering, host: string): Promise<Redel
 
 type Failed = RedeliveryReport['final'][number];
 
-function documentOf(reports: readonly RedeliveryReport[]): Record<string, unknown> {
+function redeliveryDocument(reports: readonly RedeliveryReport[]): Record<string, unknown> {
   const all = (list: 'redelivered' | 'waiting' | 'final' | 'exhausted'): readonly unknown[] =>
-    reports.flatMap((report) => report[list].map((failed) => shown(report.host, failed)));
+    reports.flatMap((report) => report[list].map((failed) => deliveryDocument(report.host, failed)));
   return {
     redelivered: all('redelivered'),
     waiting: all('waiting'),
     final: all('final'),
     exhausted: all('exhausted'),
-    reached_back_to: latest(reports.map(({ reachedBackTo }) => reachedBackTo)),
+    reached_back_to: latestMoment(reports.map(({ reachedBackTo }) => reachedBackTo)),
     complete: reports.every(({ complete }) => complete),
   };
 }
 
-function shown(host: string, { guid, deliveryId, event, action, statusCode, attempts }: Failed): unknown {
+function deliveryDocument(
+  host: string,
+  { guid, deliveryId, event, action, statusCode, attempts }: Failed,
+): unknown {
   return { host, guid, delivery_id: deliveryId, event, action, status_code: statusCode, attempts };
 }
 
 /** Of several hosts, the one that was looked into least far. */
-function latest(moments: readonly (string | null)[]): string | null {
+function latestMoment(moments: readonly (string | null)[]): string | null {
   const known = moments.filter((moment) => moment !== null);
   return known.sort((one, other) => Date.parse(other) - Date.parse(one))[0] ?? null;
 }
 
-function show(reports: readonly RedeliveryReport[]): void {
+function printReports(reports: readonly RedeliveryReport[]): void {
   const rows = reports.flatMap(({ host, redelivered, waiting, final, exhausted }) => [
     ...redelivered.map((failed) => row(host, failed, { text: 'asked for', tone: 'good' })),
     ...waiting.map((failed) => row(host, failed, { text: 'under way' })),

@@ -17,7 +17,7 @@ import { formatTable, type Cell } from '../terminal/table.ts';
 import { print } from '../terminal/print.ts';
 
 /** What stands where; null where it is not known, which is said. */
-interface Status {
+interface StatusReport {
   readonly archive: string;
   /** Why it is not known to be an archive; null where it is, or is not this machine's to reach. */
   readonly archive_problem: string | null;
@@ -42,15 +42,15 @@ export function registerStatus(program: Command, done: (exit: number) => void): 
     .description('queue, put-off jobs with their reasons, oldest job, last digest and reconcile')
     .option('--json', 'one JSON document')
     .action(async (options: { json?: boolean }) => {
-      const { status, archiveExit } = await readStatus();
-      print(options.json === true ? `${JSON.stringify(status)}\n` : textOf(status));
+      const { status, archiveExit } = await gatherStatus();
+      print(options.json === true ? `${JSON.stringify(status)}\n` : statusText(status));
       done(status.reached ? archiveExit : EXIT.notFound);
     });
 }
 
-async function readStatus(): Promise<{ readonly status: Status; readonly archiveExit: number }> {
+async function gatherStatus(): Promise<{ readonly status: StatusReport; readonly archiveExit: number }> {
   const config = loadConfig({});
-  const [queue, archive] = await Promise.all([readQueue(config), examineArchive(config)]);
+  const [queue, archive] = await Promise.all([readQueue(config), findArchiveProblem(config)]);
   const location = archiveIdentity(config.archive);
   return {
     status: { archive: location, archive_problem: archive.problem, ...queue },
@@ -59,7 +59,7 @@ async function readStatus(): Promise<{ readonly status: Status; readonly archive
 }
 
 /** A receiver's machine need not reach the archive, and knows of one only where it is named. */
-async function examineArchive(
+async function findArchiveProblem(
   config: Config,
 ): Promise<{ readonly problem: string | null; readonly exit: number }> {
   if (config.queue.kind !== 'embedded' && !config.archiveNamed) return { problem: null, exit: EXIT.ok };
@@ -72,7 +72,7 @@ async function examineArchive(
   }
 }
 
-type QueueStatus = Omit<Status, 'archive' | 'archive_problem'>;
+type QueueStatus = Omit<StatusReport, 'archive' | 'archive_problem'>;
 
 async function readQueue(config: Config): Promise<QueueStatus> {
   if (config.queue.kind === 'embedded') {
@@ -81,7 +81,7 @@ async function readQueue(config: Config): Promise<QueueStatus> {
     const remote = await reachService(config.queue.folder);
     if (remote === null) return unreached(queue);
     try {
-      return await statusOf(queue, remote);
+      return await queueStatus(queue, remote);
     } finally {
       await remote.close();
     }
@@ -89,7 +89,7 @@ async function readQueue(config: Config): Promise<QueueStatus> {
   const open = await openQueue(config, openLog('silent', { write: () => undefined }));
   try {
     await open.queue.ping();
-    return await statusOf(open.queue.location, open.queue);
+    return await queueStatus(open.queue.location, open.queue);
   } finally {
     await open.queue.close();
   }
@@ -108,7 +108,7 @@ function unreached(queue: string): QueueStatus {
   };
 }
 
-async function statusOf(
+async function queueStatus(
   queue: string,
   control: Pick<QueueControl, 'counts' | 'census' | 'notes'>,
 ): Promise<QueueStatus> {
@@ -130,7 +130,7 @@ async function statusOf(
   };
 }
 
-function textOf(status: Status): string {
+function statusText(status: StatusReport): string {
   const terminal = standardTerminal();
   const problem = status.archive_problem === null ? '' : `         ${inertText(status.archive_problem)}\n`;
   const head = `archive  ${inertText(status.archive)}\n${problem}queue    ${inertText(status.queue)}\n`;

@@ -3,7 +3,7 @@ import { giveUp } from '../../errors.ts';
 import type { ByteRange, ObjectPin, ObjectStore } from '../../store/object-store.ts';
 
 /** What a reader asked of the store, for `--explain`. */
-export interface Meter {
+export interface ReadMeter {
   requests: number;
   bytes: number;
 }
@@ -34,11 +34,11 @@ export class RangedFile implements AsyncBuffer {
   readonly key: string;
   readonly byteLength: number;
   readonly #store: Pick<ObjectStore, 'readRange'>;
-  readonly #meter: Meter;
+  readonly #meter: ReadMeter;
   #pin: ObjectPin | undefined;
   #segments: Segment[] = [];
 
-  constructor(store: Pick<ObjectStore, 'readRange'>, key: string, byteLength: number, meter: Meter) {
+  constructor(store: Pick<ObjectStore, 'readRange'>, key: string, byteLength: number, meter: ReadMeter) {
     this.#store = store;
     this.key = key;
     this.byteLength = byteLength;

@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { giveUp, EverlogError, messageOf } from '../../errors.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { LATER_COLUMNS } from './columns.ts';
-import { Gone, RangedFile, type Meter, type Span } from './ranged-file.ts';
+import { Gone, RangedFile, type ReadMeter, type Span } from './ranged-file.ts';
 
 /** Up to this a file is read whole with one request: a day of an archive of a million jobs a year. */
 const WHOLE_FILE_BYTES_MAX = 384 * 1024;
@@ -47,10 +47,10 @@ export class ParquetFile {
   static async open(
     store: Pick<ObjectStore, 'readRange'>,
     object: { readonly key: string; readonly bytes: number },
-    meter: Meter,
+    meter: ReadMeter,
   ): Promise<ParquetFile> {
     const file = new RangedFile(store, object.key, object.bytes, meter);
-    return guarded(object.key, async () => {
+    return withRebuildCure(object.key, async () => {
       const guess = Math.round(FOOTER_BYTES_MIN + object.bytes * FOOTER_SHARE);
       let tail = object.bytes <= WHOLE_FILE_BYTES_MAX ? object.bytes : Math.min(guess, object.bytes);
       let buffer = await file.slice(object.bytes - tail);
@@ -88,7 +88,7 @@ export class ParquetFile {
     const { bloom_filter_offset: offset, bloom_filter_length: length } =
       chunkOf(group, column)?.meta_data ?? {};
     if (offset === undefined || length === undefined) return null;
-    return guarded(this.key, async () => this.#file.slice(Number(offset), Number(offset) + length));
+    return withRebuildCure(this.key, async () => this.#file.slice(Number(offset), Number(offset) + length));
   }
 
   elementOf(column: string): SchemaElement {
@@ -115,7 +115,7 @@ export class ParquetFile {
     const chunk = chunkOf(group, column);
     const index = spanOf(chunk?.column_index_offset, chunk?.column_index_length);
     if (chunk === undefined || index === null) return { from: 0, to: rows };
-    return guarded(this.key, async () => {
+    return withRebuildCure(this.key, async () => {
       const indexes = [column, ...columns].map((name) => offsetIndexSpan(chunkOf(group, name)));
       await this.#file.prefetch([index, ...indexes.filter((span) => span !== null)], PAGE_REQUESTS_MAX);
       const pages = await this.#pages(chunk);
@@ -137,7 +137,7 @@ export class ParquetFile {
     const first = this.groups
       .slice(0, this.groups.indexOf(group))
       .reduce((sum, { num_rows }) => sum + Number(num_rows), 0);
-    const scan = await guarded(this.key, async () => {
+    const scan = await withRebuildCure(this.key, async () => {
       await this.#fetchRows(group, rows, columns);
       return parquetScan({
         file: this.#file,
@@ -151,13 +151,13 @@ export class ParquetFile {
     return async (column) =>
       lacking.has(column)
         ? Array.from({ length: rows.to - rows.from }, () => null)
-        : guarded(this.key, () => scan.readColumn({ column, ...range }));
+        : withRebuildCure(this.key, () => scan.readColumn({ column, ...range }));
   }
 
   /** Fetches a row group whole with one request, and the places of its pages with another. */
   async fetch(group: RowGroup): Promise<void> {
     const indexes = group.columns.map((chunk) => offsetIndexSpan(chunk)).filter((span) => span !== null);
-    await guarded(this.key, async () => {
+    await withRebuildCure(this.key, async () => {
       await this.#file.prefetch(
         group.columns.map((chunk) => chunkSpan(chunk)),
         1,
@@ -234,7 +234,7 @@ function spanOf(offset: bigint | undefined, length: number | undefined): Span | 
 }
 
 /** Whatever a Parquet reader fails with, the file is to blame; the store's failures and missing files pass. */
-async function guarded<T>(key: string, work: () => Promise<T>): Promise<T> {
+async function withRebuildCure<T>(key: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -48,13 +48,13 @@ export async function writeParquet(
     if (group.length === ROW_GROUP_ROWS) await writeGroup();
   }
   if (group.length > 0) await writeGroup();
-  await finish(file);
+  await finishFile(file);
   if (count > 0) await out.flush();
   return count;
 }
 
 /** Of its own because the compiler does not see that `file` was set in a closure. */
-async function finish(file: ParquetWriter | null): Promise<void> {
+async function finishFile(file: ParquetWriter | null): Promise<void> {
   await file?.finish();
 }
 

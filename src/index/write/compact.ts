@@ -67,7 +67,7 @@ export async function compactIndex(
       if ((await deps.index.head(REBUILD_KEY)) !== null) return report;
       // Only what every sequence up to the mark has is whole.
       const whole = parts.filter(({ to }) => to <= through.sequence);
-      const chosen = choose(table.name, partition, whole, options);
+      const chosen = chooseParts(table.name, partition, whole, options);
       if (chosen.length < 2) {
         report.removed += await removeContained(deps.index, table.name, partition);
         continue;
@@ -85,7 +85,7 @@ export async function compactIndex(
 }
 
 /** Parts to be merged into one; they follow each other without another between them. */
-function choose(
+function chooseParts(
   table: PartName['table'],
   partition: string,
   parts: readonly Part[],

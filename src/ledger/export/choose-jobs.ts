@@ -9,7 +9,7 @@ import { compareKeys } from '../../store/object-key.ts';
 import type { ListedObject, ObjectStore } from '../../store/object-store.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { openRecordFilter, type RecordFilters } from '../../archive/find/record-filters.ts';
-import { findPlaces, type Place } from '../../archive/find/scan-records.ts';
+import { findPlaces, type ScanPlace } from '../../archive/find/scan-records.ts';
 import type { CommitList } from './commit-list.ts';
 
 /** One revision of a chosen job's record, and what an index says of it. */
@@ -71,7 +71,7 @@ export async function chooseJobs(
   filters: RecordFilters,
   commits: CommitList | null,
   hooks: ChoosingHooks,
-  places: readonly Place[] | null = null,
+  places: readonly ScanPlace[] | null = null,
 ): Promise<readonly ChosenRecord[]> {
   const chosen: ChosenRecord[] = [];
   const passes = openRecordFilter(store, filters);

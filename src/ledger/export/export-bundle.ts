@@ -6,7 +6,7 @@ import {
   parseKey,
   SIGNING_KEYS_ROOT,
 } from '../../archive/keys.ts';
-import type { Place } from '../../archive/find/scan-records.ts';
+import type { ScanPlace } from '../../archive/find/scan-records.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { BundleFolder } from './bundle/bundle-folder.ts';
@@ -29,7 +29,7 @@ export interface ExportRequest {
   /** Null: whatever the filters pass. */
   readonly commits: CommitList | null;
   /** Where jobs of the commits stand, where an index told it; null: all records are looked through. */
-  readonly places?: readonly Place[] | null;
+  readonly places?: readonly ScanPlace[] | null;
   /** Options as they were given, for people. */
   readonly scope: Readonly<Record<string, string>>;
   readonly madeAt: Date;

@@ -1,5 +1,5 @@
 import { recordsPrefix, parseKey, type JobAddress } from '../../archive/keys.ts';
-import { findPlaces, type Place } from '../../archive/find/scan-records.ts';
+import { findPlaces, type ScanPlace } from '../../archive/find/scan-records.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { giveUp } from '../../errors.ts';
 import { forEachInFlight } from '../../in-flight.ts';
@@ -98,7 +98,7 @@ export async function viewLedger(
 class GoneSearch {
   readonly #store: ObjectStore;
   readonly #filters: RecordFilters;
-  readonly #places: readonly Place[];
+  readonly #places: readonly ScanPlace[];
   readonly #chosen: ReadonlySet<string>;
   readonly #onDigest: (sequence: number) => void;
   #batch: GoneRecord[] = [];
@@ -107,7 +107,7 @@ class GoneSearch {
   constructor(
     store: ObjectStore,
     filters: RecordFilters,
-    places: readonly Place[],
+    places: readonly ScanPlace[],
     chosen: readonly ChosenRecord[],
     onDigest: (sequence: number) => void,
   ) {

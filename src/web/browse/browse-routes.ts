@@ -1,6 +1,6 @@
 import type { RunAddress } from '../../archive/keys.ts';
 import { parseAddress, type CodeAddress, type JobReference } from '../../archive/find/job-reference.ts';
-import { listRepositories } from '../../archive/find/list-repositories.ts';
+import { recordedRepositories } from '../../archive/find/list-repositories.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { findRunEntries, readRun } from '../../archive/run-object.ts';
 import type { StoredRecord } from '../../archive/find/find-records.ts';
@@ -61,7 +61,7 @@ async function repositories(
     for (const { record } of records) add(record);
     return items;
   }
-  for await (const one of listRepositories(site.deps.store)) {
+  for await (const one of recordedRepositories(site.deps.store)) {
     if (items.length >= REPOSITORIES_LISTED_MAX) return [...items, html`<li>and more</li>`];
     add(one);
   }

@@ -2,7 +2,7 @@ import type { StoredRecord } from '../../archive/find/find-records.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { giveUp } from '../../errors.ts';
 import { JobFinding } from '../../index/find-jobs.ts';
-import type { Coverage } from '../../index/job-index.ts';
+import type { IndexCoverage } from '../../index/job-index.ts';
 import { placeOf, type ReadProblems } from '../read-problems.ts';
 import type { Page } from '../requests.ts';
 import type { Site } from '../site.ts';
@@ -24,7 +24,7 @@ export interface FoundJobs {
   /** Whether more match than are given. */
   readonly isCut: boolean;
   /** What the index covers; null where every record was read. */
-  readonly coverage: Coverage | null;
+  readonly coverage: IndexCoverage | null;
 }
 
 const scans = new Turns(SCANS_MAX);

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { buildProgram, withHelpAsOption } from '../../../src/cli/commands.ts';
-import { everyCommand, factsOf } from '../../../src/cli/manual/command-facts.ts';
+import { everyCommand, commandFacts } from '../../../src/cli/manual/command-facts.ts';
 import { completionFor } from '../../../src/cli/manual/completion.ts';
 import { manPage } from '../../../src/cli/manual/man-page.ts';
 
 const program = await buildProgram(undefined, () => undefined);
-const facts = factsOf(program);
+const facts = commandFacts(program);
 const commands = [...everyCommand(facts)].filter(({ path }) => path.length > 0);
 const nameOf = ({ path }: { readonly path: readonly string[] }): string => path.join(' ');
 

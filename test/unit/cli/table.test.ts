@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { formatTable } from '../../../src/cli/terminal/table.ts';
-import type { Cell, Column } from '../../../src/cli/terminal/table.ts';
+import type { Cell, TableColumn } from '../../../src/cli/terminal/table.ts';
 import { PIPE } from '../../support/harness/terminal-under-test.ts';
 
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly TableColumn[] = [
   { title: 'NAME', shrinkTo: 6 },
   { title: 'WHEN', dropOrder: 1, shortWidth: 5, fit: (text) => text.slice(5) },
   { title: 'NOTE', dropOrder: 2, shrinkTo: 4 },
