@@ -236,7 +236,8 @@ describe('an S3 store that says no', () => {
 
   test('to a HEAD with 400: an id that is not its own is missing, any other reason is a failure', async () => {
     const { store, versionId } = await oneObject();
-    const bad = { kind: 'status', status: 400, code: 'InvalidArgument' } as const;
+    const message = 'Invalid version id specified';
+    const bad = { kind: 'status', status: 400, code: 'InvalidArgument', message } as const;
     for (const method of ['HEAD', 'GET']) {
       fake.faults.add({ method, keyIncludes: 'v1/one', times: 1, effect: bad });
     }

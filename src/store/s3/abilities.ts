@@ -1,17 +1,12 @@
-import {
-  GetBucketVersioningCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  S3ServiceException,
-} from '@aws-sdk/client-s3';
+import { GetBucketVersioningCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
-import { Readable } from 'node:stream';
-import { EverlogError, messageOf } from '../../errors.ts';
+import { EverlogError, messageOf, retryable } from '../../errors.ts';
 import type { PutResult, StoreAbilities } from '../object-store.ts';
 import { bytesBody } from '../put-body.ts';
+import { isAbsent } from './absence.ts';
 import { call, callWithin, withTries } from './context.ts';
 import type { S3Context } from './context.ts';
-import { refusedHeaderIn, saysMissing, saysUnknownHeader, statusOf, type WriteHeader } from './errors.ts';
+import { refusedHeaderIn, saysUnknownHeader, statusOf, type WriteHeader } from './errors.ts';
 import { putOnce, versionIdOf } from './upload.ts';
 
 /** Written once per archive; not locked, and no part of the evidence. */
@@ -106,8 +101,8 @@ export async function headObject(
   return withTries(context, key, async () => headOnce(context, key, versionId));
 }
 
-/** The same in one try, for use within another's tries. Errors come as the SDK throws them. */
-export async function headOnce(
+/** The same in one try. Errors come as the SDK throws them. */
+async function headOnce(
   context: S3Context,
   key: string,
   versionId?: string,
@@ -126,13 +121,21 @@ export async function headOnce(
       ),
     );
   } catch (error) {
-    if (saysMissing(error)) return null;
+    const status = statusOf(error);
+    if (saysNothing(status)) {
+      if (await isAbsent(context, key, versionId)) return null;
+      throw retryable('store_unavailable', `${context.location}: a HEAD of ${key} found nothing, a GET did`);
+    }
     if (!saysUnknownHeader(error)) throw error;
-    if (versionId !== undefined && statusOf(error) === 400 && (await isForeign(context, key, versionId)))
-      return null;
+    if (versionId !== undefined && status === 400 && (await isAbsent(context, key, versionId))) return null;
     if (isAsked) return headWithoutChecksum(context, key, versionId);
     throw error;
   }
+}
+
+/** What may mean that there is no object, or a delete marker, but has no words: nor is it known whether a store answered. */
+function saysNothing(status: number | null): boolean {
+  return status === 404 || status === 405;
 }
 
 /** The same for a store that may not know the header, which is left out from then on where that helped. */
@@ -150,27 +153,4 @@ async function headWithoutChecksum(
     context.leftOut.delete('x-amz-checksum-mode');
     throw error;
   }
-}
-
-/** The answer to a HEAD has no code. An id that cannot be the store's, as in an archive that was moved, is no failure; the rest is. */
-async function isForeign(context: S3Context, key: string, versionId: string): Promise<boolean> {
-  try {
-    await callWithin(context, context.requestTimeoutMs, async (abortSignal) => {
-      const { Body } = await context.client.send(
-        new GetObjectCommand({
-          Bucket: context.bucket,
-          Key: context.prefix + key,
-          VersionId: versionId,
-          Range: 'bytes=0-0',
-        }),
-        { abortSignal },
-      );
-      if (Body instanceof Readable) Body.destroy();
-    });
-  } catch (error) {
-    if (saysMissing(error)) return true;
-    if (error instanceof S3ServiceException && error.name === 'InvalidArgument') return true;
-    throw error;
-  }
-  return false;
 }

@@ -82,7 +82,8 @@ const WHO_CODES: ReadonlySet<string> = new Set(['InvalidAccessKeyId']);
 export type WriteHeader = 'If-None-Match' | 'x-amz-checksum-sha256';
 
 /** What stands for a code where the answer had none of S3's words: a HEAD's never has, and a page's is none. */
-const NO_CODE = /^(?:|\d{3}|Unknown|UnknownError|Error|SyntaxError|Bad ?Request|Forbidden|Unauthorized)$/;
+const NO_CODE =
+  /^(?:|\d{3}|Unknown|UnknownError|Error|SyntaxError|Bad ?Request|Forbidden|Unauthorized|Not ?Found)$/;
 const PAGE_CURE =
   'the answer has none of the words of S3: look for a proxy, an IP allow list or a gateway in between, or see whether the credentials have the rights';
 
@@ -114,12 +115,6 @@ export function saysUnknownHeader(error: unknown): boolean {
   if (status === 501) return true;
   const code = codeOf(error);
   return status === 400 && (NO_CODE.test(code) || UNKNOWN_HEADER_CODES.has(code));
-}
-
-/** There is no such object or version (a delete marker answers 405), while the bucket itself is there. */
-export function saysMissing(error: unknown): boolean {
-  if (!(error instanceof S3ServiceException) || error.name === 'NoSuchBucket') return false;
-  return error.$metadata.httpStatusCode === 404 || error.$metadata.httpStatusCode === 405;
 }
 
 /** Sorts a failed call into passing trouble and refusals that name the bucket and the cure. `what` is the object or operation. */

@@ -11,14 +11,17 @@ import { giveUp } from '../../errors.ts';
 import type { EverlogError } from '../../errors.ts';
 import type { ObjectLock } from '../object-store.ts';
 import { headObject } from './abilities.ts';
+import { saysAbsent } from './absence.ts';
 import { callWithin, toStoreError, withTries } from './context.ts';
 import type { S3Context } from './context.ts';
-import { saysMissing, statusOf } from './errors.ts';
+import { statusOf } from './errors.ts';
 
 /** What S3 calls the version of an object from before its bucket kept any, and of every object of a bucket that keeps none. */
 const UNVERSIONED = 'null';
 /** A lock that ended by our clock so recently may hold by the store's: it refuses clocks further off than this. */
 const CLOCK_SKEW_MAX_MS = 15 * 60 * 1000;
+/** How stores that answer 400 say that a bucket has no locks: "Bucket is missing Object Lock Configuration", or in other words. */
+const LOCK_WORDS = /object ?lock/i;
 /** Codes that say that an object, or its whole bucket, has no lock of the kind asked for. */
 const NO_LOCK_CODES: ReadonlySet<string> = new Set([
   'NoSuchObjectLockConfiguration',
@@ -53,9 +56,12 @@ export async function setLegalHold(
   });
   if (answer.failed === null) return 'done';
   const { failed } = answer;
-  if (NO_LOCK_CODES.has(failed.name) || statusOf(failed) === 501) return 'unsupported';
-  if (saysMissing(failed) || isForeignVersion(failed, versionId)) return 'missing';
-  if (statusOf(failed) === 400 && !(await bucketHasLocks(context))) return 'unsupported';
+  if (NO_LOCK_CODES.has(failed.name)) return 'unsupported';
+  // A method that is not allowed may be one of a delete marker, or one that the store does not have.
+  if (statusOf(failed) === 405)
+    return (await headObject(context, key, versionId ?? undefined)) === null ? 'missing' : 'unsupported';
+  if (saysAbsent(failed, versionId)) return 'missing';
+  if (await saysNoLocks(context, failed)) return 'unsupported';
   throw refusal(context, key, failed, 'allow s3:PutObjectLegalHold on its objects');
 }
 
@@ -80,7 +86,7 @@ export async function removeVersion(
     return head !== null || answer.value.DeleteMarker === true ? 'removed' : 'missing';
   }
   const { failed } = answer;
-  if (saysMissing(failed) || (head === null && isForeignVersion(failed, versionId))) return 'missing';
+  if (saysAbsent(failed, head === null ? version : null)) return 'missing';
   const lock = head === null ? null : (lockInHead(head) ?? (await askForLock(context, key, version)));
   if (lock !== null && isInForce(lock, context.now())) return 'locked';
   throw refusal(context, key, failed, 'allow s3:DeleteObjectVersion on its objects');
@@ -109,14 +115,16 @@ async function askForLock(
   const asked = await tried(context, key, async (abortSignal) =>
     context.client.send(new GetObjectRetentionCommand(place), { abortSignal }),
   );
-  // A bucket without locks answers 400, and has no legal holds either.
-  if (asked.failed !== null && saysNoLocks(asked.failed)) return null;
-  if (asked.failed !== null && !saysNoLock(asked.failed)) throw refusal(context, key, asked.failed, cure);
+  // A bucket without locks has no legal holds either.
+  if (asked.failed !== null && !saysNoLock(asked.failed, versionId)) {
+    if (await saysNoLocks(context, asked.failed)) return null;
+    throw refusal(context, key, asked.failed, cure);
+  }
   const hold = await tried(context, key, async (abortSignal) =>
     context.client.send(new GetObjectLegalHoldCommand(place), { abortSignal }),
   );
-  if (hold.failed !== null && !saysNoLock(hold.failed) && !saysNoLocks(hold.failed)) {
-    throw refusal(context, key, hold.failed, cure);
+  if (hold.failed !== null && !saysNoLock(hold.failed, versionId)) {
+    if (!(await saysNoLocks(context, hold.failed))) throw refusal(context, key, hold.failed, cure);
   }
   const legalHold = hold.failed === null && hold.value.LegalHold?.Status === 'ON';
   const retention = asked.failed === null ? asked.value.Retention : undefined;
@@ -125,26 +133,30 @@ async function askForLock(
   return { mode, retainUntil: retention?.RetainUntilDate ?? null, legalHold };
 }
 
+/**
+ * Whether a bucket without locks is why the store refused: 501, or 400 with a sentence about locks; after 400 in other words the
+ * bucket's own settings are asked.
+ */
+async function saysNoLocks(context: S3Context, error: S3ServiceException): Promise<boolean> {
+  if (statusOf(error) === 501) return true;
+  if (statusOf(error) !== 400) return false;
+  return LOCK_WORDS.test(error.message) || !(await bucketHasLocks(context));
+}
+
 /** Whether the bucket has Object Lock turned on. */
 async function bucketHasLocks(context: S3Context): Promise<boolean> {
   const asked = await tried(context, 'asking for Object Lock', async (abortSignal) =>
     context.client.send(new GetObjectLockConfigurationCommand({ Bucket: context.bucket }), { abortSignal }),
   );
-  if (asked.failed !== null) return false;
+  if (asked.failed !== null) {
+    if (NO_LOCK_CODES.has(asked.failed.name) || statusOf(asked.failed) === 501) return false;
+    throw refusal(context, 'Object Lock', asked.failed, 'allow s3:GetBucketObjectLockConfiguration');
+  }
   return asked.value.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled';
 }
 
-function saysNoLock(error: Error): boolean {
-  return NO_LOCK_CODES.has(error.name) || saysMissing(error);
-}
-
-function saysNoLocks(error: Error): boolean {
-  return statusOf(error) === 400 || statusOf(error) === 501;
-}
-
-/** An id that cannot be one of the store's, as in an archive that was moved. */
-function isForeignVersion(error: Error, versionId: string | null): boolean {
-  return versionId !== null && statusOf(error) === 400 && error.name === 'InvalidArgument';
+function saysNoLock(error: Error, versionId: string | undefined): boolean {
+  return NO_LOCK_CODES.has(error.name) || saysAbsent(error, versionId);
 }
 
 function modeOf(mode: string | undefined): ObjectLock['mode'] {

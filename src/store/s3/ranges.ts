@@ -1,15 +1,16 @@
-import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { GetObjectCommand, S3ServiceException } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
 import { retryable } from '../../errors.ts';
 import { checkRange, RANGE_BYTES_MAX } from '../object-store.ts';
 import type { ByteRange, ObjectPin, RangeRead } from '../object-store.ts';
+import { saysAbsent } from './absence.ts';
 import { headObject } from './abilities.ts';
 import { call } from './context.ts';
 import type { S3Context } from './context.ts';
-import { saysMissing, statusOf } from './errors.ts';
+import { statusOf } from './errors.ts';
 import { versionIdOf } from './upload.ts';
 
-const NOT_THE_PINNED_ONE = 412;
+const NOT_THE_PINNED_ONE = 'PreconditionFailed';
 const RANGE_NOT_SATISFIABLE = 416;
 
 /** Reads a part of an object with one request; a store that answers with the whole object is at fault. */
@@ -20,16 +21,13 @@ export async function readRange(
   pin: ObjectPin | undefined,
 ): Promise<RangeRead | null> {
   checkRange(range);
-  const versionId = pin?.versionId ?? null;
   return call(context, key, async (abortSignal) => {
     try {
       return await getRange(context, key, range, pin, abortSignal);
     } catch (error) {
-      const status = statusOf(error);
-      if (saysMissing(error) || status === NOT_THE_PINNED_ONE) return null;
-      // What stores answer to an id that cannot be one of theirs, as in an archive that was moved.
-      if (versionId !== null && status === 400) return null;
-      if (status === RANGE_NOT_SATISFIABLE) return behindTheEnd(context, key, pin);
+      if (saysAbsent(error, pin?.versionId)) return null;
+      if (error instanceof S3ServiceException && error.name === NOT_THE_PINNED_ONE) return null;
+      if (statusOf(error) === RANGE_NOT_SATISFIABLE) return behindTheEnd(context, key, pin);
       throw error;
     }
   });

@@ -15,12 +15,12 @@ import type {
   PutResult,
   StoreAbilities,
 } from '../object-store.ts';
-import { headObject, headOnce, probeAbilities } from './abilities.ts';
+import { headObject, probeAbilities } from './abilities.ts';
+import { isAbsent, saysAbsent } from './absence.ts';
 import { clockOf } from './clock.ts';
 import { call, callWithin, toStoreError, withTries } from './context.ts';
 import type { S3Context, S3Settings } from './context.ts';
 import { openDirectRequests } from './direct.ts';
-import { saysMissing, statusOf } from './errors.ts';
 import { watchListing } from './listing-answer.ts';
 import { listObjects, listObjectVersions } from './listing.ts';
 import { readRange } from './ranges.ts';
@@ -97,7 +97,7 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
       if (body.bytes > OBJECT_BYTES_MAX) {
         throw giveUp('store_refused', `${key} has ${body.bytes} bytes, more than one PUT may carry`);
       }
-      const isThere = async (): Promise<boolean> => (await headOnce(context, key)) !== null;
+      const isThere = async (): Promise<boolean> => !(await isAbsent(context, key));
       const looksFirst = createOnly === 'checked' ? isThere : async (): Promise<boolean> => false;
       return putWhole(context, key, body, putOptions, looksFirst);
     },
@@ -214,8 +214,7 @@ async function readObject(
         { abortSignal },
       );
     } catch (error) {
-      // 400 is what stores answer to an id that cannot be one of theirs, as in an archive that was moved.
-      if (saysMissing(error) || (versionId !== undefined && statusOf(error) === 400)) return null;
+      if (saysAbsent(error, versionId)) return null;
       throw error;
     }
   });

@@ -10,6 +10,7 @@ const RECORD = /\/v1\/records\/.*\/(\d+)\.json$/;
 const LISTING =
   '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">' +
   '<Name>b</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>';
+const NOTHING = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>NoSuchKey</Code></Error>';
 
 let commits: [number, number][] = [];
 let hasProbe = false;
@@ -28,11 +29,12 @@ const server = createServer((incoming, outgoing) => {
       outgoing.writeHead(200, { etag: '"0"', 'content-length': 0 }).end();
       const job = RECORD.exec(path)?.[1];
       if (job !== undefined) commits.push([Number(job), performance.timeOrigin + performance.now()]);
-    } else if (incoming.method === 'GET') {
+    } else if (incoming.method === 'GET' && (incoming.url ?? '').includes('list-type=2')) {
       outgoing.writeHead(200, { 'content-type': 'application/xml', 'content-length': LISTING.length });
       outgoing.end(LISTING);
     } else {
-      outgoing.writeHead(404, { 'content-length': 0 }).end();
+      outgoing.writeHead(404, { 'content-type': 'application/xml', 'content-length': NOTHING.length });
+      outgoing.end(NOTHING);
     }
   });
 });

@@ -1,7 +1,7 @@
 import type { S3Request } from './protocol.ts';
 
 export type FaultEffect =
-  | { kind: 'status'; status: number; code?: string }
+  | { kind: 'status'; status: number; code?: string; message?: string }
   /** The connection is reset before anything is stored. */
   | { kind: 'reset' }
   /** The body is read, and no answer ever comes. */

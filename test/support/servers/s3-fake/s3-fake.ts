@@ -215,7 +215,8 @@ async function strike(fault: FaultEffect, request: S3Request, response: ServerRe
       return true;
     case 'status': {
       const code = fault.code ?? (fault.status === 503 ? 'SlowDown' : 'InternalError');
-      const body = errorDocument(code, 'A failure that a test asked for', request.rawPath);
+      const message = fault.message ?? 'A failure that a test asked for';
+      const body = errorDocument(code, message, request.rawPath);
       await send(request.body, response, { status: fault.status, headers: XML_TYPE, body });
       return true;
     }
