@@ -58,10 +58,13 @@ export const STATS: readonly Stat[] = [
   },
   {
     title: 'Findings',
-    says: 'What the last recorded verification found',
+    says: 'What the last recorded verification found, and seals since',
     unit: 'short',
     bad: 1,
-    queries: [{ expr: 'max(everlog_last_verify_findings{job=~"$job"})', legend: '' }],
+    queries: [
+      { expr: 'max(everlog_last_verify_findings{job=~"$job"})', legend: 'verify' },
+      { expr: 'max(everlog_open_seal_findings{job=~"$job"})', legend: 'seals' },
+    ],
   },
 ];
 

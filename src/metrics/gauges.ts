@@ -29,6 +29,8 @@ export interface Scraped {
   readonly pendingCommits?: number;
   readonly lastDigest?: LastDigest;
   readonly lastVerification?: LastVerification;
+  /** Of seals, that no verification has looked at since. */
+  readonly sealFindings?: number;
 }
 
 type Show = (scraped: Scraped) => void;
@@ -189,12 +191,18 @@ function openLedgerGauges(gauge: MakeGauge): Show {
     [],
   );
   const findings = gauge('everlog_last_verify_findings', 'What that verification found', []);
-  return ({ pendingCommits, lastDigest, lastVerification }) => {
+  const open = gauge(
+    'everlog_open_seal_findings',
+    'What seals found and no recorded verification of the whole archive has looked at since',
+    [],
+  );
+  return ({ pendingCommits, lastDigest, lastVerification, sealFindings }) => {
     showOrHide(pending, pendingCommits);
     showOrHide(sequence, lastDigest?.sequence);
     showOrHide(sealedAt, lastDigest && secondsOf(lastDigest.at));
     showOrHide(verifiedAt, lastVerification && secondsOf(lastVerification.at));
     showOrHide(findings, lastVerification?.findings);
+    showOrHide(open, sealFindings);
   };
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
@@ -116,6 +116,23 @@ describe('sealing', () => {
       ],
     });
     expect(await sealed(deps)).toMatchObject({ sequence: 3, findingCount: 0 });
+  });
+
+  it('tells of what it finds before the digest stands: a sealer that ends in between finds it again', async () => {
+    const { folder, store, queue, deps } = await makeSite();
+    await commitJob(store, queue, 1);
+    const gone = await commitJob(store, queue, 2);
+    rmSync(join(folder, gone));
+    const told: string[] = [];
+    const onFindings = (where: string, count: number): Promise<void> => {
+      told.push(`${where}: ${count}`);
+      expect(existsSync(join(folder, 'ledger/digests/0000000001/digest.json'))).toBe(false);
+      return told.length > 1 ? Promise.resolve() : Promise.reject(new Error('the sealer ends here'));
+    };
+    await expect(sealed({ ...deps, onFindings })).rejects.toThrow('the sealer ends here');
+    expect((await readLedger(folderFiles(folder))).digests).toEqual([]);
+    expect(await sealed({ ...deps, onFindings })).toMatchObject({ sequence: 1, findingCount: 1 });
+    expect(told).toEqual(['digest 1: 1', 'digest 1: 1']);
   });
 
   it('begins on an archive that is older than its ledger, over as many digests as it takes', async () => {

@@ -132,6 +132,46 @@ describe('on a queue server', () => {
   );
 
   test(
+    'what any seal found is told by every process until a verification that began later finds nothing',
+    async () => {
+      const mine = {
+        ...env,
+        EVERLOG_QUEUE_PREFIX: 'findings',
+        EVERLOG_ARCHIVE_URL: stage.folder(),
+        EVERLOG_SEAL_INTERVAL: '1h',
+      };
+      const sealing = { ...mine, EVERLOG_SIGNING_KEY: newKeyPem() };
+      await sealed(sealing);
+      const queue = openJobQueue(redisStorage(redisUrl, undefined, undefined, 'findings'));
+      stage.defer(() => queue.close());
+      await queue.pending.add(['v1/records/host=github.com/owner=o/repo=r/1/1/1.json']);
+      const found = await run(['seal', '--json'], sealing);
+      expect({ code: found.code, stdout: found.stdout }).toMatchObject({
+        code: 4,
+        stdout: expect.stringContaining('object_missing'),
+      });
+      // Sees nothing new, and has seen nothing of it.
+      await sealed(sealing);
+      const simulator = await stage.simulator();
+      const started = await stage.everlog(['work', '--only', 'archive'], {
+        ...githubSettings(simulator),
+        ...mine,
+      });
+      const told = async (): Promise<number | null> =>
+        (await metricsOf(started))?.get('everlog_open_seal_findings') ?? null;
+      const tells = (findings: number): Promise<unknown> =>
+        until(`${findings} findings`, async () => (await told()) === findings, SEEN_WITHIN_MS);
+      await tells(1);
+      expect((await run(['verify', '--record', '--level', 'ledger'], mine)).code).toBe(0);
+      expect(await told()).toBe(1);
+      expect((await run(['verify', '--record'], mine)).code).toBe(0);
+      await tells(0);
+      expect((await started.process.stop()).code).toBe(0);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
     'a job that was dropped stays a gap in each digest, beside those that failed',
     async () => {
       const storage = redisStorage(redisUrl, undefined, undefined, 'gaps');

@@ -179,7 +179,7 @@ function refusedShare(settings: Settings): IMetric {
 
 function findings(settings: Settings): IMetric {
   return math('FILL(s, 0) + FILL(v, 0)', {
-    s: counted(settings, 'everlog_seal_findings_total', {}),
+    s: metricsOf(settings)('everlog_open_seal_findings'),
     v: metricsOf(settings)('everlog_last_verify_findings'),
   });
 }

@@ -17,7 +17,7 @@ export const METRICS: Readonly<Record<string, readonly string[]>> = {
   everlog_reconcile_gap_jobs: [],
   everlog_last_reconcile_timestamp_seconds: ['host'],
   everlog_last_digest_timestamp_seconds: [],
-  everlog_seal_findings_total: [],
+  everlog_open_seal_findings: [],
   everlog_last_verify_findings: [],
   everlog_github_ratelimit_remaining: ['host'],
   everlog_github_ratelimit_limit: ['host'],

@@ -4,18 +4,20 @@ import { openRecording } from '../../service/recording.ts';
 import type { Summary } from '../../ledger/verify/summary.ts';
 import { LEVELS } from '../../ledger/verify/scope.ts';
 import { noteVerification } from '../../queue/noted/last-verification.ts';
+import { clearSealFindings } from '../../queue/noted/seal-findings.ts';
 import { givenOptions } from './custody-work.ts';
 import { openCommandQueue } from '../queue-work.ts';
 import type { VerifyCommandOptions } from './verify-options.ts';
 
 /**
  * Writes down in the archive that it was verified, by whom, how, and what came of it; answers the key. The queue is needed
- * to tell the sealer of it, and keeps a note for metrics.
+ * to tell the sealer of it, and keeps a note for metrics. `startedAt`: when it began to look.
  */
 export async function recordVerification(
   store: ObjectStore,
   options: VerifyCommandOptions,
   summary: Summary,
+  startedAt: Date,
 ): Promise<string> {
   const queue = await openCommandQueue();
   try {
@@ -35,12 +37,12 @@ export async function recordVerification(
       },
       deps,
     );
-    await noteVerification(queue.control.notes, {
-      at: deps.now(),
-      findings,
-      isWhole: options.from === undefined && options.to === undefined,
-      depth: LEVELS.indexOf(level),
-    });
+    const { notes } = queue.control;
+    const isWhole = options.from === undefined && options.to === undefined;
+    const depth = LEVELS.indexOf(level);
+    await noteVerification(notes, { at: deps.now(), findings, isWhole, depth });
+    if (findings === 0 && isWhole && depth >= LEVELS.indexOf('heads'))
+      await clearSealFindings(notes, startedAt);
     return key;
   } finally {
     await queue.close();

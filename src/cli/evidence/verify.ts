@@ -61,6 +61,7 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
         terms,
         json: options.json === true,
       };
+      const startedAt = new Date();
       const summary = await verified(session, terminal, work).catch(async (error: unknown) => {
         const isNothing = error instanceof EverlogError && error.code === 'not_found';
         // Where there is not even an archive, that is what is to be said, and where one is.
@@ -69,7 +70,9 @@ async function verifyCommand(options: VerifyCommandOptions): Promise<number> {
       });
       if (options.record === true) {
         const { recordVerification } = await import('./verify-record.ts');
-        await session.say(`everlog: recorded as ${await recordVerification(store, options, summary)}`);
+        await session.say(
+          `everlog: recorded as ${await recordVerification(store, options, summary, startedAt)}`,
+        );
       }
       return summary.findings > 0 ? EXIT.findings : EXIT.ok;
     });

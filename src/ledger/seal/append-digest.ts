@@ -36,7 +36,14 @@ export interface AppendDeps {
   readonly claim: SealClaim;
   readonly stream: string;
   readonly throwIfStopped: () => void;
+  readonly onFindings: OnFindings;
 }
+
+/**
+ * Told of findings before the digest that first shows them stands, so that a sealer which ends in between loses none. `where` is
+ * the same for those that are told of again.
+ */
+export type OnFindings = (where: string, count: number) => Promise<void>;
 
 /** What is being sealed, over as many digests as it takes. */
 export interface Collecting {
@@ -97,6 +104,8 @@ export async function appendDigest(
     const finished = await finishFiles(files);
     const frame = frameOf(deps, state, collecting, { isLast, final: options.final && isLast });
     const bytes = serializeDigest(draftDigest(frame, finished, collected, known));
+    if (findings.length > 0)
+      await deps.onFindings(`digest ${(state.last?.sequence ?? 0) + 1}`, findings.length);
     const standing = await commit(deps, frame, finished, bytes);
     if (standing === null) return { outcome: 'lost' };
     const appended = {

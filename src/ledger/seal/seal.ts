@@ -3,7 +3,14 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { agreedTime } from '../../store/store-clock.ts';
 import { retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
-import { appendDigest, COMMIT_NOTE, commitNote, type AppendDeps, type Collecting } from './append-digest.ts';
+import {
+  appendDigest,
+  COMMIT_NOTE,
+  commitNote,
+  type AppendDeps,
+  type Collecting,
+  type OnFindings,
+} from './append-digest.ts';
 import { KEYS_NOTE } from './key-candidates.ts';
 import { openDigestTree, type DigestTree } from './digest-tree.ts';
 import { followUp } from './follow-ups.ts';
@@ -42,6 +49,7 @@ export interface SealDeps {
   /** Cryptographic: it names the ledger. */
   readonly randomBytes: (count: number) => Uint8Array;
   readonly log: Log;
+  readonly onFindings: OnFindings;
 }
 
 export interface SealOptions {
@@ -103,7 +111,10 @@ async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim)
     if (state.last?.digest.final === true) return closed(deps, state.last, report);
     if (collecting === null) {
       const cut = await cutOf(deps.pending, state.last);
-      if (cut !== null) report.found(cut, deps.log);
+      if (cut !== null) {
+        await deps.onFindings(`cut at ${cut.key}`, 1);
+        report.found(cut, deps.log);
+      }
       collecting = await beginCollecting(deps, state);
     }
     const current: MarkedCollecting = collecting;
@@ -221,7 +232,7 @@ async function settle(
   const { pending, notes } = deps;
   await tree.append(done.standing);
   await notes.note(KEYS_NOTE, done.keysMark, KEYS_NOTED_MS);
-  report.followed(await followUp(deps, done.standing.sequence), deps.log);
+  await followedUp(deps, done.standing.sequence, report);
   const keys: string[] = [];
   for await (const line of done.handled.lines()) {
     const key: unknown = JSON.parse(line);
@@ -248,7 +259,13 @@ async function marked(
 }
 
 async function closed(deps: SealDeps, last: Standing, report: ReportDraft): Promise<SealReport> {
-  report.followed(await followUp(deps, last.sequence), deps.log);
+  await followedUp(deps, last.sequence, report);
   deps.log.warn({ key: digestKey(last.sequence) }, 'the ledger is closed: nothing was added');
   return { outcome: 'closed', sequence: last.sequence };
+}
+
+async function followedUp(deps: SealDeps, last: number, report: ReportDraft): Promise<void> {
+  const followed = await followUp(deps, last);
+  if (followed.findings.length > 0) await deps.onFindings('second place', followed.findings.length);
+  report.followed(followed, deps.log);
 }

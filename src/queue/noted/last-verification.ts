@@ -23,21 +23,27 @@ const noteSchema = z.object({
 });
 
 /**
- * Whether a later verification takes the place of what was noted. Findings always do; one without any only where it would have
- * seen what was found before: one that looks at less, or less closely, does not clear it. Pure.
+ * What counts after a later verification. What was found stands until one that would have seen it finds nothing: one that looks
+ * at less, or less closely, can add to it, and takes nothing of it away. Pure.
  */
-export function supersedes(later: LastVerification, noted: LastVerification | null): boolean {
-  if (noted === null || later.findings > 0) return true;
-  return (later.isWhole || !noted.isWhole) && later.depth >= noted.depth;
+export function standingAfter(later: LastVerification, noted: LastVerification | null): LastVerification {
+  if (noted === null || noted.findings === 0) return later;
+  if ((later.isWhole || !noted.isWhole) && later.depth >= noted.depth) return later;
+  if (later.findings === 0) return noted;
+  return {
+    at: later.at,
+    findings: Math.max(later.findings, noted.findings),
+    isWhole: later.isWhole || noted.isWhole,
+    depth: Math.max(later.depth, noted.depth),
+  };
 }
 
-/** Notes a verification, unless what is noted says more. */
+/** Notes a verification beside what was found before. */
 export async function noteVerification(
   notes: Pick<Notes, 'note' | 'noted'>,
   later: LastVerification,
 ): Promise<void> {
-  if (!supersedes(later, await readLastVerification(notes))) return;
-  const { at, findings, isWhole, depth } = later;
+  const { at, findings, isWhole, depth } = standingAfter(later, await readLastVerification(notes));
   await notes.note(NOTE, JSON.stringify({ at: at.toISOString(), findings, whole: isWhole, depth }), KEPT_MS);
 }
 

@@ -8,6 +8,7 @@ import type { JobQueue } from '../../queue/job-queue.ts';
 import { readFailedDeliveries } from '../../queue/noted/failed-deliveries.ts';
 import { readInstallations } from '../../queue/noted/installations.ts';
 import { readLastVerification } from '../../queue/noted/last-verification.ts';
+import { readSealFindings } from '../../queue/noted/seal-findings.ts';
 import type { Workforce } from '../compose.ts';
 
 /** What takes more than a few small reads is read at most this often: it moves by the hour. */
@@ -49,7 +50,7 @@ export function openObservation(
     const now = new Date();
     const { notes } = queue;
     const spool = workforce?.spool;
-    const [queues, census, reconciled, pendingCommits, lastDigest, lastVerification, failed, slow] =
+    const [queues, census, reconciled, pendingCommits, lastDigest, lastVerification, findings, failed, slow] =
       await Promise.all([
         orNull(queue.counts()),
         orNull(queue.census()),
@@ -57,6 +58,7 @@ export function openObservation(
         orNull(queue.pending.count()),
         orNull(readLastDigest(notes)),
         orNull(readLastVerification(notes)),
+        orNull(readSealFindings(notes)),
         orNull(readFailedDeliveries(notes, hosts)),
         isUpkeep ? orNull(readSlow()) : null,
       ]);
@@ -68,6 +70,7 @@ export function openObservation(
       ...(pendingCommits === null ? {} : { pendingCommits }),
       ...(lastDigest === null ? {} : { lastDigest }),
       ...(lastVerification === null ? {} : { lastVerification }),
+      ...(findings === null ? {} : { sealFindings: findings }),
       ...(failed === null ? {} : { failedDeliveries: failed }),
       ...(workforce === null ? {} : { rateLimits: workforce.rateLimits() }),
       ...(spool === undefined ? {} : { spool: { reservedBytes: spool.used(), limitBytes: spool.bytesMax } }),

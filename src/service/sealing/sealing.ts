@@ -11,6 +11,7 @@ import { openTimeStamper } from '../../ledger/witness/time-stamp.ts';
 import type { Log } from '../../logger.ts';
 import { openAccounting } from '../../reconcile/accounting.ts';
 import { noteDigest } from '../../queue/digest-note.ts';
+import { noteSealFindings } from '../../queue/noted/seal-findings.ts';
 import type { JobQueue } from '../../queue/job-queue.ts';
 import { openArchive } from '../archive.ts';
 import { openSigner, type OpenSigner } from './signing.ts';
@@ -74,6 +75,7 @@ export function openSealing(
           now,
           randomBytes: (count) => randomBytes(count),
           log,
+          onFindings: (where, count) => noteSealFindings(queue.notes, where, count, now()),
         },
         hooks.signal === undefined ? options : { signal: hooks.signal, ...options },
       );

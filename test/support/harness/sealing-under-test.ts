@@ -109,6 +109,7 @@ export function sealerOf(store: ObjectStore, queue: MemoryQueue, changes: Partia
     now,
     randomBytes: (count) => randomBytes(count),
     log: keptLog().log,
+    onFindings: () => Promise.resolve(),
     ...changes,
   };
 }

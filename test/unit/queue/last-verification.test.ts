@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   noteVerification,
   readLastVerification,
-  supersedes,
+  standingAfter,
   type LastVerification,
 } from '../../../src/queue/noted/last-verification.ts';
 
@@ -12,21 +12,35 @@ function verification(changes: Partial<LastVerification> = {}): LastVerification
   return { at: AT, findings: 0, isWhole: true, depth: 2, ...changes };
 }
 
-describe('what a later verification clears', () => {
+describe('what counts after a later verification', () => {
+  const found = verification({ findings: 3 });
+  const late = new Date('2026-11-28T10:00:00.000Z');
   test.each([
-    ['nothing is noted', verification({ isWhole: false, depth: 0 }), null, true],
-    ['it saw as much', verification(), verification({ findings: 3 }), true],
-    ['it looked at a part', verification({ isWhole: false }), verification({ findings: 3 }), false],
-    ['it looked less closely', verification({ depth: 0 }), verification({ findings: 3 }), false],
-    ['it looked at all of what was seen in part', verification(), verification({ isWhole: false }), true],
+    ['nothing was noted', verification({ isWhole: false, depth: 0 }), null, 'later'],
+    ['it saw as much', verification({ at: late }), found, 'later'],
+    ['it looked at a part', verification({ isWhole: false }), found, 'noted'],
+    ['it looked less closely', verification({ depth: 0 }), found, 'noted'],
     [
-      'it found something in a part',
-      verification({ isWhole: false, depth: 0, findings: 1 }),
+      'it looked at all of what was seen in part',
       verification(),
-      true,
+      verification({ isWhole: false, findings: 1 }),
+      'later',
     ],
-  ])('%s', (_, later, noted, cleared) => {
-    expect(supersedes(later, noted)).toBe(cleared);
+    ['it found something in a part', verification({ isWhole: false, findings: 1 }), verification(), 'later'],
+    ['there was nothing to be cleared', verification({ at: late, depth: 0 }), verification(), 'later'],
+  ])('where %s', (_, later, noted, stands) => {
+    expect(standingAfter(later, noted)).toEqual(stands === 'later' ? later : noted);
+  });
+
+  test('a finding of a part takes the place of none of the whole, and what clears it does not clear those', () => {
+    const part = { isWhole: false, depth: 0 };
+    const both = standingAfter(verification({ ...part, at: late, findings: 1 }), found);
+    expect(both).toEqual({ at: late, findings: 3, isWhole: true, depth: 2 });
+    expect(standingAfter(verification(part), both)).toEqual(both);
+    expect(standingAfter(verification(), both).findings).toBe(0);
+    const ledger = verification({ depth: 0, findings: 5 });
+    const sample = verification({ isWhole: false, findings: 1 });
+    expect(standingAfter(ledger, sample)).toMatchObject({ findings: 5, isWhole: true, depth: 2 });
   });
 
   test('is noted, and read back as it was', async () => {
