@@ -1,9 +1,9 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ATTACKS, sealJob, type Attack } from '../support/oracles/attacks.ts';
+import { ATTACKS, MARK, sealJob, type Attack } from '../support/oracles/attacks.ts';
 import { makeBundle } from '../support/oracles/bundle-maker.ts';
-import { folderPut, LedgerMaker } from '../support/oracles/ledger-maker.ts';
+import { folderPut, LedgerMaker, makeKey } from '../support/oracles/ledger-maker.ts';
 import {
   makeToolFolder,
   runVerify,
@@ -102,6 +102,7 @@ test.each(ATTACKS.map((attack, index) => [attack.name, attack, index] as const))
     rows.set(name, [attack.about, name, ...cells]);
     const codes = ended.map((it) => it?.[0] ?? null);
     expect(codes, `said: ${cells.join('; ')}`).toEqual([attack.archive, attack.bundle, attack.bundle]);
+    expect(existsSync(join(played.bundle, MARK))).toBe(false);
   },
   ATTACK_TIMEOUT_MS,
 );
@@ -141,6 +142,22 @@ test(
       expect({ name, code: ended.code }, `said: ${child.stderr()}`).toEqual({ name, code });
       rows.set(name, ['asked', name, told(ended.code, wordsOf({ code, output: child.stdout() })), '', '']);
     }
+  },
+  ATTACK_TIMEOUT_MS,
+);
+
+test(
+  'a bundle whose asked window holds but a key has entries of records all the same',
+  async () => {
+    const seal = async (maker: LedgerMaker): Promise<void> => {
+      await maker.addKey(makeKey());
+      await maker.seal();
+    };
+    const { bundle, pin, maker } = await play({ about: '', name: '', archive: 0, bundle: 0, seal }, 'key');
+    const from = new Date(maker.nowMs - 60_000).toISOString();
+    const child = spawnEverlog(['verify', '--bundle', bundle, '--key', pin, '--from', from], {});
+    const ended = await child.exited;
+    expect(ended.code).toBe(0);
   },
   ATTACK_TIMEOUT_MS,
 );

@@ -181,7 +181,8 @@ export function tellFlaws(hooks: ReadingHooks, { flaws, revision }: StoredRecord
  * that of the revision before. Anybody's copy of an earlier revision is not one: those are no listing's.
  */
 function isMisnumbered(record: JobRecord, revision: number): boolean {
-  return record.details_source === 'list' && record.job_sha256 === null && record.revision === revision - 1;
+  const isByListing = record.details_source === 'list' && record.job_sha256 === null;
+  return isByListing && revision > 1 && record.revision === revision - 1;
 }
 
 /**

@@ -209,7 +209,7 @@ function otherThanItsHash(key: string): Finding {
 function isOf(record: SealedRecord, address: JobAddress, revision: number): boolean {
   // An earlier Everlog gave a confirmation by GitHub's listing the number of the revision before; all else of it is right.
   const isByListing = record.details_source === 'list' && (record.job_sha256 ?? null) === null;
-  const isMisnumbered = isByListing && record.revision === revision - 1;
+  const isMisnumbered = isByListing && revision > 1 && record.revision === revision - 1;
   return (
     (record.revision === revision || isMisnumbered) &&
     record.host === address.host &&

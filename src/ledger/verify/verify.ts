@@ -111,7 +111,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
     for await (const key of options.strays ?? []) {
       await report({ result: 'UNSEALED', key, detail: 'it is no plain file, and no digest can cover it' });
     }
-    if (isBundle && walked.looked.objects === 0) await report(NO_ENTRIES);
+    if (isBundle && walked.objects === 0) await report(NO_ENTRIES);
     const isPart = range.fromMs !== null || range.toMs !== null;
     if (findings === 0 && isPart && walked.looked.entries === 0) throw nothingSealed(scope, walked);
     for (const result of leftOut(scope)) await report(result);

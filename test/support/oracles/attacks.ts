@@ -31,6 +31,9 @@ export interface Attack {
   readonly tamper?: (folder: string, maker: LedgerMaker) => void;
 }
 
+/** Made in a bundle by whatever of it is run as a program. */
+export const MARK = 'ran';
+
 const FUTURE = new Date('2040-01-01T00:00:00Z');
 const HOUR_MS = 3_600_000;
 
@@ -157,6 +160,29 @@ const KEYS: readonly Attack[] = [
   },
   {
     about: 'keys',
+    name: 'the same, and a line in a signature of the revoker says that it follows the thief’s',
+    archive: 4,
+    bundle: 4,
+    digests: 4,
+    sealsKeys: false,
+    seal: async (maker) => {
+      const first = maker.key;
+      await maker.addKey(makeKey());
+      await sealJob(maker);
+      await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+      await sealJob(maker);
+      await sealJob(maker, await successorSince(maker, first, 2 * HOUR_MS));
+    },
+    tamper: (folder, { key, digests }) => {
+      const thief = String(Object(JSON.parse(String(digests.at(-1)?.bytes)))['key_id']);
+      editJson(join(folder, `ledger/keys/${key.id}.json`), (it) => ({
+        ...it,
+        signatures: [it['signatures']].flat().map((one) => followed(Object(one), key, thief)),
+      }));
+    },
+  },
+  {
+    about: 'keys',
     name: 'a revocation is deleted',
     archive: 4,
     bundle: 4,
@@ -235,6 +261,38 @@ const CONTENTS: readonly Attack[] = [
   ),
 ];
 
+/** Runs where a shell calculates with it. */
+const SHELL = `leaves[$(>${MARK})]`;
+
+const RUN: readonly Attack[] = [
+  attackToRun('a record counts its log’s bytes in shell text, moved there by a tab', (folder, maker) =>
+    editLog(join(folder, jobOf(maker).recordKey), { sha256: `0\t${SHELL}`, lines: '' }),
+  ),
+  attackToRun('a record counts its log’s bytes in shell text', (folder, maker) =>
+    editLog(join(folder, jobOf(maker).recordKey), { bytes: SHELL }),
+  ),
+  attackToRun('a record’s revision is shell text', (folder, maker) =>
+    editJson(join(folder, jobOf(maker).recordKey), (it) => ({ ...it, revision: SHELL })),
+  ),
+  attackToRun('a digest counts its entries in shell text', (folder, maker) =>
+    editDigest(folder, maker, (it) => ({ ...it, entries: { ...Object(it['entries']), count: SHELL } })),
+  ),
+  attackToRun('a digest has no stream and shell text for a root, moved into the count', (folder, maker) =>
+    editDigest(folder, maker, (it) => ({
+      ...it,
+      stream: '',
+      entries: { ...Object(it['entries']), merkle_root: SHELL },
+    })),
+  ),
+  attackToRun('a record’s numbers break off what calculates with them', (folder, maker) =>
+    editLog(join(folder, jobOf(maker).recordKey), { bytes: '08' }),
+  ),
+];
+
+function attackToRun(name: string, tamper: NonNullable<Attack['tamper']>): Attack {
+  return { about: 'run', name, archive: 4, bundle: 4, tamper };
+}
+
 const STRIPPED: Attack = {
   about: 'changed',
   name: 'all entries and objects are taken out of a bundle, its digests stay',
@@ -284,6 +342,24 @@ const SEALED: readonly Attack[] = [
     await maker.addMisnumbered(await maker.addJob(), { details_source: 'api' });
     await maker.seal();
   }),
+  sealedWrongly(
+    'a listing’s record has the number of the one before, and a log that never was',
+    async (maker) => {
+      const job = await maker.addJob();
+      const key = job.logKey.replace('.log.gz', '.r2.log.gz');
+      await maker.addMisnumbered(job, { log: { ...Object(job.record['log']), key } });
+      await maker.seal();
+    },
+  ),
+  sealedWrongly('a listing’s record without a number names a log that was not sealed', async (maker) => {
+    const job = await maker.addJob();
+    await maker.addMisnumbered(job, { revision: 0 });
+    await maker.seal();
+  }),
+  sealedWrongly('the first record of a job has the number 0', async (maker) => {
+    await maker.addJob(undefined, { revision: 0, details_source: 'list' });
+    await maker.seal();
+  }),
   sealedWrongly('a record is of another job than its key', async (maker) => {
     await maker.addJob(undefined, { owner: 'somebody-else' });
     await maker.seal();
@@ -321,6 +397,7 @@ export const ATTACKS: readonly Attack[] = [
   ...KEYS,
   ...REMOVALS,
   ...CONTENTS,
+  ...RUN,
   STRIPPED,
   ...SEALED,
 ];
@@ -338,6 +415,13 @@ async function successorSince(maker: LedgerMaker, of: MadeKey, agoMs: number): P
   maker.nowMs = nowMs;
   maker.keys.splice(0, maker.keys.length, ...own);
   return key;
+}
+
+/** A signature of a key's file with a line behind it, as a tool might read it: that the key follows another. */
+function followed(one: Record<string, unknown>, { id }: MadeKey, other: string): object {
+  if (one['key_id'] !== id) return one;
+  const line = ['everlog.key/v1', id, id, '2020-01-01T00:00:00.000Z', other, one['signature']].join(' ');
+  return { ...one, signature: `${String(one['signature'])}\n${line}` };
 }
 
 function jobOf(maker: LedgerMaker): MadeJob {
@@ -372,4 +456,16 @@ function flip(file: string): void {
 
 function editJson(file: string, edit: (value: Record<string, unknown>) => unknown): void {
   writeFileSync(file, `${JSON.stringify(edit(JSON.parse(readFileSync(file, 'utf8'))))}\n`);
+}
+
+function editLog(file: string, changes: Record<string, unknown>): void {
+  editJson(file, (it) => ({ ...it, log: { ...Object(it['log']), ...changes } }));
+}
+
+function editDigest(
+  folder: string,
+  maker: LedgerMaker,
+  edit: (digest: Record<string, unknown>) => unknown,
+): void {
+  editJson(join(folder, maker.digests[0]?.key ?? ''), edit);
 }

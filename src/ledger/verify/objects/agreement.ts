@@ -27,7 +27,7 @@ export function recordDisagreement({ address, revision }: RecordKey, record: Rec
  */
 export function isMisnumbered(revision: number, record: RecordFacts): boolean {
   const isByListing = record.details_source === 'list' && (record.job_sha256 ?? null) === null;
-  return isByListing && record.revision === revision - 1;
+  return isByListing && record.revision >= 1 && record.revision === revision - 1;
 }
 
 /** What is wrong between a run attempt's object and its key; null when nothing is. */

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '../../../store/object-store.ts';
-import { parseKey } from '../../../archive/keys.ts';
+import { parseKey, recordKey } from '../../../archive/keys.ts';
 import { EverlogError } from '../../../errors.ts';
 import type { LedgerEntry } from '../../formats/formats.ts';
 import { isMisnumbered, isThatCustody, recordDisagreement } from './agreement.ts';
@@ -168,9 +168,12 @@ async function readRecord(scope: Scope, entry: LedgerEntry, bytes: Buffer): Prom
   const problem = parsed.ok ? disagreement(entry, parsed.value) : parsed.problem;
   const isOdd = problem === null && parsed.ok && isMisnumberedAt(entry.key, parsed.value);
   if (isOdd) await scope.report({ result: 'NOT_CHECKED', key: entry.key, detail: MISNUMBERED });
-  else if (problem === null && parsed.ok && parsed.value.log !== null && entry.log === undefined) {
-    const detail = `its record names it, and it was gone when ${entry.key} was sealed`;
-    await scope.report({ result: 'MISSING', key: parsed.value.log.key, detail });
+  if (problem === null && parsed.ok && entry.log === undefined) {
+    const isOfBefore = isOdd && (await isLogOfTheOneBefore(scope, entry.key, parsed.value));
+    if (parsed.value.log !== null && !isOfBefore) {
+      const detail = `its record names it, and it was gone when ${entry.key} was sealed`;
+      await scope.report({ result: 'MISSING', key: parsed.value.log.key, detail });
+    }
   }
   if (problem === null && parsed.ok) return parsed.value;
   const detail = `it was sealed as it is, but ${problem ?? 'is no record'}`;
@@ -180,6 +183,24 @@ async function readRecord(scope: Scope, entry: LedgerEntry, bytes: Buffer): Prom
 
 const MISNUMBERED =
   'its number: version 0.1 gave a confirmation by GitHub’s listing that of the revision before it, and sealed its log with that one';
+
+/**
+ * Whether a record names the very log of the revision before it, with which that was sealed. Whoever may write objects could
+ * call any record a misnumbered one, and hide a log behind it that never was.
+ */
+async function isLogOfTheOneBefore(scope: Scope, key: string, { log }: RecordFacts): Promise<boolean> {
+  const parsed = parseKey(key);
+  if (parsed?.type !== 'record' || parsed.revision < 2) return false;
+  const place = { key: recordKey(parsed.address, parsed.revision - 1), versionId: null };
+  const read = await readBytes(scope.store, place, WHOLE_BYTES_MAX);
+  const before = read.state === 'read' ? parseRecordFacts(read.bytes) : null;
+  return (
+    before?.ok === true &&
+    before.value.log?.key === log?.key &&
+    before.value.log?.stored_sha256 === log?.stored_sha256 &&
+    before.value.log?.stored_bytes === log?.stored_bytes
+  );
+}
 
 function isMisnumberedAt(key: string, record: RecordFacts): boolean {
   const parsed = parseKey(key);

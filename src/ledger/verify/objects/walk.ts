@@ -31,6 +31,8 @@ export interface Walked {
   /** Ids of the keys that digests name. */
   readonly keyIds: ReadonlySet<string>;
   readonly looked: LookedAt;
+  /** Entries of records, runs and custody objects, whatever the range asks for; of what comes before it at level `ledger` none. */
+  readonly objects: number;
 }
 
 /** What the ledger's entries are handed to, one after another. */
@@ -42,8 +44,6 @@ export interface EntryTaker {
 export interface LookedAt {
   readonly digests: number;
   readonly entries: number;
-  /** Of those, the ones of records, runs and custody objects. */
-  readonly objects: number;
   /** Start of the first window and end of the last, RFC 3339; null where there is none. */
   readonly from: string | null;
   readonly to: string | null;
@@ -71,7 +71,14 @@ export async function walkLedger(
   let noteless: DigestFacts | null = null;
   const keyIds = new Set<string>();
   let promises: readonly RetentionPromise[] = [];
-  const looked: Looked = { digests: 0, entries: 0, objects: 0, from: null, to: null };
+  const looked: Looked = { digests: 0, entries: 0, from: null, to: null };
+  let taken = 0;
+  const counting: EntryTaker = {
+    take: (sealed, inRange) => {
+      taken += 1;
+      return objects.take(sealed, inRange);
+    },
+  };
   const places = listLedger(scope.store);
   for await (const facts of inOrder(places, AHEAD, (place) => readDigestFacts(scope, place))) {
     notedTo = Math.max(notedTo, notedBy(facts, ring));
@@ -105,10 +112,10 @@ export async function walkLedger(
       promises,
       atMs: chain.latestCreatedMs,
     };
-    await readContents(scope, judged, keyFiles, objects, looked);
+    await readContents(scope, judged, keyFiles, counting, looked);
   }
   if (noteless !== null && isSettled(scope, noteless.digest)) await reportMissingNote(scope, noteless);
-  return { firstDigest, lastDigest, notedTo, formerPlace, timeStamps, keyIds, looked };
+  return { firstDigest, lastDigest, notedTo, formerPlace, timeStamps, keyIds, looked, objects: taken };
 }
 
 interface JudgedDigest {
@@ -136,7 +143,7 @@ async function readContents(
   // What was written in the range may be sealed, and its removal told of, at any time after; what was sealed before has to be
   // known where everything that stands there is compared with the ledger, and where a key was revoked.
   const isBefore = scope.range.fromMs !== null && endMs < scope.range.fromMs;
-  if (isBefore && scope.level === 'ledger' && !keyFiles.decidesBelief) return;
+  if (isBefore && !scope.isBundle && scope.level === 'ledger' && !keyFiles.decidesBelief) return;
   const inRange = overlaps(scope.range, Date.parse(digest.window_start), endMs);
   if (inRange) {
     looked.digests += 1;
@@ -148,7 +155,6 @@ async function readContents(
     if (inRange) looked.entries += 1;
     scope.meter.entries = looked.entries;
     if (keyFiles.take(entry, { sequence, believed, atMs })) return;
-    if (inRange) looked.objects += 1;
     await objects.take({ entry, sequence, believed, promises: judged.promises, pinned }, inRange);
   };
   if (scope.isBundle) return readBundleEntries(scope, sequence, digest, onEntry);
