@@ -106,3 +106,8 @@ export function curable(
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The code that the system, zlib or a driver gave a failure, such as `ENOENT` or `Z_DATA_ERROR`; null where it has none. */
+export function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
+}

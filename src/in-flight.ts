@@ -3,7 +3,7 @@
  * what is in flight before it answers, and then throws the first failure there was; after a failure no more is taken.
  */
 export async function forEachInFlight<T>(
-  source: AsyncIterable<T>,
+  source: AsyncIterable<T> | Iterable<T>,
   inFlightMax: number,
   work: (item: T) => Promise<void>,
 ): Promise<void> {

@@ -6,6 +6,17 @@ const CLOSE_OBJECT = 0x7d;
 const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** The value that a text, or bytes in UTF-8, hold as JSON; null where they hold none. */
+export function parseJsonOrNull(text: string | Uint8Array): unknown {
+  try {
+    return JSON.parse(typeof text === 'string' ? text : strictUtf8.decode(text));
+  } catch {
+    return null;
+  }
+}
+
 /**
  * JSON as somebody sent it. What is parsed and written again is no longer what was sent: numbers over 2^53 are rounded,
  * `1e400` becomes null, escapes are rewritten. Whatever is kept as evidence is therefore cut out of the text it came in.

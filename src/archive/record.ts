@@ -185,3 +185,8 @@ export function momentOf(record: JobRecord): string {
   const { completed_at, started_at, created_at, recorded_at } = record;
   return [completed_at, started_at, created_at].find((text) => momentMs(text) !== null) ?? recorded_at;
 }
+
+/** How a job ended, in one word: its conclusion, or why there is no log. */
+export function resultOf(record: JobRecord): string {
+  return record.log === null ? record.outcome : (record.conclusion ?? '–');
+}

@@ -2,18 +2,19 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { destination } from 'pino';
 import { openArchive } from '../service/archive.ts';
-import { openQueue, refuseForeignQueueOf, type OpenQueue } from '../service/queue.ts';
+import { openQueue, refuseForeignQueueOf } from '../service/queue.ts';
 import { openSealing } from '../service/sealing/sealing.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import type { QueueControl, SealAnswer } from '../control/requests.ts';
 import { reachService, type RemoteControl } from '../control/socket-client.ts';
-import { EverlogError, giveUp } from '../errors.ts';
+import { giveUp } from '../errors.ts';
 import { openLog } from '../logger.ts';
 import { holdsQueue } from '../queue/embedded/queue-folder.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 import { openLocalState, type SharedState } from '../queue/shared-state.ts';
+import { firstAnswer } from '../queue/health/first-answer.ts';
 
 /**
  * How a command that queues work gets at the queue: a queue server directly, an embedded queue by the service that owns
@@ -57,7 +58,7 @@ export async function openCommandQueue({ mayBegin = false } = {}): Promise<Comma
   if (!mayBegin) requireQueue(config);
   const open = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
   try {
-    await answering(open);
+    await firstAnswer(() => open.check(), ANSWER_TIMEOUT_MS);
     if (config.archiveNamed) await refuseForeignQueueOf(config, open.queue);
   } catch (error) {
     await open.queue.close();
@@ -113,20 +114,6 @@ async function whenFree(seal: () => Promise<SealAnswer>, onBusy: () => void): Pr
       throw giveUp('ledger_busy', 'another sealer is at work and does not end: try again later');
     if (!told) onBusy();
     await sleep(BUSY_LOOK_MS);
-  }
-}
-
-/** Waits for the server's first answer, which a connection that has just begun cannot give at once. */
-async function answering(open: OpenQueue): Promise<void> {
-  const deadlineMs = Date.now() + ANSWER_TIMEOUT_MS;
-  for (;;) {
-    try {
-      return await open.check();
-    } catch (error) {
-      const passing = error instanceof EverlogError && error.remedy.kind === 'retry';
-      if (!passing || Date.now() > deadlineMs) throw error;
-    }
-    await sleep(LOOK_MS);
   }
 }
 

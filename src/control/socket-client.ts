@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'undici';
 import { z } from 'zod';
-import { retryable } from '../errors.ts';
+import { codeOf, retryable } from '../errors.ts';
 import {
   addedSchema,
   censusSchema,
@@ -114,6 +114,6 @@ async function askService(
 }
 
 function isNobody(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
+  const code = codeOf(error);
   return code === 'ECONNREFUSED' || code === 'ENOENT';
 }

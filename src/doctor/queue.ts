@@ -1,17 +1,15 @@
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openQueue, refuseForeignQueueOf } from '../service/queue.ts';
 import type { Config } from '../config.ts';
 import { reachService } from '../control/socket-client.ts';
-import { EverlogError } from '../errors.ts';
 import { openLog } from '../logger.ts';
 import { holdsQueue } from '../queue/embedded/queue-folder.ts';
 import type { QueueDurability, Weakness } from '../queue/queue-storage.ts';
 import { check, skipped, type Checked, type Found } from './check.ts';
+import { firstAnswer } from '../queue/health/first-answer.ts';
 
 /** A server that has not answered by then is down. */
 const ANSWER_TIMEOUT_MS = 5_000;
-const LOOK_MS = 200;
 
 const URL_FIX = 'start the server, or correct EVERLOG_QUEUE_URL';
 
@@ -52,14 +50,14 @@ async function examineOpened(config: Config): Promise<readonly Checked[]> {
   try {
     const { queue, storage } = open;
     const reachable = await check('queue', 'reachable', URL_FIX, async () => {
-      await answering(() => open.check());
+      await firstAnswer(() => open.check(), ANSWER_TIMEOUT_MS);
       return { status: 'ok', detail: `${queue.location} answers` };
     });
     if (reachable.status !== 'ok') return [reachable];
     const results = [
       reachable,
       await check('queue', 'work', URL_FIX, async () => {
-        await answering(() => queue.tryWork());
+        await firstAnswer(() => queue.tryWork(), ANSWER_TIMEOUT_MS);
         return { status: 'ok', detail: 'a job was added, taken and removed' };
       }),
       await check('queue', 'archive', '', async () => {
@@ -94,18 +92,4 @@ function judgeDurability(durability: QueueDurability, weaknesses: readonly Weakn
     detail: 'the server may lose jobs, which EVERLOG_ALLOW_UNSAFE_QUEUE allows',
     fix: 'set appendonly yes and maxmemory-policy noeviction, and remove EVERLOG_ALLOW_UNSAFE_QUEUE',
   };
-}
-
-/** A connection that has just begun cannot answer at once. */
-async function answering(ask: () => Promise<void>): Promise<void> {
-  const deadlineMs = Date.now() + ANSWER_TIMEOUT_MS;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      const passing = error instanceof EverlogError && error.remedy.kind === 'retry';
-      if (!passing || Date.now() > deadlineMs) throw error;
-    }
-    await sleep(LOOK_MS);
-  }
 }

@@ -1,5 +1,6 @@
 import { momentMsOfRow } from './job-row.ts';
 import type { JobRow } from './parquet/columns.ts';
+import { numberOrNull, textOrNull } from './parquet/values.ts';
 
 /** Columns that a search reads and answers with: they stand together in the files. */
 export const HIT_COLUMNS = [
@@ -34,11 +35,16 @@ export function hitFrom(
   values: readonly unknown[],
   [host, repositoryId, created, recorded, storedBytes]: readonly unknown[],
 ): JobHit {
-  const text = (at: number): string | null => textOf(values[at]);
-  const number = (at: number): number | null => numberOf(values[at]);
+  const text = (at: number): string | null => textOrNull(values[at]);
+  const number = (at: number): number | null => numberOrNull(values[at]);
   const completed_at = number(3);
   const started_at = number(4);
-  const times = { completed_at, started_at, created_at: numberOf(created), recorded_at: numberOf(recorded) };
+  const times = {
+    completed_at,
+    started_at,
+    created_at: numberOrNull(created),
+    recorded_at: numberOrNull(recorded),
+  };
   return {
     repository: text(0) ?? '',
     conclusion: text(1),
@@ -55,9 +61,9 @@ export function hitFrom(
     head_branch: text(12),
     head_sha: text(13),
     failed_step: text(14),
-    host: textOf(host) ?? '',
-    repository_id: numberOf(repositoryId),
-    stored_bytes: numberOf(storedBytes),
+    host: textOrNull(host) ?? '',
+    repository_id: numberOrNull(repositoryId),
+    stored_bytes: numberOrNull(storedBytes),
     momentMs: momentMsOfRow(times),
   };
 }
@@ -70,13 +76,4 @@ export function hitOf(row: JobRow): JobHit {
 /** A value as it was read: integers of 64 bits come as bigints. */
 export function plain(value: unknown): unknown {
   return typeof value === 'bigint' ? Number(value) : (value ?? null);
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
-}
-
-/** A number that was read; null for anything else. */
-export function numberOf(value: unknown): number | null {
-  return typeof value === 'number' ? value : null;
 }

@@ -4,6 +4,7 @@ import type { ScanPlace } from '../archive/find/scan-records.ts';
 import { momentMsOfRow } from './job-row.ts';
 import type { FurtherColumn } from './job-hit.ts';
 import type { JobRow } from './parquet/columns.ts';
+import { listOrEmpty, textOrNull } from './parquet/values.ts';
 
 /** What one column must hold. */
 interface ColumnTest {
@@ -38,19 +39,20 @@ export function jobQuery(
   };
   equal('conclusion', filters.conclusion);
   equal('outcome', filters.outcome);
-  if (filters.failed === true) test('conclusion', (value) => isFailed(textOf(value)));
+  if (filters.failed === true) test('conclusion', (value) => isFailed(textOrNull(value)));
   equal('run_id', filters.runId);
   equal('job_id', filters.jobId);
   equal('run_attempt', filters.attempt);
   equal('head_branch', filters.branch);
   if (!isFileName(workflow)) equal('workflow_name', workflow);
-  if (job !== undefined) test('job_name', (value) => isJobCalled(textOf(value), job));
+  if (job !== undefined) test('job_name', (value) => isJobCalled(textOrNull(value), job));
   if (shaPrefix !== undefined)
-    test('head_sha', (value) => textOf(value)?.toLowerCase().startsWith(shaPrefix) ?? false);
+    test('head_sha', (value) => textOrNull(value)?.toLowerCase().startsWith(shaPrefix) ?? false);
   if (event !== undefined) test('event', (value) => value === null || value === event);
   if (pullRequest !== undefined) {
     // None is what stands there before the run's object is known too.
-    test('pr_numbers', (value) => listOf(value).length === 0 || listOf(value).includes(pullRequest));
+    test('pr_numbers', (value) =>
+      listOrEmpty(value).length === 0 || listOrEmpty(value).includes(pullRequest));
   }
   const isEverywhere = places.some(({ host }) => host === undefined);
   return {
@@ -126,12 +128,4 @@ export function isAt(
   if (host !== rowHost) return false;
   if (owner === undefined) return true;
   return repo === undefined ? repository.startsWith(`${owner}/`) : repository === `${owner}/${repo}`;
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

@@ -2,8 +2,10 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
 import { digestFolder, digestKey } from '../archive/keys.ts';
-import { EverlogError, giveUp, messageOf, retryable } from '../errors.ts';
+import { codeOf, EverlogError, giveUp, messageOf, retryable } from '../errors.ts';
 import { readWhole, type ObjectStore } from '../store/object-store.ts';
+import { parseJsonOrNull } from '../json-text.ts';
+import { linesOf } from '../ledger/formats/lines.ts';
 
 /**
  * The ledger as the index follows it: which records, runs and custody objects each digest sealed. Whether it is to be
@@ -41,9 +43,6 @@ export interface IndexedEntry {
   readonly logKey: string | null;
 }
 
-/** An entry measures some hundred bytes, a few thousand with the longest names. */
-const LINE_BYTES_MAX = 64 * 1024;
-
 /**
  * A digest by its sequence; null when there is none, which is where the ledger ends.
  * @throws EverlogError `object_corrupt` when it is no digest
@@ -52,7 +51,7 @@ export async function readDigest(store: ObjectStore, sequence: number): Promise<
   const key = digestKey(sequence);
   const found = await readWhole(store, key);
   if (found === null) return null;
-  const parsed = digestFields.safeParse(parsedJson(found.bytes.toString('utf8')));
+  const parsed = digestFields.safeParse(parseJsonOrNull(found.bytes.toString('utf8')));
   if (!parsed.success || parsed.data.sequence !== sequence)
     throw giveUp('object_corrupt', `${key} is no digest: run \`everlog verify\``);
   const { window_end, entries } = parsed.data;
@@ -77,13 +76,13 @@ export async function* entriesOf(store: ObjectStore, digest: IndexedDigest): Asy
   pipeline(found.body, gunzip, () => undefined);
   try {
     for await (const line of linesOf(gunzip)) {
-      const parsed = entryFields.safeParse(parsedJson(line));
+      const parsed = entryFields.safeParse(parseJsonOrNull(line));
       if (parsed.success)
         yield { type: parsed.data.type, key: parsed.data.key, logKey: parsed.data.log?.key ?? null };
     }
   } catch (error) {
     if (error instanceof EverlogError) throw error;
-    const isDamaged = error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
+    const isDamaged = codeOf(error)?.startsWith('Z_') ?? false;
     if (isDamaged)
       throw giveUp('object_corrupt', `${digest.entriesKey} cannot be read: run \`everlog verify\``, error);
     throw retryable(
@@ -93,26 +92,5 @@ export async function* entriesOf(store: ObjectStore, digest: IndexedDigest): Asy
     );
   } finally {
     gunzip.destroy();
-  }
-}
-
-async function* linesOf(source: AsyncIterable<unknown>): AsyncGenerator<string> {
-  let rest = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of source) {
-    if (!(chunk instanceof Uint8Array)) throw new Error('entries were not read as bytes');
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines;
-    if (rest.length > LINE_BYTES_MAX) throw giveUp('object_corrupt', 'a line of entries that is too long');
-  }
-  if (rest !== '') yield rest;
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

@@ -1,5 +1,5 @@
 import type { RowGroup } from 'hyparquet';
-import { HIT_COLUMNS, hitFrom, hitOf, numberOf, plain, type JobHit } from './job-hit.ts';
+import { HIT_COLUMNS, hitFrom, hitOf, plain, type JobHit } from './job-hit.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { isRowMeant, mayHoldHost, mayHoldRepository, passesQuery, type JobQuery } from './job-query.ts';
 import { dayOf, jobIdOf } from './job-row.ts';
@@ -7,6 +7,7 @@ import { listParts, type Part } from './parts.ts';
 import type { JobRow } from './parquet/columns.ts';
 import { ParquetFile, type Columns, type RowSpan } from './parquet/read-file.ts';
 import { Gone, type ReadMeter } from './parquet/ranged-file.ts';
+import { numberOrNull } from './parquet/values.ts';
 
 /** Highest revision known of jobs that have more than one, by `jobIdOf`: a row of a lower one says nothing any more. */
 export type Revised = Map<string, number>;
@@ -194,7 +195,7 @@ class DaySearch {
     const count = span.to - span.from;
     for (let index = 0; index < (wanted ?? { length: count }).length; index += 1) {
       const at = wanted?.[index] ?? index;
-      const endMs = numberOf(ends[at]);
+      const endMs = numberOrNull(ends[at]);
       if (endMs !== null && isTooOld(endMs)) continue;
       const values = columns.map((column) => plain(column[at]));
       const hit = hitFrom(

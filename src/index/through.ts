@@ -3,6 +3,7 @@ import { sequenceOfThroughKey, THROUGH_ROOT, throughKey } from '../archive/index
 import { giveUp } from '../errors.ts';
 import { readWhole, type ObjectStore } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
+import { parseJsonOrNull } from '../json-text.ts';
 
 const throughFields = z.looseObject({
   schema: z.literal('everlog.index/v1'),
@@ -30,7 +31,7 @@ export async function readThrough(store: ObjectStore): Promise<Through | null> {
   const found = await readWhole(store, key);
   // Removed because a later one was written, or the index is being made anew.
   if (found === null) return readThrough(store);
-  const parsed = throughFields.safeParse(parsedJson(found.bytes));
+  const parsed = throughFields.safeParse(parseJsonOrNull(found.bytes));
   if (!parsed.success || parsed.data.through !== last) {
     const message = `${key} is damaged, or of another version of Everlog: run \`everlog index rebuild\``;
     throw giveUp('object_corrupt', message);
@@ -48,12 +49,4 @@ export async function writeThrough(store: ObjectStore, through: Through): Promis
     contentType: 'application/json',
     kind: 'other',
   });
-}
-
-function parsedJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return null;
-  }
 }

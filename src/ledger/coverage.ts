@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { ObjectStore } from '../store/object-store.ts';
 import { Digests } from './export/digests.ts';
 import { readSealedLines } from './export/sealed-lines.ts';
+import { sha256Hex } from './standing-digests.ts';
 
 /** Whether digests cover what a reading command shows: a look at the few that may, and no verification. */
 
@@ -56,7 +56,7 @@ export async function lookUpCoverage(store: ObjectStore, shown: readonly ShownOb
         const read = await readSealedLines(store, digest, (it) => open.has(it));
         for (const { entry } of read.ok ? read.lines : []) {
           const object = open.get(entry.key);
-          if (object !== undefined && sha256Of(object.bytes) !== entry.sha256) changed.push(entry.key);
+          if (object !== undefined && sha256Hex(object.bytes) !== entry.sha256) changed.push(entry.key);
           open.delete(entry.key);
         }
       }
@@ -69,8 +69,4 @@ export async function lookUpCoverage(store: ObjectStore, shown: readonly ShownOb
 
 function writtenMs({ writtenAt }: ShownObject): number {
   return Date.parse(writtenAt) || 0;
-}
-
-function sha256Of(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -20,18 +20,21 @@ export interface Signer {
  * Keys of what was committed and is in no digest yet, kept with the queue. A hint may be lost or repeated. More than a
  * million of them are dropped together with the mark: the sealer then lists the archive instead.
  */
-export interface PendingCommits {
+export interface CommitsToSeal {
+  /** Adds keys that were written; what was announced of them is settled. */
   add(keys: readonly string[]): Promise<void>;
   /** Keys behind `after` (null: from the first), in ascending order of their UTF-8 bytes. */
   page(after: string | null, limit: number): Promise<readonly string[]>;
+  /** Takes keys out, announced ones too. */
   remove(keys: readonly string[]): Promise<void>;
+  /** Keys that were added. */
   count(): Promise<number>;
-  /** The sequence that was last sealed with this set; null when that is not known. */
+  /** The last sequence that was sealed with this set; null when that is not known. */
   mark(): Promise<number | null>;
   setMark(sequence: number): Promise<void>;
 }
 
-/** What the queue and reconcile know of what is missing. */
+/** What the queue and reconcile know of what the archive does not hold: for digests and metrics. */
 export interface Accounting {
   read(): Promise<AccountedFor>;
 }
@@ -39,10 +42,11 @@ export interface Accounting {
 export interface AccountedFor {
   /** Everything that GitHub could tell of until then was compared with the archive; null: never yet. */
   readonly reconciledThrough: Date | null;
-  /** Jobs that wait in the queue or run. */
+  /** Jobs of the archive queue that wait, run or are put off. */
   readonly pending: number;
-  /** Jobs whose retries ran out. */
+  /** Jobs of the archive queue whose retries ran out. */
   readonly failed: number;
+  /** Read as they are asked for: failed ones, dropped ones, and what reconcile found. Each job once. */
   readonly gaps: AsyncIterable<GapLine> | Iterable<GapLine>;
 }
 

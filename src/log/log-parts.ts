@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { pipeline, Readable } from 'node:stream';
 import { constants, createInflateRaw } from 'node:zlib';
-import { EverlogError, giveUp, messageOf } from '../errors.ts';
+import { codeOf, EverlogError, messageOf } from '../errors.ts';
 import type { RecordedLog } from '../archive/record.ts';
 import type { ObjectPin, ObjectStore } from '../store/object-store.ts';
 import type { LineRange } from './log-view.ts';
 import type { JobStep } from './log-steps.ts';
+import { corruptLog } from './log-reader.ts';
 
 /** A run of blocks of a log, whose gzip can be entered at the first. */
 export interface LogPart {
@@ -88,7 +89,7 @@ export async function* readLogPart(
   try {
     for await (const chunk of inflate) {
       if (!Buffer.isBuffer(chunk)) throw new Error(`log ${log.key} was not read as bytes`);
-      if (at + chunk.length > end) throw corrupt(log, 'has more bytes in a block than are recorded');
+      if (at + chunk.length > end) throw corruptLog(log, 'has more bytes in a block than are recorded');
       for (let from = 0; from < chunk.length;) {
         const blockEnd = points[block + 1]?.[0] ?? log.bytes;
         const some = chunk.subarray(from, from + blockEnd - at);
@@ -104,14 +105,14 @@ export async function* readLogPart(
     }
   } catch (error) {
     if (error instanceof EverlogError) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code.startsWith('Z_')) throw corrupt(log, `cannot be decompressed (${messageOf(error)})`, error);
+    const code = codeOf(error) ?? '';
+    if (code.startsWith('Z_')) throw corruptLog(log, `cannot be decompressed (${messageOf(error)})`, error);
     throw error;
   } finally {
     inflate.destroy();
     stored.destroy();
   }
-  if (at !== end) throw corrupt(log, `ends at byte ${at} of ${end}`);
+  if (at !== end) throw corruptLog(log, `ends at byte ${at} of ${end}`);
 }
 
 async function* storedBytes(
@@ -126,8 +127,8 @@ async function* storedBytes(
   while (at < end) {
     const to = Math.min(end, at + REQUEST_BYTES_MAX);
     const read = await store.readRange(log.key, { from: at, to }, pin);
-    if (read === null) throw corrupt(log, 'is missing from the archive');
-    if (read.bytes.length !== to - at) throw corrupt(log, `has no byte ${at + read.bytes.length}`);
+    if (read === null) throw corruptLog(log, 'is missing from the archive');
+    if (read.bytes.length !== to - at) throw corruptLog(log, `has no byte ${at + read.bytes.length}`);
     pin = read.pin;
     yield read.bytes;
     at = to;
@@ -136,9 +137,5 @@ async function* storedBytes(
 
 function checkBlock(log: RecordedLog, block: number, sha256: string): void {
   const expected = log.points?.[block]?.[4];
-  if (sha256 !== expected) throw corrupt(log, `has a block ${block} that is not the recorded one`);
-}
-
-function corrupt(log: RecordedLog, what: string, cause?: unknown): EverlogError {
-  return giveUp('object_corrupt', `log ${log.key} ${what}`, cause);
+  if (sha256 !== expected) throw corruptLog(log, `has a block ${block} that is not the recorded one`);
 }

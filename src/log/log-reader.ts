@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { EverlogError, giveUp, messageOf, retryable } from '../errors.ts';
+import { codeOf, EverlogError, giveUp, messageOf, retryable } from '../errors.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import type { RecordedLog } from '../archive/record.ts';
 
@@ -17,9 +17,9 @@ const CHUNK_BYTES = 64 * 1024;
  */
 export async function* readLog(store: ObjectStore, log: RecordedLog): AsyncGenerator<Buffer> {
   if (log.encoding !== 'gzip')
-    throw corrupt(log, `is recorded in an unknown encoding, ${JSON.stringify(log.encoding)}`);
+    throw corruptLog(log, `is recorded in an unknown encoding, ${JSON.stringify(log.encoding)}`);
   const found = await store.read(log.key, log.version_id ?? undefined);
-  if (found === null) throw corrupt(log, 'is missing from the archive');
+  if (found === null) throw corruptLog(log, 'is missing from the archive');
 
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   // The outcome is seen by whoever reads `gunzip`, which a failure of the body destroys.
@@ -30,7 +30,7 @@ export async function* readLog(store: ObjectStore, log: RecordedLog): AsyncGener
     for await (const chunk of gunzip) {
       if (!Buffer.isBuffer(chunk)) throw new Error(`log ${log.key} was not read as bytes`);
       bytes += chunk.byteLength;
-      if (bytes > log.bytes) throw corrupt(log, `is longer than the recorded ${log.bytes} bytes`);
+      if (bytes > log.bytes) throw corruptLog(log, `is longer than the recorded ${log.bytes} bytes`);
       hash.update(chunk);
       yield chunk;
     }
@@ -40,20 +40,21 @@ export async function* readLog(store: ObjectStore, log: RecordedLog): AsyncGener
     gunzip.destroy();
     found.body.destroy();
   }
-  if (bytes !== log.bytes) throw corrupt(log, `has ${bytes} bytes, recorded are ${log.bytes}`);
+  if (bytes !== log.bytes) throw corruptLog(log, `has ${bytes} bytes, recorded are ${log.bytes}`);
   const sha256 = hash.digest('hex');
-  if (sha256 !== log.sha256) throw corrupt(log, `has SHA-256 ${sha256}, recorded is ${log.sha256}`);
+  if (sha256 !== log.sha256) throw corruptLog(log, `has SHA-256 ${sha256}, recorded is ${log.sha256}`);
 }
 
 function readingFailure(log: RecordedLog, error: unknown): unknown {
   if (error instanceof EverlogError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (code.startsWith('Z_')) return corrupt(log, `cannot be decompressed (${messageOf(error)})`, error);
+  const code = codeOf(error) ?? '';
+  if (code.startsWith('Z_')) return corruptLog(log, `cannot be decompressed (${messageOf(error)})`, error);
   // Without a code it is a broken invariant of our own, not the store's failure.
   if (code === '') return error;
   return retryable('store_unavailable', `reading log ${log.key} broke off (${code})`, error);
 }
 
-function corrupt(log: RecordedLog, what: string, cause?: unknown): EverlogError {
+/** What is wrong with a stored log, as the error of whoever reads it. */
+export function corruptLog(log: RecordedLog, what: string, cause?: unknown): EverlogError {
   return giveUp('object_corrupt', `log ${log.key} ${what}`, cause);
 }

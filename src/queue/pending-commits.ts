@@ -1,27 +1,17 @@
 import type { PgPool } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { CommitsToSeal } from '../ledger/ports.ts';
 
 /**
  * Keys of the archive that were committed and that no digest has sealed yet, kept with the queue, so that the sealer need not
  * list an archive of 10⁹ objects. Every method takes a key more than once. The set may be lost with the queue: its mark goes with
  * it, and a sealer that finds no mark lists the archive instead.
  */
-export interface PendingCommits {
+export interface PendingCommits extends CommitsToSeal {
   /** Says that these keys are about to be written, so that a crash between the object and `add` loses none of them. */
   announce(keys: readonly string[]): Promise<void>;
-  /** Adds keys that were written; what was announced of them is settled. */
-  add(keys: readonly string[]): Promise<void>;
-  /** The first keys behind `after`, in ascending order of their UTF-8 bytes. */
-  page(after: string | null, limit: number): Promise<readonly string[]>;
-  /** Takes keys out, announced ones too. */
-  remove(keys: readonly string[]): Promise<void>;
-  /** Keys that were added. */
-  count(): Promise<number>;
   /** Keys that were announced before `moment` and neither added nor removed since: whoever wrote them may have died. */
   announcedBefore(moment: Date, limit: number): Promise<readonly string[]>;
-  /** The last sequence that was sealed with this set; null when that is not known. */
-  mark(): Promise<number | null>;
-  setMark(sequence: number): Promise<void>;
 }
 
 /**

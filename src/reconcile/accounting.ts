@@ -1,23 +1,8 @@
 import type { GapLine } from '../ledger/formats/formats.ts';
+import type { Accounting } from '../ledger/ports.ts';
 import { gapOfWork, shortReason } from '../queue/gap-note.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import { believedGaps, readCountedGaps, readReconciledThrough } from './reconcile-note.ts';
-
-/** What the queue and reconcile know of what the archive does not hold: for digests and metrics. */
-export interface Accounting {
-  read(): Promise<AccountedFor>;
-}
-
-export interface AccountedFor {
-  /** Everything that GitHub could tell of until then was compared with the archive; null: never yet. */
-  readonly reconciledThrough: Date | null;
-  /** Jobs of the archive queue that wait, run or are put off. */
-  readonly pending: number;
-  /** Jobs of the archive queue whose retries ran out. */
-  readonly failed: number;
-  /** Read as they are asked for: failed ones, dropped ones, and what reconcile found. Each job once. */
-  readonly gaps: AsyncIterable<GapLine>;
-}
 
 /** Opens the account of a queue. */
 export function openAccounting(

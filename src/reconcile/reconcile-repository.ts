@@ -57,7 +57,7 @@ export async function compareRepository(
     counts.unreadable += page.unreadable;
     const ids = page.runs.map(({ id }) => id);
     const known = await findKnownAttempts(deps.store, place.host, names, ids);
-    await forEachInFlight(inOrder(page.runs), RUNS_IN_FLIGHT, async (run) => {
+    await forEachInFlight(page.runs, RUNS_IN_FLIGHT, async (run) => {
       const attempts = known.get(run.id) ?? NONE;
       if (follower.isMeant?.(run, attempts) === false) return;
       for (const open of await compareRun(deps, place, run, attempts, counts)) {
@@ -68,8 +68,4 @@ export async function compareRepository(
     if (page.endsWindow) await follower.onWindow?.(page.window);
   }
   return { counts, runNumberGaps: numbers.gaps() };
-}
-
-async function* inOrder(runs: readonly ListedRun[]): AsyncGenerator<ListedRun> {
-  yield* runs;
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, open, opendir, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, opendir, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { giveUp, messageOf } from '../errors.ts';
+import { codeOf, giveUp, messageOf } from '../errors.ts';
+import { openNameless } from '../folders.ts';
 
 /** Files of the spool's folder: they lose their name as soon as they are open. */
 
@@ -13,11 +14,8 @@ const ABANDONED_AFTER_MS = 60_000;
 const FINAL: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS', 'ELOOP']);
 
 /** Nobody else can open the file, and it is gone with the process, however that ends. `name` MUST be new in the folder. */
-export async function openSpoolFile(folder: string, name: string): Promise<FileHandle> {
-  const path = join(folder, `${NAME_PREFIX}${name}`);
-  const file = await open(path, 'wx+', 0o600);
-  await unlink(path);
-  return file;
+export function openSpoolFile(folder: string, name: string): Promise<FileHandle> {
+  return openNameless(join(folder, `${NAME_PREFIX}${name}`));
 }
 
 /**
@@ -28,7 +26,7 @@ export async function demandSpoolFolder(folder: string): Promise<void> {
   try {
     await (await openSpoolFile(folder, randomUUID())).close();
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && FINAL.has(error.code))) return;
+    if (!FINAL.has(codeOf(error))) return;
     throw giveUp(
       'config_invalid',
       `EVERLOG_SPOOL_DIR: no file can be made in ${folder} (${messageOf(error)}): name a folder that is there and can be written to`,

@@ -238,7 +238,7 @@ class Expiry {
     const claim = { action: 'expiry', reason: null, scope, result } as const;
     this.#custody.push(await claimRemoval(this.#deps, claim, versions));
     // One object after the other within a job, so that its record goes last.
-    await forEachInFlight(each(batch), JOBS_IN_FLIGHT_MAX, async (expired) => {
+    await forEachInFlight(batch, JOBS_IN_FLIGHT_MAX, async (expired) => {
       for (const version of expired.versions) {
         const { removed, locked } = await removeClaimed(this.#deps.store, [version], bypassGovernance);
         this.#counts.objects += removed;
@@ -250,8 +250,4 @@ class Expiry {
 
 function repositoryPath({ host, owner, repo }: RunAddress): string {
   return `${host}/${owner}/${repo}`;
-}
-
-async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }

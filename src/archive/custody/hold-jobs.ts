@@ -130,7 +130,7 @@ class HoldChange {
 
   /** Sets or lifts legal holds, as long as the store has any. */
   async setAll(objects: readonly CustodyObject[], held: boolean): Promise<void> {
-    await forEachInFlight(each(objects), HOLDS_IN_FLIGHT_MAX, async ({ key, version_id }) => {
+    await forEachInFlight(objects, HOLDS_IN_FLIGHT_MAX, async ({ key, version_id }) => {
       if (this.#locks === 'none') return;
       const answer = await this.#deps.store.setLegalHold(key, version_id, held);
       if (answer === 'unsupported') this.#locks = 'none';
@@ -223,8 +223,4 @@ async function filterOf(
     stored !== null &&
     (await passes(stored.record)) &&
     places.some(({ prefix, holds }) => stored.key.startsWith(prefix) && holds(stored.record));
-}
-
-async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }

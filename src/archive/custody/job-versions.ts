@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import type { CustodyObject } from './custody-format.ts';
 import { momentOf, parseRecord } from '../record.ts';
 import type { StoredRecord } from '../find/find-records.ts';
-import { logKey, parseKey, recordKey, type JobAddress } from '../keys.ts';
+import { isSameJob, type JobAddress, logKey, parseKey, recordKey } from '../keys.ts';
 import {
   readWhole,
   type ListedVersion,
@@ -166,15 +166,4 @@ function logStem(address: JobAddress, dt: string): string {
 
 function versionName(key: string, versionId: string | null): string {
   return `${versionId ?? ''}\n${key}`;
-}
-
-function isSameJob(a: JobAddress, b: JobAddress): boolean {
-  return (
-    a.host === b.host &&
-    a.owner === b.owner &&
-    a.repo === b.repo &&
-    a.runId === b.runId &&
-    a.runAttempt === b.runAttempt &&
-    a.jobId === b.jobId
-  );
 }

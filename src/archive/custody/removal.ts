@@ -38,7 +38,7 @@ export async function findLocked(
   now: Date,
 ): Promise<Locked[]> {
   const locked: Locked[] = [];
-  await forEachInFlight(each(versions), REQUESTS_IN_FLIGHT_MAX, async (version) => {
+  await forEachInFlight(versions, REQUESTS_IN_FLIGHT_MAX, async (version) => {
     if (version.isDeleteMarker) return;
     const lock = await store.lockOf(version.key, version.versionId ?? undefined);
     if (lock !== null && forbids(lock, bypassGovernance, now)) locked.push(lockedOf(version, lock));
@@ -76,7 +76,7 @@ export async function removeClaimed(
 ): Promise<{ readonly removed: number; readonly locked: readonly Locked[] }> {
   const locked: Locked[] = [];
   let removed = 0;
-  await forEachInFlight(each(versions), REQUESTS_IN_FLIGHT_MAX, async (version) => {
+  await forEachInFlight(versions, REQUESTS_IN_FLIGHT_MAX, async (version) => {
     const { key, versionId } = version;
     const answer = await store.remove(key, versionId, { bypassGovernance });
     if (answer === 'removed') removed += 1;
@@ -88,8 +88,4 @@ export async function removeClaimed(
 
 function lockedOf({ key, versionId }: Removable, lock: ObjectLock | null): Locked {
   return { key, version_id: versionId, lock };
-}
-
-async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }

@@ -5,7 +5,7 @@ import { destination } from 'pino';
 import { openArchive } from '../../service/archive.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { loadConfig } from '../../config.ts';
-import { giveUp, messageOf } from '../../errors.ts';
+import { codeOf, giveUp, messageOf } from '../../errors.ts';
 import { openLog } from '../../logger.ts';
 import { startSimulator, type Simulator } from '../../simulator/simulator.ts';
 import { startService, UP, type Service } from '../../service/service.ts';
@@ -77,7 +77,7 @@ async function makeNumbered(parent: string): Promise<string> {
       await mkdir(path);
       return path;
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (codeOf(error) !== 'EEXIST') throw error;
     }
   }
   throw new Error(`${LASTING_FOLDERS_MAX} demos have left their files there: remove some`);

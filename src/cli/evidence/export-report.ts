@@ -1,5 +1,5 @@
 import type { ExportReport } from '../../ledger/export/export-bundle.ts';
-import { isFinding, STATUSES, type IndexRow, type Status } from '../../ledger/export/bundle/index-rows.ts';
+import { countsByStatus, type IndexRow, isFinding, STATUSES } from '../../ledger/export/bundle/index-rows.ts';
 import { counted, formatBytes, formatCount } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
 
@@ -35,7 +35,7 @@ export function exportDocument({ out, report, problems, problemCount, custody }:
     bytes,
     digests: sequences,
     keys: keyIds,
-    statuses: Object.fromEntries(countsOf(report.rows)),
+    statuses: Object.fromEntries(countsByStatus(report.rows)),
     findings: findings.slice(0, LISTED_MAX).map((row) => ({
       status: row.status,
       asked_for: row.askedFor,
@@ -58,7 +58,7 @@ export function exportText({ out, report, problems, problemCount, custody }: Exp
     `${counted(jobs, 'job')} matched. Exported to ${shown}: ${counted(records, 'record')} and ${counted(logs, 'log')} (${formatBytes(bytes)}), covered by ${counted(sequences.length, 'digest')}.`,
     `Check it with: bash ${shown}/verify.sh FINGERPRINT`,
   ];
-  for (const [status, count] of countsOf(report.rows)) {
+  for (const [status, count] of countsByStatus(report.rows)) {
     if (status !== 'sealed')
       lines.push(`${formatCount(count)} ${status.replace('_', ' ')}: ${STATUSES[status]}`);
   }
@@ -78,12 +78,6 @@ export function exportText({ out, report, problems, problemCount, custody }: Exp
       : `Custody record: ${inertText(custody.key)}`,
   );
   return lines.map((line) => `${line}\n`).join('');
-}
-
-function countsOf(rows: readonly IndexRow[]): ReadonlyMap<Status, number> {
-  const counts = new Map<Status, number>();
-  for (const { status } of rows) counts.set(status, (counts.get(status) ?? 0) + 1);
-  return counts;
 }
 
 function rowName({ record, askedFor }: IndexRow): string {

@@ -11,6 +11,7 @@ import { counted, formatCount } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
 import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
 import { lockedDocument, lockedLine, sealedByText } from './removal-report.ts';
+import { gatherValues } from '../repeatable.ts';
 
 /** `everlog purge`: removes logs for good, with evidence. */
 
@@ -43,7 +44,7 @@ export function registerPurge(program: Command, done: (exit: number) => void): v
   program
     .command('purge')
     .description('remove the logs of jobs for good, with evidence: for leaked secrets and duties of erasure')
-    .option('--job <job>', 'HOST/ID, address or job id; can be repeated', collect, [])
+    .option('--job <job>', 'HOST/ID, address or job id; can be repeated', gatherValues, [])
     .requiredOption('--reason <text>', 'why, for the custody object')
     .option('--record', 'the records too; the next revision leaves out what may tell of people')
     .option('--bypass-governance', 'pass over GOVERNANCE locks, with the right to it')
@@ -51,10 +52,6 @@ export function registerPurge(program: Command, done: (exit: number) => void): v
     .option('--yes', 'do not ask')
     .option('--json', 'one JSON document')
     .action(async (options: PurgeCommand) => done(await runPurge(options)));
-}
-
-function collect(text: string, before: readonly string[]): readonly string[] {
-  return [...before, text];
 }
 
 async function runPurge(command: PurgeCommand): Promise<number> {

@@ -2,18 +2,18 @@ import { partOf, readLogPart, type LogPart } from '../../log/log-parts.ts';
 import { readLog } from '../../log/log-reader.ts';
 import type { JobRecord, RecordedLog } from '../../archive/record.ts';
 import { pageAddress } from '../../archive/find/page-address.ts';
-import { momentOf } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
 import { formatBytes, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
 import { inertText } from '../../log/inert.ts';
-import { jobTitleOf, repositoryTitle, resultOf } from '../terminal/job-table.ts';
+import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
 import { failedStepsOf, stepsNamed, stepsOf } from '../../log/log-steps.ts';
 import type { JobStep } from '../../log/log-steps.ts';
 import { createLogView } from '../../log/log-view.ts';
 import type { LineRange, LogView, LogViewOptions } from '../../log/log-view.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 import { paint } from '../terminal/table.ts';
+import { momentOf, resultOf } from '../../archive/record.ts';
 
 /** What is to be printed of a log. */
 export interface CatRequest {

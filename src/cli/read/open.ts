@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import type { Command } from 'commander';
 import { parseAddress } from '../../archive/find/job-reference.ts';
 import { pageAddress } from '../../archive/find/page-address.ts';
@@ -6,6 +5,7 @@ import { loadConfig, webAddress } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
 import { print } from '../terminal/print.ts';
+import { openInBrowser } from '../terminal/browser.ts';
 
 /** `everlog open`: the page of what an address names. */
 export function registerOpen(program: Command, done: (exit: number) => void): void {
@@ -38,18 +38,4 @@ function webPageAddress(text: string): string {
   const { host, owner, repo, runId, attempt, jobId, step, line } = address;
   const page = pageAddress(base, { host, owner, repo, runId, attempt, jobId });
   return jobId === null || step === null ? page : `${page}?step=${step}#step:${step}:${line ?? 1}`;
-}
-
-/** Best effort: the address stands on standard output. */
-function openInBrowser(url: string): void {
-  const [command, ...args] =
-    process.platform === 'darwin'
-      ? ['open']
-      : process.platform === 'win32'
-        ? ['cmd', '/c', 'start', '']
-        : ['xdg-open'];
-  if (command === undefined) return;
-  const child = spawn(command, [...args, url], { stdio: 'ignore', detached: true });
-  child.on('error', () => undefined);
-  child.unref();
 }

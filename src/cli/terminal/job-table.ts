@@ -1,4 +1,4 @@
-import { momentOf } from '../../archive/record.ts';
+import { momentOf, resultOf } from '../../archive/record.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { formatBytes, formatMoment } from './format.ts';
 import { formatTable, keepDifference } from './table.ts';
@@ -60,11 +60,6 @@ function jobCells(record: JobRecord, hasOneHost: boolean): readonly Cell[] {
     { text: String(record.run_id) },
     { text: String(record.job_id) },
   ];
-}
-
-/** How a job ended, in one word. */
-export function resultOf(record: JobRecord): string {
-  return record.log === null ? record.outcome : (record.conclusion ?? '–');
 }
 
 /** `CI / build`; GitHub does not always name both. Not harmless yet. */

@@ -7,6 +7,7 @@ import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { paint, type Tone } from '../terminal/table.ts';
 import { openProgress } from '../terminal/terminal.ts';
 import { print } from '../terminal/print.ts';
+import { gatherValues } from '../repeatable.ts';
 
 /** `everlog doctor`: checks everything by trying it. */
 
@@ -26,13 +27,9 @@ export function registerDoctor(program: Command, done: (exit: number) => void): 
   program
     .command('doctor')
     .description('check everything by trying it, with a fix for each failure')
-    .option('--skip <area>', `leave out ${AREAS.join(', ')}; can be repeated`, collect, [])
+    .option('--skip <area>', `leave out ${AREAS.join(', ')}; can be repeated`, gatherValues, [])
     .option('--json', 'one JSON document')
     .action(async (options: DoctorCommand) => done(await runDoctor(options)));
-}
-
-function collect(text: string, before: readonly string[]): readonly string[] {
-  return [...before, text];
 }
 
 async function runDoctor(command: DoctorCommand): Promise<number> {

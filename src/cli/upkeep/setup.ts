@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { hostAt } from '../../config.ts';
@@ -15,6 +14,7 @@ import { exchangeCode, setWebhook } from '../../setup/register-app.ts';
 import { createSetupPage } from '../../setup/setup-page.ts';
 import { EXIT } from '../exit.ts';
 import { print, tell } from '../terminal/print.ts';
+import { openInBrowser } from '../terminal/browser.ts';
 
 interface SetupOptions {
   readonly webhookUrl: string;
@@ -154,13 +154,4 @@ function tellRegistered(
   tell(
     `The App ${appId} is registered and its webhook set.\n${files.map((file) => `  wrote ${file}\n`).join('')}\nNow install it:\n\n  ${installUrl}\n\nand try everything:\n\n${next}  npx everlog up\n`,
   );
-}
-
-function openInBrowser(url: string): void {
-  const child = spawn(process.platform === 'darwin' ? 'open' : 'xdg-open', [url], {
-    stdio: 'ignore',
-    detached: true,
-  });
-  child.on('error', () => undefined);
-  child.unref();
 }

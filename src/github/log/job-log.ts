@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { request, type Dispatcher } from 'undici';
-import { messageOf, retryable } from '../../errors.ts';
+import { codeOf, messageOf, retryable } from '../../errors.ts';
 import type { GitHubApi } from '../api.ts';
 import { codedCause, type Connections } from '../network/connections.ts';
 import type { RepositoryRef } from '../credentials.ts';
@@ -289,6 +289,5 @@ async function discard(followed: Followed): Promise<void> {
 
 /** The kind of a network failure, without the URL that some messages carry. */
 function networkErrorCode(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return messageOf(error).replace(/https?:\/\/\S+/g, 'a link');
+  return codeOf(error) ?? messageOf(error).replace(/https?:\/\/\S+/g, 'a link');
 }

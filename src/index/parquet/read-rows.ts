@@ -1,5 +1,6 @@
 import { COMMIT_COLUMNS, JOB_COLUMNS, type CommitRow, type JobRow } from './columns.ts';
 import type { ParquetFile } from './read-file.ts';
+import { listOrEmpty, numberOrNull, textOrNull } from './values.ts';
 
 /** Every row of a jobs file, in its order; one row group is held at a time, as it is stored. */
 export async function* readJobRows(file: ParquetFile): AsyncGenerator<JobRow> {
@@ -37,8 +38,8 @@ async function* readRows(
 }
 
 function jobRowOf(value: RowValue): JobRow {
-  const text = (column: keyof JobRow): string | null => textOf(value(column));
-  const number = (column: keyof JobRow): number | null => numberOf(value(column));
+  const text = (column: keyof JobRow): string | null => textOrNull(value(column));
+  const number = (column: keyof JobRow): number | null => numberOrNull(value(column));
   return {
     repository: text('repository') ?? '',
     conclusion: text('conclusion'),
@@ -61,10 +62,10 @@ function jobRowOf(value: RowValue): JobRow {
     repository_id: number('repository_id'),
     sender: text('sender'),
     event: text('event'),
-    pr_numbers: listOf(value('pr_numbers')).map((one) => numberOf(one) ?? 0),
+    pr_numbers: listOrEmpty(value('pr_numbers')).map((one) => numberOrNull(one) ?? 0),
     environment: text('environment'),
     runner_name: text('runner_name'),
-    labels: listOf(value('labels')).map((one) => textOf(one) ?? ''),
+    labels: listOrEmpty(value('labels')).map((one) => textOrNull(one) ?? ''),
     absence_reason: text('absence_reason'),
     created_at: number('created_at'),
     recorded_at: number('recorded_at'),
@@ -77,8 +78,8 @@ function jobRowOf(value: RowValue): JobRow {
 
 /** A commit's row of the value of each column. */
 export function commitRowOf(value: RowValue): CommitRow {
-  const text = (column: keyof CommitRow): string => textOf(value(column)) ?? '';
-  const number = (column: keyof CommitRow): number => numberOf(value(column)) ?? 0;
+  const text = (column: keyof CommitRow): string => textOrNull(value(column)) ?? '';
+  const number = (column: keyof CommitRow): number => numberOrNull(value(column)) ?? 0;
   return {
     head_sha: text('head_sha'),
     host: text('host'),
@@ -89,18 +90,4 @@ export function commitRowOf(value: RowValue): CommitRow {
     dt: text('dt'),
     jobs: number('jobs'),
   };
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
-}
-
-/** Integers of 64 bits are read as bigints; ids and sizes are exact as numbers. */
-function numberOf(value: unknown): number | null {
-  if (typeof value === 'bigint') return Number(value);
-  return typeof value === 'number' ? value : null;
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

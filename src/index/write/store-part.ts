@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { open, unlink, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, retryable } from '../../errors.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { bytesBody, fileBody } from '../../store/put-body.ts';
 import { writeParquet } from '../parquet/write-file.ts';
 import type { Table } from './tables.ts';
+import { openNameless } from '../../folders.ts';
 
 /** Larger files wait in the spool folder until they are whole: a PUT is told their length and hash beforehand. */
 const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
@@ -58,7 +59,7 @@ class PartBody {
     const chunks = this.#chunks;
     this.#chunks = [];
     try {
-      this.#file ??= await openUnlinked(join(this.#spoolDir, NAME_PREFIX + randomUUID()));
+      this.#file ??= await openNameless(join(this.#spoolDir, NAME_PREFIX + randomUUID()));
       for (const chunk of chunks) await this.#file.appendFile(chunk);
     } catch (error) {
       const message = `cannot write to the spool (EVERLOG_SPOOL_DIR): ${messageOf(error)}`;
@@ -74,10 +75,4 @@ class PartBody {
   async close(): Promise<void> {
     await this.#file?.close();
   }
-}
-
-async function openUnlinked(path: string): Promise<FileHandle> {
-  const file = await open(path, 'wx+', 0o600);
-  await unlink(path);
-  return file;
 }

@@ -138,7 +138,7 @@ class Collection {
     const hooks: SearchHooks = {
       onLines: async (digest, lines) => {
         await files.add(digest, lines);
-        await forEachInFlight(inTurn(lines), COPIES_IN_FLIGHT_MAX, async ({ entry }) => {
+        await forEachInFlight(lines, COPIES_IN_FLIGHT_MAX, async ({ entry }) => {
           const copied = await copySealed(store, folder, entry);
           this.#bytes += copied.bytes;
           this.#copied += 1;
@@ -232,8 +232,4 @@ function jobOf(key: string): string {
   if (parsed?.type !== 'record' && parsed?.type !== 'log') return '';
   const { host, owner, repo, runId, jobId } = parsed.address;
   return `${host}/${owner}/${repo}/${runId}/${jobId}`;
-}
-
-async function* inTurn<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { digestFolder, digestKey, DIGESTS_ROOT, sequenceOfDigestKey } from '../../archive/keys.ts';
 import { readWhole } from '../../store/object-store.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
+import { parseJsonOrNull } from '../../json-text.ts';
 
 /** What an export reads of a digest. */
 const digestFields = z.looseObject({
@@ -104,7 +105,7 @@ export class Digests {
     const key = digestKey(sequence);
     const bytes = (await readWhole(this.#store, key))?.bytes;
     if (bytes === undefined) return null;
-    const parsed = digestFields.safeParse(bytes.length > DIGEST_BYTES_MAX ? null : parsedJson(bytes));
+    const parsed = digestFields.safeParse(bytes.length > DIGEST_BYTES_MAX ? null : parseJsonOrNull(bytes));
     if (!parsed.success || parsed.data.sequence !== sequence) {
       const [issue] = parsed.error?.issues ?? [];
       const what =
@@ -116,13 +117,5 @@ export class Digests {
     const { window_end, entries, key_id } = parsed.data;
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     return { sequence, windowEndMs: Date.parse(window_end), entries, keyId: key_id, sha256, bytes };
-  }
-}
-
-function parsedJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return null;
   }
 }

@@ -138,7 +138,7 @@ class GoneSearch {
   async #look(): Promise<void> {
     const batch = this.#batch;
     this.#batch = [];
-    await forEachInFlight(inTurn(batch), LOOKS_IN_FLIGHT_MAX, async (record) => {
+    await forEachInFlight(batch, LOOKS_IN_FLIGHT_MAX, async (record) => {
       const { key } = record.entry;
       if (this.#gone.has(key) || (await this.#store.head(key)) !== null) return;
       if (await this.#hasOther(record)) return;
@@ -177,10 +177,6 @@ function mayBeMeant(
     (day === null || since === undefined || day >= since.toISOString().slice(0, 10)) &&
     (day === null || until === undefined || day <= until.toISOString().slice(0, 10))
   );
-}
-
-async function* inTurn<T>(items: readonly T[]): AsyncGenerator<T> {
-  yield* items;
 }
 
 /** A record of which there is but its entry, as a row of the index: what the key says, and nothing else. */

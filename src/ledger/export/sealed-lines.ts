@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
-import { EverlogError, retryable } from '../../errors.ts';
+import { codeOf, EverlogError, retryable } from '../../errors.ts';
 import { digestFolder } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { LedgerEntry } from '../formats/formats.ts';
@@ -129,7 +129,7 @@ function wantedEntry(line: Buffer, isWanted: (key: string) => boolean): LedgerEn
 function problemOf(error: unknown): string {
   if (error instanceof Unreadable) return error.message;
   if (error instanceof EverlogError) throw error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   if (code.startsWith('Z_')) return 'its entries file cannot be decompressed';
   // Without a code it is a broken invariant of our own, not the store's failure.
   if (code === '') throw error;

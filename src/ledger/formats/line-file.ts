@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, unlink, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createGunzip, createGzip, type Gzip } from 'node:zlib';
@@ -7,6 +7,7 @@ import type { PutBody } from '../../store/object-store.ts';
 import { fileBody } from '../../store/put-body.ts';
 import { EverlogError, messageOf, retryable } from '../../errors.ts';
 import { linesOf } from './lines.ts';
+import { openNameless } from '../../folders.ts';
 
 /** Lines in a temp file that has no name: they may be more than memory holds, and are gone with the process. */
 export interface LineFile {
@@ -43,14 +44,8 @@ export async function openLineFile(
   folder: string,
   options: { readonly name: string; readonly gzip: boolean },
 ): Promise<LineFile> {
-  const file = await guarded(() => openUnlinked(join(folder, `${NAME_PREFIX}${options.name}`)));
+  const file = await guarded(() => openNameless(join(folder, `${NAME_PREFIX}${options.name}`)));
   return new TempLines(file, options.gzip);
-}
-
-async function openUnlinked(path: string): Promise<FileHandle> {
-  const file = await open(path, 'wx+', 0o600);
-  await unlink(path);
-  return file;
 }
 
 class TempLines implements LineFile {

@@ -1,10 +1,12 @@
+import { giveUp } from '../../errors.ts';
+
 const LINE_FEED = 0x0a;
 /** An entry measures some hundred bytes, a few thousand with the longest names; more is no line of ours. */
 const LINE_BYTES_MAX = 64 * 1024;
 
 /**
  * Lines of a stream of bytes, without their line feeds; holds one chunk and one line at a time.
- * @throws Error for a line of more than 64 KiB
+ * @throws EverlogError `object_corrupt` for a line of more than 64 KiB
  */
 export async function* linesOf(source: AsyncIterable<unknown>): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);
@@ -17,7 +19,8 @@ export async function* linesOf(source: AsyncIterable<unknown>): AsyncGenerator<s
       start = end + 1;
     }
     rest = bytes.subarray(start);
-    if (rest.byteLength > LINE_BYTES_MAX) throw new Error(`a line of more than ${LINE_BYTES_MAX} bytes`);
+    if (rest.byteLength > LINE_BYTES_MAX)
+      throw giveUp('object_corrupt', `a line of more than ${LINE_BYTES_MAX} bytes`);
   }
   if (rest.byteLength > 0) yield rest.toString('utf8');
 }

@@ -14,7 +14,7 @@ import type { Digest } from '../formats/formats.ts';
 import type { LedgerState } from './ledger-state.ts';
 import { openLineFile, type LineFile } from '../formats/line-file.ts';
 import { openMerkleTree } from '../formats/merkle.ts';
-import type { Accounting, PendingCommits, SealNotes, Signer } from '../ports.ts';
+import type { Accounting, CommitsToSeal, SealNotes, Signer } from '../ports.ts';
 import type { SealClaim } from './seal-claim.ts';
 import type { Finding } from '../seal-report.ts';
 import { openSealedKeys } from './sealed-keys.ts';
@@ -24,7 +24,7 @@ import { readSealed, sha256Hex, type Standing } from '../standing-digests.ts';
 export interface AppendDeps {
   readonly store: ObjectStore;
   readonly signer: Signer;
-  readonly pending: PendingCommits;
+  readonly pending: CommitsToSeal;
   readonly accounting: Accounting;
   readonly notes: SealNotes;
   readonly storage: Digest['storage'];

@@ -2,7 +2,7 @@ import { compareKeys } from '../../store/object-key.ts';
 import { CUSTODY_ROOT, RECORDS_ROOT, RUNS_ROOT } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { committedKey } from './committed-object.ts';
-import type { PendingCommits } from '../ports.ts';
+import type { CommitsToSeal } from '../ports.ts';
 
 /** A key that may have to be sealed. */
 export interface Candidate {
@@ -20,7 +20,7 @@ const ROOTS = [CUSTODY_ROOT, RECORDS_ROOT, RUNS_ROOT];
 
 /** The pending commits behind `after`, ascending. */
 export async function* pendingCandidates(
-  pending: PendingCommits,
+  pending: CommitsToSeal,
   after: string | null,
 ): AsyncGenerator<Candidate> {
   let last = after;
@@ -38,7 +38,7 @@ export async function* pendingCandidates(
 /** What the archive holds that was written at `sinceMs` or later, and the pending commits, ascending, behind `after`. */
 export async function* listedCandidates(
   store: ObjectStore,
-  pending: PendingCommits,
+  pending: CommitsToSeal,
   options: { readonly sinceMs: number; readonly after: string | null },
 ): AsyncGenerator<Candidate> {
   const listed = written(store, options);

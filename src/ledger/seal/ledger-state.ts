@@ -6,7 +6,7 @@ import type { Log } from '../../logger.ts';
 import { anchoredThrough } from '../witness/anchor.ts';
 import { lineOf, listKeys, strayFrom, type SigningKey } from '../keys/key-files.ts';
 import { readObject } from '../object-facts.ts';
-import type { Anchor, PendingCommits, Signer } from '../ports.ts';
+import type { Anchor, CommitsToSeal, Signer } from '../ports.ts';
 import { registerFirstKey, usableKey } from '../keys/signing-keys.ts';
 import { findLastDigest, type Standing } from '../standing-digests.ts';
 import { openSealedKeys } from './sealed-keys.ts';
@@ -23,7 +23,7 @@ export interface LedgerState {
 export interface LedgerStateDeps {
   readonly store: ObjectStore;
   readonly signer: Signer;
-  readonly pending: Pick<PendingCommits, 'mark'>;
+  readonly pending: Pick<CommitsToSeal, 'mark'>;
   readonly anchor: Anchor | null;
   readonly now: () => Date;
   readonly log: Log;

@@ -17,19 +17,19 @@ import { followUp } from './follow-ups.ts';
 import type { DigestStorage } from '../formats/formats.ts';
 import { openLedger, type LedgerState } from './ledger-state.ts';
 import type { FinishedLines } from '../formats/line-file.ts';
-import type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from '../ports.ts';
+import type { Accounting, Anchor, CommitsToSeal, SealNotes, Signer, TimeStamper } from '../ports.ts';
 import { claimSeal, type SealClaim } from './seal-claim.ts';
 import { openReport, type ReportDraft } from './report-draft.ts';
 import type { Finding, SealReport } from '../seal-report.ts';
 import { readSealed, type Standing } from '../standing-digests.ts';
 
-export type { Accounting, Anchor, PendingCommits, SealNotes, Signer, TimeStamper } from '../ports.ts';
+export type { Accounting, Anchor, CommitsToSeal, SealNotes, Signer, TimeStamper } from '../ports.ts';
 export type { SealedReport, SealReport } from '../seal-report.ts';
 
 export interface SealDeps {
   readonly store: ObjectStore;
   readonly signer: Signer;
-  readonly pending: PendingCommits;
+  readonly pending: CommitsToSeal;
   readonly accounting: Accounting;
   /** The queue's `Notes` are such. */
   readonly notes: SealNotes;
@@ -164,7 +164,7 @@ async function appendDepsOf(
 }
 
 /** The mark is set once a digest stands, so that one beyond the last digest tells of those that stood behind it. */
-async function cutOf(pending: PendingCommits, last: Standing | null): Promise<Finding | null> {
+async function cutOf(pending: CommitsToSeal, last: Standing | null): Promise<Finding | null> {
   const mark = (await pending.mark()) ?? LISTING_MARK;
   const next = (last?.sequence ?? 0) + 1;
   if (mark < next) return null;
@@ -247,7 +247,7 @@ async function settle(
  * before: they were dropped meanwhile, so they stay without one and the next seal lists the archive.
  */
 async function marked(
-  pending: PendingCommits,
+  pending: CommitsToSeal,
   collecting: MarkedCollecting,
   { standing, stoppedAt }: { readonly standing: Standing; readonly stoppedAt: string | null },
 ): Promise<MarkedCollecting> {

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { dataDir as pristineDatabase } from '@electric-sql/pglite-prepopulatedfs';
 import { DEFAULT_SCHEMA, runMigrations, type PgPool } from 'bullmq';
-import { giveUp, messageOf, retryable } from '../../errors.ts';
+import { codeOf, giveUp, messageOf, retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { lockFolder, type FolderLock } from './folder-lock.ts';
 import { DATA_FOLDER } from './queue-folder.ts';
@@ -234,7 +234,7 @@ async function migrate(client: Awaited<ReturnType<PgPool['connect']>>, data: str
   try {
     await runMigrations(client);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     if (code.startsWith('XX')) throw error;
     throw giveUp(
       'queue_unavailable',

@@ -1,6 +1,6 @@
 import { open, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EverlogError, giveUp, messageOf } from '../../errors.ts';
+import { codeOf, EverlogError, giveUp, messageOf } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { DATA_FOLDER } from './queue-folder.ts';
 
@@ -26,7 +26,7 @@ export async function majorOf(data: string): Promise<string> {
   try {
     return (await readFile(file, 'utf8')).trim().slice(0, KEPT_VERSION_CHARS) || 'unknown';
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return 'unknown';
+    if (codeOf(error) === 'ENOENT') return 'unknown';
     throw unreadable(file, error);
   }
 }
@@ -96,8 +96,4 @@ export async function setAside(folder: string, reason: string, log: Log): Promis
     { folder, set_aside: target, reason },
     'the embedded queue could not be used and was set aside: an empty one begins, and reconcile finds again what it held',
   );
-}
-
-function errnoOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : null;
 }

@@ -5,7 +5,7 @@ import { DIGESTS_ROOT } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { Config } from '../../config.ts';
 import type { SigningKeySetting } from '../../config/sealing-variables.ts';
-import { giveUp, messageOf } from '../../errors.ts';
+import { codeOf, giveUp, messageOf } from '../../errors.ts';
 import { openPemSigner } from '../../ledger/keys/signer.ts';
 import type { Signer } from '../../ledger/ports.ts';
 import { makeFolders } from '../../folders.ts';
@@ -66,7 +66,7 @@ export async function keyIn(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (codeOf(error) === 'ENOENT') return null;
     throw giveUp('config_invalid', `the signing key at ${path} cannot be read: ${messageOf(error)}`);
   }
 }
@@ -95,7 +95,7 @@ export async function writeNewKey(path: string, pem: string): Promise<boolean> {
     await link(temporary, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (codeOf(error) === 'EEXIST') return false;
     throw giveUp('config_invalid', `the signing key cannot be written to ${path}: ${messageOf(error)}`);
   } finally {
     await rm(temporary, { force: true });

@@ -162,3 +162,8 @@ export function faultAnswer(effect: FaultEffect | null): Answer | 'reset' | 'han
 export async function waitFor(delayMs: number): Promise<void> {
   if (delayMs > 0) await delay(delayMs, undefined, { ref: false });
 }
+
+/** What GitHub says of anything that the caller may not see, too. */
+export function notFound(): Answer {
+  return errorAnswer(404, 'Not Found');
+}

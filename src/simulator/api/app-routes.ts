@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { errorAnswer, jsonAnswer } from './answer.ts';
+import { errorAnswer, jsonAnswer, notFound } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { InstallationFacts, Repository } from '../facts.ts';
 import type { ApiRequest, Hub, Route } from '../hub.ts';
@@ -14,8 +14,6 @@ const tokenRequestSchema = z.object({
   repository_ids: z.array(z.number().int()).max(REPOSITORIES_PER_TOKEN).optional(),
   repositories: z.array(z.string()).max(REPOSITORIES_PER_TOKEN).optional(),
 });
-
-const notFound = () => errorAnswer(404, 'Not Found');
 
 function findInstallation(request: ApiRequest): InstallationFacts | null {
   const installation = request.hub.world.installations.get(Number(request.params['installationId']));

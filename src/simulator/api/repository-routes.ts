@@ -1,12 +1,10 @@
-import { errorAnswer, jsonAnswer } from './answer.ts';
+import { errorAnswer, jsonAnswer, notFound } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Job, SimulatedRun, AttemptFacts } from '../facts.ts';
 import type { RepositoryRequest, Route } from '../hub.ts';
 import { paginate } from './pagination.ts';
 import { jobObject, repositoryObject, runObject } from './rest-objects.ts';
 import { selectRuns } from './run-selection.ts';
-
-const notFound = () => errorAnswer(404, 'Not Found');
 
 function findJob(request: RepositoryRequest): Job | null {
   const job = request.hub.world.jobs.get(Number(request.params['jobId']));

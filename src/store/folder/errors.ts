@@ -1,4 +1,4 @@
-import { EverlogError, giveUp, messageOf, retryable } from '../../errors.ts';
+import { codeOf, EverlogError, giveUp, messageOf, retryable } from '../../errors.ts';
 
 /** Errnos that no try changes until somebody mends rights, mounts or the layout of the folder. */
 const REFUSALS: ReadonlyMap<string, string> = new Map([
@@ -13,16 +13,10 @@ const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['ELOOP', 'symbolic links cannot be objects'],
 ]);
 
-/** The errno of a failed system call, or null. */
-export function errnoOf(error: unknown): string | null {
-  const isSystemError = error instanceof Error && 'code' in error && typeof error.code === 'string';
-  return isSystemError ? String(error.code) : null;
-}
-
 /** A failed file operation as what the port promises; an `EverlogError` stays what it is. Full disks and EIO pass. */
 export function folderError(error: unknown, folder: string): EverlogError {
   if (error instanceof EverlogError) return error;
-  const cure = REFUSALS.get(errnoOf(error) ?? '');
+  const cure = REFUSALS.get(codeOf(error) ?? '');
   const message = `archive folder ${folder}: ${messageOf(error)}`;
   if (cure !== undefined) return giveUp('store_refused', `${message}; ${cure}`, error);
   return retryable('store_unavailable', message, error);
@@ -30,6 +24,6 @@ export function folderError(error: unknown, folder: string): EverlogError {
 
 /** Whether a look-up failed because there is nothing there. */
 export function isMissing(error: unknown): boolean {
-  const errno = errnoOf(error);
+  const errno = codeOf(error);
   return errno === 'ENOENT' || errno === 'ENOTDIR';
 }

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { lstat, link, open, opendir, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { giveUp } from '../../errors.ts';
+import { codeOf, giveUp } from '../../errors.ts';
 import { makeFolders } from '../../folders.ts';
-import { errnoOf, isMissing } from './errors.ts';
+import { isMissing } from './errors.ts';
 import { checkedChunks } from '../object-body.ts';
 import type { PutBody } from '../object-store.ts';
 
@@ -112,7 +112,7 @@ export class FolderWriter {
         if (nowMs - mtimeMs > ABANDONED_AFTER_MS) await removeIfThere(path);
       }
     } catch (error) {
-      if (!isMissing(error) && !['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) throw error;
+      if (!isMissing(error) && !['EACCES', 'EPERM', 'EROFS'].includes(codeOf(error) ?? '')) throw error;
     }
   }
 
@@ -125,11 +125,11 @@ export class FolderWriter {
       try {
         await this.#hardLink(temporary, path);
       } catch (error) {
-        if (errnoOf(error) === 'ENOENT' && attempt < LINK_TRIES) {
+        if (codeOf(error) === 'ENOENT' && attempt < LINK_TRIES) {
           this.#durableFolders.clear();
           continue;
         }
-        if (errnoOf(error) !== 'EEXIST' || !(await isStored(path))) throw error;
+        if (codeOf(error) !== 'EEXIST' || !(await isStored(path))) throw error;
         outcome = 'exists';
       }
       await this.#makeDurable(folder);
@@ -159,7 +159,7 @@ export class FolderWriter {
       await handle.close();
       await this.#hardLink(first, second);
     } catch (error) {
-      if (!NO_HARD_LINKS.has(errnoOf(error) ?? '')) throw error;
+      if (!NO_HARD_LINKS.has(codeOf(error) ?? '')) throw error;
       throw giveUp(
         'store_unsuitable',
         `the file system of ${this.#folder} has no hard links, without which objects could be overwritten or half written; set EVERLOG_ARCHIVE_URL to a folder on another file system (ext4, XFS, Btrfs, ZFS, NFS) or to a bucket`,
@@ -176,7 +176,7 @@ export class FolderWriter {
       await makeDurableFolder(this.#folder);
       await makeFolders(join(this.#folder, FOLDER_STORE_MARK), FOLDER_MODE);
     } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
+      if (codeOf(error) !== 'ENOENT') throw error;
       // As below /proc: what is above it is there, and takes no folders.
       const message = `the folder ${this.#folder} cannot be made: choose another EVERLOG_ARCHIVE_URL`;
       throw giveUp('store_misconfigured', message, error);

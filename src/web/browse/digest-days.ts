@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { digestFolder } from '../../archive/keys.ts';
 import { Digests, type StoredDigest } from '../../ledger/export/digests.ts';
 import { readWhole, type ObjectStore } from '../../store/object-store.ts';
+import { parseJsonOrNull } from '../../json-text.ts';
 
 /** What the digests of one UTC day say of completeness. */
 export interface DigestDay {
@@ -165,21 +166,13 @@ function gapsIn(bytes: Buffer): ToldGap[] {
   for (const line of bytes.toString('utf8').split('\n')) {
     if (gaps.length >= GAPS_SHOWN_MAX) break;
     if (line === '') continue;
-    const parsed = gapSchema.safeParse(parsedJson(line));
+    const parsed = gapSchema.safeParse(parseJsonOrNull(line));
     if (!parsed.success) continue;
     const { host, owner, repo, run_id, job_id, jobs, reason, since } = parsed.data;
     const place = [host, owner, repo].filter((part) => part !== null).join('/');
     gaps.push({ place, runId: run_id, jobId: job_id, jobs, reason, since });
   }
   return gaps;
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** Midnight, so many days before a moment. */

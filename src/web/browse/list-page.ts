@@ -1,9 +1,9 @@
 import type { StoredRecord } from '../../archive/find/find-records.ts';
-import { momentOf, type JobRecord } from '../../archive/record.ts';
+import { type JobRecord, momentOf, resultOf } from '../../archive/record.ts';
 import type { StoredRun } from '../../archive/run-object.ts';
 import { absenceReason } from '../../log/absence-reason.ts';
 import { html, type Html } from '../html.ts';
-import { resultOf, titleOf, type Addresses } from '../log/job-facts.ts';
+import { titleOf, type Addresses } from '../log/job-facts.ts';
 import { durationOf, resultClass } from '../log/log-lines-html.ts';
 import type { CoverageMarks } from './coverage-marks.ts';
 

@@ -1,4 +1,4 @@
-import { momentOf, type JobRecord } from '../../archive/record.ts';
+import { type JobRecord, momentOf, resultOf } from '../../archive/record.ts';
 import { html, type Html } from '../html.ts';
 import { durationOf, resultClass } from './log-lines-html.ts';
 
@@ -15,11 +15,6 @@ export function addressesOf(mainHost: string): Addresses {
     `${host === mainHost ? '' : `/-/h/${encodeURIComponent(host)}`}/${encodeURIComponent(owner)}/${encodeURIComponent(repo)}`;
   const run = (record: JobRecord): string => `${repository(record)}/actions/runs/${record.run_id}`;
   return { repository, run, job: (record) => `${run(record)}/job/${record.job_id}` };
-}
-
-/** How a job ended, in one word. */
-export function resultOf(record: JobRecord): string {
-  return record.log === null ? record.outcome : (record.conclusion ?? '–');
 }
 
 /** `CI / build`. */

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import type { GapLine } from '../../../src/ledger/formats/formats.ts';
-import type { PendingCommits, SealDeps, SealNotes } from '../../../src/ledger/seal/seal.ts';
+import type { CommitsToSeal, SealDeps, SealNotes } from '../../../src/ledger/seal/seal.ts';
 import { openPemSigner } from '../../../src/ledger/keys/signer.ts';
 import type { Log } from '../../../src/logger.ts';
 import { makeAbsence, makeRecord, storeJob, storeRecord } from '../oracles/archived-jobs.ts';
 
 /** What a queue keeps for the sealer, in memory; `lose` is a queue server that comes back empty. */
 export interface MemoryQueue {
-  readonly pending: PendingCommits;
+  readonly pending: CommitsToSeal;
   readonly notes: SealNotes;
   lose(): void;
 }

@@ -4,7 +4,7 @@ import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/
 import { basename, dirname, join, resolve } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { EverlogError, giveUp, messageOf, retryable } from '../../../errors.ts';
+import { codeOf, EverlogError, giveUp, messageOf, retryable } from '../../../errors.ts';
 import { checkObjectKey } from '../../../store/object-key.ts';
 import { makeFolders } from '../../../folders.ts';
 
@@ -129,8 +129,4 @@ async function checkFree(path: string): Promise<void> {
   }
   if (names.length > 0)
     throw giveUp('usage', `--out ${path} is not empty; name a folder that does not exist`);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { pageAddress } from '../../../archive/find/page-address.ts';
-import { isFinding, STATUSES } from './index-rows.ts';
+import { countsByStatus, isFinding, STATUSES } from './index-rows.ts';
 import type { IndexRow, Status } from './index-rows.ts';
 import { htmlText } from './visible-text.ts';
 
@@ -79,7 +79,7 @@ ${body.join('\n')}
 }
 
 function facts(rows: readonly IndexRow[], summary: BundleSummary): string {
-  const counts = countsOf(rows);
+  const counts = countsByStatus(rows);
   const scope = Object.entries(summary.scope).map(
     ([name, value]) => `<code>--${htmlText(name)} ${htmlText(value)}</code>`,
   );
@@ -96,7 +96,7 @@ function facts(rows: readonly IndexRow[], summary: BundleSummary): string {
 }
 
 function legend(rows: readonly IndexRow[]): string {
-  const items = [...countsOf(rows).keys()].map(
+  const items = [...countsByStatus(rows).keys()].map(
     (status) => `<li>${badge(status)} ${htmlText(STATUSES[status])}</li>`,
   );
   return `<ul>${items.join('\n')}</ul>`;
@@ -165,12 +165,6 @@ function badge(status: Status): string {
     problem: null,
   });
   return `<span class="status${isBad ? ' bad' : ''}">${status.replace('_', ' ')}</span>`;
-}
-
-function countsOf(rows: readonly IndexRow[]): ReadonlyMap<Status, number> {
-  const counts = new Map<Status, number>();
-  for (const { status } of rows) counts.set(status, (counts.get(status) ?? 0) + 1);
-  return counts;
 }
 
 /** `1–3, 7`. */

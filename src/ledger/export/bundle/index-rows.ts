@@ -38,6 +38,13 @@ export function isFinding({ status }: IndexRow): boolean {
   return !SOUND.has(status);
 }
 
+/** How many rows have each status. */
+export function countsByStatus(rows: readonly IndexRow[]): ReadonlyMap<Status, number> {
+  const counts = new Map<Status, number>();
+  for (const { status } of rows) counts.set(status, (counts.get(status) ?? 0) + 1);
+  return counts;
+}
+
 /** The columns of an index, by name; all text as it is in the record, still to be made harmless. */
 export function columnsOf(row: IndexRow): readonly (readonly [string, string])[] {
   const facts = row.record?.facts;
