@@ -55,7 +55,8 @@ export type ErrorCode =
   | 'signing_key_revoked'
   | 'signing_refused'
   | 'signing_unavailable'
-  | 'time_stamp_unavailable';
+  | 'time_stamp_unavailable'
+  | 'web_busy';
 
 const RETRY: Remedy = { kind: 'retry' };
 const GIVE_UP: Remedy = { kind: 'give_up' };

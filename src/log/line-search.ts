@@ -140,6 +140,8 @@ const ESC = 0x1b;
 const COLOR = new RegExp(`${String.fromCharCode(ESC)}\\[[0-9;:]*m`, 'g');
 /** Longer lines are searched in pieces of this length. */
 const LINE_BYTES_MAX = 1024 * 1024;
+/** What a piece has of the one before it: a match that lies across the cut is found if it is no longer. */
+const OVERLAP_BYTES = 4 * 1024;
 const STAMP = /^\uFEFF?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z) ?/;
 
 /** Searches a log chunk by chunk, line by line; holds one unfinished line and the context wanted. */
@@ -154,6 +156,8 @@ export class LineSearch {
   #before: { readonly line: number; readonly bytes: Buffer }[] = [];
   /** Lines still to be shown behind the last match. */
   #after = 0;
+  /** Whether what comes next goes on with a line of which a piece was searched already, and whether that piece matched. */
+  #openLine: 'none' | 'searched' | 'found' = 'none';
 
   constructor(pattern: LinePattern, context: number) {
     this.#pattern = pattern;
@@ -163,8 +167,8 @@ export class LineSearch {
   /** The lines found in the next bytes of the log. */
   push(chunk: Buffer): FoundLine[] {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    let end = bytes.lastIndexOf(LF) + 1;
-    if (end === 0 && bytes.length >= LINE_BYTES_MAX) end = bytes.length;
+    const end = bytes.lastIndexOf(LF) + 1;
+    if (end === 0 && bytes.length >= LINE_BYTES_MAX) return this.#searchPiece(bytes);
     this.#rest = Buffer.from(bytes.subarray(end));
     return this.#search(bytes.subarray(0, end));
   }
@@ -176,6 +180,15 @@ export class LineSearch {
     return this.#search(rest);
   }
 
+  /** Searches a line that does not end here; it is counted once, whatever its length. */
+  #searchPiece(bytes: Buffer): FoundLine[] {
+    this.#rest = Buffer.from(bytes.subarray(bytes.length - OVERLAP_BYTES));
+    const found: FoundLine[] = [];
+    if (this.#openLine === 'none') this.#line += 1;
+    if (this.#openLine !== 'found') this.#openLine = this.#takeMatch(bytes, found) ? 'found' : 'searched';
+    return found;
+  }
+
   #search(bytes: Buffer): FoundLine[] {
     const found: FoundLine[] = [];
     const { literal } = this.#pattern;
@@ -185,15 +198,17 @@ export class LineSearch {
     let from = 0;
     while (from < bytes.length) {
       if (candidate === -1 && escape === -1 && this.#after === 0 && this.#context === 0) {
-        this.#line += countLines(bytes.subarray(from));
+        this.#line += countLines(bytes.subarray(from)) - (this.#openLine === 'none' ? 0 : 1);
+        this.#openLine = 'none';
         break;
       }
       const feed = bytes.indexOf(LF, from);
       const to = feed === -1 ? bytes.length : feed;
-      this.#line += 1;
+      if (this.#openLine === 'none') this.#line += 1;
       const mayMatch =
         literal === null || (candidate !== -1 && candidate < to) || (escape !== -1 && escape < to);
-      this.#take(bytes.subarray(from, to), mayMatch, found);
+      if (this.#openLine !== 'found') this.#take(bytes.subarray(from, to), mayMatch, found);
+      this.#openLine = 'none';
       from = to + 1;
       if (literal === null) continue;
       if (candidate !== -1 && candidate < from) candidate = bytes.indexOf(literal, from);
@@ -204,18 +219,7 @@ export class LineSearch {
 
   #take(bytes: Buffer, mayMatch: boolean, found: FoundLine[]): void {
     const line = this.#line;
-    if (mayMatch) {
-      const read = readLine(line, bytes);
-      if (this.#pattern.matches(read.text.replaceAll(COLOR, ''))) {
-        for (const before of this.#before)
-          found.push({ ...readLine(before.line, before.bytes), matched: false });
-        this.#before = [];
-        this.#after = this.#context;
-        this.count += 1;
-        found.push({ ...read, matched: true });
-        return;
-      }
-    }
+    if (mayMatch && this.#takeMatch(bytes, found)) return;
     if (this.#after > 0) {
       this.#after -= 1;
       found.push({ ...readLine(line, bytes), matched: false });
@@ -223,6 +227,18 @@ export class LineSearch {
       this.#before.push({ line, bytes: Buffer.from(bytes) });
       if (this.#before.length > this.#context) this.#before.shift();
     }
+  }
+
+  /** Whether the line matches, and if so puts it and the context before it into `found`. */
+  #takeMatch(bytes: Buffer, found: FoundLine[]): boolean {
+    const read = readLine(this.#line, bytes);
+    if (!this.#pattern.matches(read.text.replaceAll(COLOR, ''))) return false;
+    for (const before of this.#before) found.push({ ...readLine(before.line, before.bytes), matched: false });
+    this.#before = [];
+    this.#after = this.#context;
+    this.count += 1;
+    found.push({ ...read, matched: true });
+    return true;
   }
 }
 

@@ -13,6 +13,8 @@ interface ListenOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** Cuts connections over which nothing moves for so long; default: a reader may stand still for ever. */
+  readonly idleMs?: number;
 }
 
 /** A listening HTTP server. */
@@ -40,7 +42,7 @@ const CONNECTIONS_MAX = 10_000;
  * Serves `app` on `host:port`, resolved when it listens. Also what is not HTTP at all gets a JSON answer.
  * @throws EverlogError `config_invalid` when the address cannot be listened on.
  */
-export async function listenHttp({ app, host, port }: ListenOptions): Promise<HttpListener> {
+export async function listenHttp({ app, host, port, idleMs }: ListenOptions): Promise<HttpListener> {
   const handle = getRequestListener((request, env) => app.fetch(request, nodeBindings(env)), {
     hostname: host,
     errorHandler: answerBrokenRequest,
@@ -53,6 +55,7 @@ export async function listenHttp({ app, host, port }: ListenOptions): Promise<Ht
     maxHeaderSize: HEADER_BYTES_MAX,
   });
   server.maxConnections = CONNECTIONS_MAX;
+  if (idleMs !== undefined) server.setTimeout(idleMs);
   server.on('clientError', answerBrokenConnection);
   const answering = new Set<ServerResponse>();
   server.on('request', (incoming, outgoing) => {

@@ -13,12 +13,16 @@ import { LogWindows } from './log/log-window.ts';
 import { SECURITY, visitOf, type Env } from './requests.ts';
 import { Seals } from './seal.ts';
 import { Site, type WebDeps } from './site.ts';
-import { Turns } from './turns.ts';
+import { Turns, type TurnLimits } from './turns.ts';
 
 /** Where somebody who has logged in leaves; all else is only read. */
 const LOGOUT_PATH = '/-/logout';
-/** Logs read through at once; more wait, as each takes a core. */
-const PASSES_MAX = 2;
+/** Logs read through, each of which takes a core. */
+const PASSES: TurnLimits = { atOnce: 2, waiting: 64, ofOneReader: 16 };
+/** Pages that hold a whole log of up to 2 MiB, and its HTML, while they are made. */
+const WHOLE_PAGES: TurnLimits = { atOnce: 8, waiting: 1_000, ofOneReader: 200 };
+/** Logs and bundles being sent: each holds a file of the store open, or one in the spool folder, for as long as its reader takes. */
+const SENDINGS: TurnLimits = { atOnce: 64, waiting: 0, ofOneReader: 8 };
 
 /** The web page: GitHub's own paths, so that swapping the host of an address opens the archived log. */
 export function createWeb(deps: WebDeps): Hono<Env> {
@@ -56,14 +60,19 @@ export function createWeb(deps: WebDeps): Hono<Env> {
   });
   addPages(app, site);
   app.notFound(() => site.missing());
-  app.onError((error) => site.failed(error));
+  app.onError((error, c) => site.failed(error, c.req.raw.signal.aborted));
   return app;
 }
 
 function addPages(app: Hono<Env>, site: Site): void {
   const { store } = site.deps;
-  const passes = new Turns(PASSES_MAX);
-  const views = { windows: new LogWindows(store, passes), seals: new Seals(store, site.deps.now), passes };
+  const passes = new Turns(PASSES);
+  const views = {
+    windows: new LogWindows(store, passes, new Turns(WHOLE_PAGES)),
+    seals: new Seals(store, site.deps.now),
+    passes,
+    sendings: new Turns(SENDINGS),
+  };
   const browsing = { coverage: new CoverageLooks(store), sums: new DaySums(site) };
   const digestDays = new DigestDays(store);
   app.get('/', (c) => home(site, browsing, c));

@@ -14,12 +14,9 @@ export async function compressPages(c: Context, next: Next): Promise<void> {
   await next();
   const type = c.res.headers.get('content-type') ?? '';
   const isPage = /^text\/(html|css|javascript)/.test(type);
-  const takesGzip = /(^|,)\s*gzip\s*(;\s*q=(1|0\.[0-9]*[1-9]))?\s*(,|$)/.test(
-    c.req.header('accept-encoding') ?? '',
-  );
   if (!isPage) return;
   c.header('vary', 'accept-encoding', { append: true });
-  if (!takesGzip || c.req.method === 'HEAD') return;
+  if (!takesGzip(c.req.header('accept-encoding') ?? '') || c.req.method === 'HEAD') return;
   const body = Buffer.from(await c.res.arrayBuffer());
   const headers = new Headers(c.res.headers);
   const isWorthIt = body.length >= BYTES_MIN;
@@ -28,4 +25,12 @@ export async function compressPages(c: Context, next: Next): Promise<void> {
   const { status } = c.res;
   c.res = undefined;
   c.res = new Response(isWorthIt ? await compressed(body, { level: LEVEL }) : body, { status, headers });
+}
+
+/** Whether `gzip` is among the encodings that somebody takes, and not by a weight of nothing. */
+export function takesGzip(header: string): boolean {
+  return header.split(',').some((one) => {
+    const [coding = '', ...parameters] = one.split(';').map((part) => part.trim().toLowerCase());
+    return coding === 'gzip' && !parameters.some((parameter) => /^q=0(?:\.0{0,3})?$/.test(parameter));
+  });
 }

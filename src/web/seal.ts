@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, verify } from 'node:crypto';
 import type { StoredRecord } from '../archive/find/find-records.ts';
-import { digestKey, digestSignatureKey, revocationKey, signingKeyKey } from '../archive/keys.ts';
-import { Digests } from '../ledger/export/digests.ts';
+import { digestSignatureKey, revocationKey, signingKeyKey } from '../archive/keys.ts';
+import { Digests, type StoredDigest } from '../ledger/export/digests.ts';
 import { findSealed } from '../ledger/export/find-sealed.ts';
 import { readWhole, type ObjectStore } from '../store/object-store.ts';
 
@@ -59,13 +59,9 @@ export class Seals {
         if (entry === undefined) return;
         if (entry.sha256 !== sha256) {
           found.state = { kind: 'changed', why: 'the record is not the one that was sealed' };
-        } else if (
-          record.log !== null &&
-          entry.type === 'record' &&
-          entry.log?.sha256 !== record.log.stored_sha256
-        ) {
+        } else if ((entry.type === 'record' ? entry.log?.sha256 : undefined) !== record.log?.stored_sha256) {
           found.state = { kind: 'changed', why: 'the record names another log than was sealed with it' };
-        } else found.state = await this.#sealedBy(digest.sequence);
+        } else found.state = await this.#sealedBy(digest);
       },
       onProblem: ({ sequence }, problem) => {
         found.why = `digest ${sequence}: ${problem}`;
@@ -81,19 +77,16 @@ export class Seals {
     return state;
   }
 
-  async #sealedBy(sequence: number): Promise<SealState> {
-    const digest = await readWhole(this.#store, digestKey(sequence));
-    if (digest === null) return { kind: 'changed', why: `digest ${sequence} is gone` };
-    const digestSha256 = createHash('sha256').update(digest.bytes).digest('hex');
-    const said: unknown = JSON.parse(digest.bytes.toString('utf8'));
-    const [keyId, sealedAt] = [textIn(said, 'key_id'), textIn(said, 'created_at')];
+  /** Of the digest whose entries were read: its own bytes are what the signature must be of. */
+  async #sealedBy({ sequence, sha256, keyId, bytes }: StoredDigest): Promise<SealState> {
+    const sealedAt = textIn(JSON.parse(bytes.toString('utf8')), 'created_at');
     if (!/^[0-9a-f]{64}$/.test(keyId)) return { kind: 'changed', why: `digest ${sequence} names no key` };
-    const signature = await readWhole(this.#store, digestSignatureKey(sequence, digestSha256));
+    const signature = await readWhole(this.#store, digestSignatureKey(sequence, sha256));
     const key = await readWhole(this.#store, signingKeyKey(keyId));
     const isRevoked = (await this.#store.head(revocationKey(keyId))) !== null;
     const isSigned =
-      signature !== null && key !== null && isSignedBy(keyId, key.bytes, digest.bytes, signature.bytes);
-    return { kind: 'sealed', sequence, sealedAt, keyId, digestSha256, isSigned, isRevoked };
+      signature !== null && key !== null && isSignedBy(keyId, key.bytes, bytes, signature.bytes);
+    return { kind: 'sealed', sequence, sealedAt, keyId, digestSha256: sha256, isSigned, isRevoked };
   }
 }
 

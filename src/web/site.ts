@@ -95,7 +95,8 @@ export class Site {
     return this.page('It cannot be read', [], content, 502);
   }
 
-  failed(error: unknown): Response {
+  /** `isGone`: whether the reader has left, and so it does not matter. */
+  failed(error: unknown, isGone: boolean): Response {
     if (error instanceof EverlogError && error.code === 'object_corrupt') {
       const content = html`${noteOf('Not what was archived')}
         <p class="seal wrong">${error.message}</p>`;
@@ -103,11 +104,16 @@ export class Site {
     }
     if (error instanceof EverlogError && error.code === 'usage')
       return this.page('Too much', [], noteOf('Too much for one page', `${error.message}.`), 400);
-    this.deps.log.error({ error: messageOf(error) }, 'a page could not be made');
-    const who =
-      error instanceof EverlogError && error.code === 'github_unavailable' ? 'GitHub' : 'The archive';
-    const content = noteOf(`${who} does not answer`, 'Try again in a moment.');
-    return this.page(`${who} does not answer`, [], content, 502);
+    if (error instanceof EverlogError && error.code === 'web_busy')
+      return this.page(
+        'Busy',
+        [],
+        noteOf('Busy', 'Too much is being read at once. Try again in a moment.'),
+        503,
+      );
+    if (!isGone) this.deps.log.error({ error: messageOf(error) }, 'a page could not be made');
+    const heading = silenceOf(error);
+    return this.page(heading, [], noteOf(heading, 'Try again in a moment.'), 502);
   }
 
   may(c: Page, record: JobRecord): Promise<boolean> {
@@ -162,6 +168,14 @@ export class Site {
   async addresses(): Promise<Addresses> {
     return addressesOf(await this.mainHost());
   }
+}
+
+/** Who did not answer, as far as an error says. */
+function silenceOf(error: unknown): string {
+  const code = error instanceof EverlogError ? error.code : '';
+  if (code.startsWith('github_')) return 'GitHub does not answer';
+  if (code.startsWith('queue_')) return 'The queue does not answer';
+  return code.startsWith('store_') ? 'The archive does not answer' : 'This page could not be made';
 }
 
 /** Where a record stands below its repository; `title` names the page itself. */

@@ -27,6 +27,8 @@ export interface WebProcess {
 }
 
 const HTTP_DRAIN_MS = 5_000;
+/** A reader that takes nothing of a page for this long is let go; more than waiting for the costliest page takes. */
+const IDLE_MS = 5 * 60_000;
 const CLOSE_TIMEOUT_MS = 3_000;
 
 /**
@@ -61,7 +63,7 @@ export async function listenForWeb(
     now: () => new Date(),
     log,
   });
-  const listener = await listenHttp({ app, ...listen }).catch((error: unknown) => {
+  const listener = await listenHttp({ app, ...listen, idleMs: IDLE_MS }).catch((error: unknown) => {
     if (config.web.isListenSet) throw error;
     // Nobody asked for this address: another program on it must not keep logs from being archived.
     log.warn({ error: messageOf(error) }, 'no web page: set EVERLOG_WEB_LISTEN to another address, or off');

@@ -201,7 +201,7 @@ export async function code(site: Site, browsing: Browsing, c: Page): Promise<Res
   const mayChart = found.records.length > 0 && sha === null && number === null && !isNarrowed;
   const content = html`<h1>${title}</h1>
     <p class="facts">${countOf(found)} <a href="?failed=1">Failed ones</a></p>
-    ${mayChart ? await browsing.sums.charts(place) : ''} ${filterForm(c.req.path, query)}
+    ${mayChart ? await browsing.sums.charts(c.get('reader'), place) : ''} ${filterForm(c.req.path, query)}
     ${await jobsOf(browsing, c, found, problems, addresses, false)}`;
   const home = what === null ? null : addresses.repository({ host, owner, repo });
   const crumbs = [

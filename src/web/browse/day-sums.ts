@@ -1,6 +1,7 @@
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { Html } from '../html.ts';
 import { html } from '../html.ts';
+import type { Reader } from '../access/access.ts';
 import type { Site } from '../site.ts';
 import { Turns } from '../turns.ts';
 import { barChart, bytesText, countText } from './charts.ts';
@@ -28,7 +29,7 @@ const KEPT_MAX = 200;
 /** Sums of days through the index, kept for a minute: nobody waits twice for the same chart. */
 export class DaySums {
   readonly #site: Site;
-  readonly #turns = new Turns(2);
+  readonly #turns = new Turns({ atOnce: 2, waiting: 64, ofOneReader: 16 });
   readonly #kept = new Map<string, { readonly untilMs: number; readonly sums: Promise<Sums | null> }>();
 
   constructor(site: Site) {
@@ -36,13 +37,13 @@ export class DaySums {
   }
 
   /** Charts of jobs, failures and bytes of the last two weeks; nothing where there is no index. */
-  async charts(filters: Pick<RecordFilters, 'host' | 'repo'>): Promise<Html> {
+  async charts(reader: Reader, filters: Pick<RecordFilters, 'host' | 'repo'>): Promise<Html> {
     const now = this.#site.deps.now().getTime();
     const name = JSON.stringify(filters);
     let kept = this.#kept.get(name);
     if (kept === undefined || kept.untilMs < now) {
       if (this.#kept.size >= KEPT_MAX) this.#kept.clear();
-      kept = { untilMs: now + KEPT_MS, sums: this.#turns.take(() => this.#sum(filters, now)) };
+      kept = { untilMs: now + KEPT_MS, sums: this.#turns.take(reader, () => this.#sum(filters, now)) };
       this.#kept.set(name, kept);
       kept.sums.catch(() => this.#kept.delete(name));
     }

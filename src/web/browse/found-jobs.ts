@@ -6,7 +6,7 @@ import type { IndexCoverage } from '../../index/job-index.ts';
 import { placeOf, type ReadProblems } from '../read-problems.ts';
 import type { Page } from '../requests.ts';
 import type { Site } from '../site.ts';
-import { Turns } from '../turns.ts';
+import { Turns, type TurnLimits } from '../turns.ts';
 
 /** Jobs shown on a list page. */
 export const LISTED_MAX = 100;
@@ -16,8 +16,8 @@ const LOOKED_AT_MAX = 1_000;
 const REPOSITORIES_ASKED_MAX = 50;
 /** Keys read through where there is no index: a few seconds of one core. */
 const KEYS_MAX = 100_000;
-/** Readings of an archive without an index at once. */
-const SCANS_MAX = 2;
+/** Readings of an archive without an index. */
+const SCANS: TurnLimits = { atOnce: 2, waiting: 64, ofOneReader: 16 };
 
 export interface FoundJobs {
   readonly records: readonly StoredRecord[];
@@ -27,7 +27,7 @@ export interface FoundJobs {
   readonly coverage: IndexCoverage | null;
 }
 
-const scans = new Turns(SCANS_MAX);
+const scans = new Turns(SCANS);
 
 /**
  * The newest jobs that pass and that the reader may see, through the index where there is one.
@@ -54,7 +54,9 @@ export async function findJobs(
     });
     const options = { ...problems.hooks, limit, onKey: keyLimit() };
     const find = (): Promise<Omit<FoundJobs, 'coverage'>> => chosen(site, c, finding.find(filters, options));
-    const found = await (finding.index === null ? scans.take(find, c.req.raw.signal) : find());
+    const found = await (finding.index === null
+      ? scans.take(c.get('reader'), find, c.req.raw.signal)
+      : find());
     return { ...found, coverage: finding.index?.coverage ?? null };
   } finally {
     await close();

@@ -22,7 +22,7 @@ export async function status(site: Site, sums: DaySums, c: Page): Promise<Respon
   const [facts, lags, charts] = await Promise.all([
     site.deps.status(),
     lagsOf(site, c, problems),
-    sums.charts({}),
+    sums.charts(reader, {}),
   ]);
   const content = html`${problems.told(reader, NOBODY)} ${statusPage(facts, lags, charts, site.deps.now())}
   ${leave}`;
@@ -48,7 +48,7 @@ export async function days(site: Site, digestDays: DigestDays, sums: DaySums, c:
   const problems = new ReadProblems();
   const found = await digestDays.since(daysBefore(site.deps.now(), DAYS_SHOWN), problems.hooks.onProblem);
   const content = html`${problems.told(reader, NOBODY)}
-  ${daysPage(found.days, found.isCut, await sums.charts({}))}`;
+  ${daysPage(found.days, found.isCut, await sums.charts(reader, {}))}`;
   return site.page('Completeness by day', [{ name: 'Days', href: null }], content);
 }
 

@@ -1,8 +1,7 @@
 import type { StoredRecord } from '../../archive/find/find-records.ts';
-import type { JobRecord } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
 import { readLog } from '../../log/log-reader.ts';
-import { html } from '../html.ts';
+import { html, type Html } from '../html.ts';
 import { noteOf } from '../page.ts';
 import { placeOf, ReadProblems } from '../read-problems.ts';
 import { linesIn, numberIn, QUERY_CHARACTERS_MAX, SECURITY, type Page } from '../requests.ts';
@@ -12,7 +11,7 @@ import type { Turns } from '../turns.ts';
 import { titleOf } from './job-facts.ts';
 import { absencePage, jobPage } from './job-page.ts';
 import type { LogWindows } from './log-window.ts';
-import { pacedStream } from './paced-stream.ts';
+import { lastWhenProven, pacedStream } from './paced-stream.ts';
 import { proofPage, sealLine } from './proof-page.ts';
 import { searchPage } from './search-page.ts';
 
@@ -22,6 +21,8 @@ export interface Views {
   readonly seals: Seals;
   /** Whose turn it is to read a whole log. */
   readonly passes: Turns;
+  /** Who is being sent a log or a bundle. */
+  readonly sendings: Turns;
 }
 
 export type JobView = 'page' | 'raw' | 'download' | 'proof' | 'bundle';
@@ -34,14 +35,18 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
   if (stored === undefined) return site.missingOrUnread(c, problems);
   const { record } = stored;
   if (!(await site.may(c, record))) return site.missing();
-  const told = problems.told(c.get('reader'), new Set([placeOf(record)]));
+  const reader = c.get('reader');
+  const told = problems.told(reader, new Set([placeOf(record)]));
   const addresses = await site.addresses();
   const address = addresses.job(record);
   const crumbs = crumbsOf(record, addresses, titleOf(record));
   const note = (what: View['kind']): Promise<void> =>
-    site.deps.noteView({ kind: what, reader: c.get('reader'), record, key: stored.key });
-  if (kind === 'bundle') return bundleOf(site, views, c, stored, () => note('proof'));
+    site.deps.noteView({ kind: what, reader, record, key: stored.key });
+  // Who asks for the head of something is sent none of it.
+  const isHead = c.req.method === 'HEAD';
+  if (kind === 'bundle') return bundleOf(site, views, c, stored, () => note(isHead ? 'page' : 'proof'));
   if (kind === 'proof') {
+    await note('page');
     const seal = await views.seals.of(stored);
     const content = html`${told} ${proofPage(stored, seal, address, site.deps.proofBundle !== null)}`;
     return site.page(`Proof of ${titleOf(record)}`, crumbs, content);
@@ -53,15 +58,10 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
     return site.page(titleOf(record), crumbs, content);
   }
   if (kind !== 'page') {
-    // Bare bytes cannot say that they may not be the last word.
-    if (told.text !== '' && c.req.query('anyway') !== '1') {
-      const link = html`<a href="${address}/${kind}?anyway=1"
-        >The log of the last record that can be read</a
-      >`;
-      return site.page('Not the last word', crumbs, html`${told} ${noteOf('Not the last word', link)}`, 502);
-    }
-    await note(kind);
-    return bytesOf(site, record, kind, c.req.raw.signal);
+    const doubt = c.req.query('anyway') === '1' ? null : await doubtOf(views, stored, told, address, kind);
+    if (doubt !== null) return site.page('Not the last word', crumbs, doubt, 502);
+    await note(isHead ? 'page' : kind);
+    return bytesOf(site, views, c, stored, kind);
   }
   await note('page');
   const query = c.req.query('q')?.slice(0, QUERY_CHARACTERS_MAX) ?? '';
@@ -69,16 +69,14 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
   const { signal } = c.req.raw;
   if (query !== '') {
     const search = { query, page: numberIn(c.req.query('page')) ?? 1, signal };
-    const found = await views.passes.take(
-      () => searchPage(site.deps.store, record, log, address, search),
-      signal,
-    );
+    const find = (): Promise<Html> => searchPage(site.deps.store, record, log, address, search);
+    const found = await views.passes.take(reader, find, signal);
     return site.page(`${query} · ${titleOf(record)}`, crumbs, html`${told} ${found}`);
   }
   const wanted = { lines: linesIn(c.req.query('line')), step: numberIn(c.req.query('step')) };
   const seal = await views.seals.of(stored);
   try {
-    const shown = await views.windows.show(record, log, wanted, signal);
+    const shown = await views.windows.show(record, log, wanted, { reader, signal });
     return site.page(titleOf(record), crumbs, html`${told} ${jobPage(stored, log, shown, seal, address)}`);
   } catch (error) {
     if (!(error instanceof EverlogError) || error.code !== 'object_corrupt') throw error;
@@ -89,8 +87,29 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
   }
 }
 
+/** What bare bytes cannot say: that they may not be the last word, or are of a record that is not the one that was sealed. */
+async function doubtOf(
+  views: Views,
+  stored: StoredRecord,
+  told: Html,
+  address: string,
+  kind: 'raw' | 'download',
+): Promise<Html | null> {
+  const seal = await views.seals.of(stored);
+  if (told.text === '' && seal.kind !== 'changed') return null;
+  const link = html`<a href="${address}/${kind}?anyway=1">The log of the last record that can be read</a>`;
+  const line = seal.kind === 'changed' ? sealLine(seal, null, address) : '';
+  return html`${told} ${line} ${noteOf('Not the last word', link)}`;
+}
+
 /** The log as GitHub served it. A reader of what turns out not to be the archived bytes sees the answer break off. */
-function bytesOf(site: Site, record: JobRecord, kind: 'raw' | 'download', signal: AbortSignal): Response {
+async function bytesOf(
+  site: Site,
+  views: Views,
+  c: Page,
+  { record }: StoredRecord,
+  kind: 'raw' | 'download',
+): Promise<Response> {
   const { log } = record;
   if (log === null) throw new Error('a job without a log has no bytes');
   const name = `${record.run_id}-${record.run_attempt ?? 1}-${record.job_id}.log`;
@@ -101,7 +120,12 @@ function bytesOf(site: Site, record: JobRecord, kind: 'raw' | 'download', signal
     'content-length': String(log.bytes),
     ...(kind === 'download' ? { 'content-disposition': `attachment; filename="${name}"` } : {}),
   };
-  return new Response(pacedStream(readLog(site.deps.store, log), { signal }), { headers });
+  const { signal, method } = c.req.raw;
+  if (method === 'HEAD') return new Response(null, { headers });
+  const onEnd = await views.sendings.begin(c.get('reader'), signal);
+  return new Response(pacedStream(lastWhenProven(readLog(site.deps.store, log)), { signal, onEnd }), {
+    headers,
+  });
 }
 
 /** The bundle that proves a job; what cannot be made into one is told before the first byte. */
@@ -115,14 +139,25 @@ async function bundleOf(
   const { proofBundle } = site.deps;
   if (proofBundle === null) return site.missing();
   const { signal, method } = c.req.raw;
+  const reader = c.get('reader');
+  await note();
   if (method === 'HEAD')
     return new Response(null, { headers: { ...SECURITY, 'content-type': 'application/x-tar' } });
-  await note();
-  const bundle = await views.passes.take(() => proofBundle(stored), signal);
-  const headers = {
-    ...SECURITY,
-    'content-type': 'application/x-tar',
-    'content-disposition': `attachment; filename="${bundle.fileName}"`,
-  };
-  return new Response(pacedStream(bundle.body, { signal, onEnd: () => bundle.close() }), { headers });
+  const giveBack = await views.sendings.begin(reader, signal);
+  try {
+    const bundle = await views.passes.take(reader, () => proofBundle(stored), signal);
+    const onEnd = async (): Promise<void> => {
+      giveBack();
+      await bundle.close();
+    };
+    const headers = {
+      ...SECURITY,
+      'content-type': 'application/x-tar',
+      'content-disposition': `attachment; filename="${bundle.fileName}"`,
+    };
+    return new Response(pacedStream(bundle.body, { signal, onEnd }), { headers });
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
 }

@@ -21,8 +21,8 @@ export interface LinesLook {
 
 /** Bytes shown of one line; the raw view has all of them. */
 const LINE_BYTES_MAX = 16 * 1024;
-/** Bytes shown of all lines together before long ones are cut shorter: a page that a browser still takes. */
-const SHOWN_BYTES_MAX = 4 * 1024 * 1024;
+/** HTML of all lines together before long ones are cut shorter and nothing is linked any more: a page that a browser still takes. */
+const HTML_CHARACTERS_MAX = 6 * 1024 * 1024;
 const CUT_LINE_BYTES = 256;
 /** Lines laid out together: a browser skips blocks that are not in view. */
 const BLOCK_LINES = 250;
@@ -46,7 +46,7 @@ export class LogLinesHtml implements LineListener {
   #bytes: Buffer[] = [];
   #length = 0;
   #left = 0;
-  #shownBytes = 0;
+  #htmlCharacters = 0;
   #step: number | null | undefined = undefined;
   #group = false;
   #blockLines = 0;
@@ -77,11 +77,10 @@ export class LogLinesHtml implements LineListener {
 
   onBytes(bytes: Buffer): void {
     if (this.#line === null) return;
-    const max = this.#shownBytes > SHOWN_BYTES_MAX ? CUT_LINE_BYTES : LINE_BYTES_MAX;
+    const max = this.#isFull() ? CUT_LINE_BYTES : LINE_BYTES_MAX;
     const kept = bytes.subarray(0, Math.max(0, max - this.#length));
     if (kept.length > 0) this.#bytes.push(Buffer.from(kept));
     this.#length += kept.length;
-    this.#shownBytes += kept.length;
     this.#left += bytes.length - kept.length;
   }
 
@@ -99,7 +98,9 @@ export class LogLinesHtml implements LineListener {
     if (head.startsWith(END_GROUP)) return this.#closeGroup();
     if (head.startsWith(GROUP)) {
       this.#closeGroup();
-      const title = lineToHtml(bytes.subarray(GROUP.length), this.#look.textToHtml) || '…';
+      const title =
+        lineToHtml(bytes.subarray(GROUP.length), this.#isFull() ? escapeHtml : this.#look.textToHtml) || '…';
+      this.#htmlCharacters += title.length;
       this.#parts.push(
         `</div><details class="group" open><summary id="L${line.number}" data-n="${line.number}">${title}</summary>`,
       );
@@ -120,11 +121,16 @@ export class LogLinesHtml implements LineListener {
     const folded = updates > 1 ? ` <small>(${updates} updates)</small>` : '';
     const left = this.#left.toLocaleString('en-US');
     const cut = this.#left > 0 ? ` <small>(${left} more bytes, which Raw has)</small>` : '';
-    const shown = lineToHtml(text, this.#look.textToHtml) + folded + cut;
+    const shown = lineToHtml(text, this.#isFull() ? escapeHtml : this.#look.textToHtml) + folded + cut;
+    this.#htmlCharacters += shown.length;
     const isPointedAt = this.#look.pointedAt !== null && isWithin(line.number, this.#look.pointedAt);
     const names = [kind, isPointedAt ? 'sel' : ''].filter((name) => name !== '').join(' ');
     const className = names === '' ? '' : ` class="${names}"`;
     this.#parts.push(`<div id="L${line.number}" data-n="${line.number}"${stamp}${className}>${shown}</div>`);
+  }
+
+  #isFull(): boolean {
+    return this.#htmlCharacters > HTML_CHARACTERS_MAX;
   }
 
   #openStep(step: JobStep | null): void {

@@ -5,6 +5,7 @@ import { readLog } from '../../log/log-reader.ts';
 import { failedStepsOf, stepsOf, type JobStep } from '../../log/log-steps.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { escapeHtml, type Html } from '../html.ts';
+import type { Reader } from '../access/access.ts';
 import type { Turns } from '../turns.ts';
 import { sourceOf } from './job-facts.ts';
 import { LogLinesHtml, type LineWindow } from './log-lines-html.ts';
@@ -22,6 +23,12 @@ const OUTLINES_KEPT_MAX = 200;
 export interface WantedLines {
   readonly lines: LineWindow | null;
   readonly step: number | null;
+}
+
+/** Whose page it is, and whether somebody still waits for it. */
+export interface WindowVisit {
+  readonly reader: Reader;
+  readonly signal: AbortSignal;
 }
 
 export interface ShownLog {
@@ -46,28 +53,31 @@ export class LogWindows {
   readonly #store: ObjectStore;
   readonly #outlines = new Map<string, Outline>();
   readonly #passes: Turns;
+  readonly #wholePages: Turns;
 
-  /** `passes`: whose turn it is to read a whole log, which takes a core. */
-  constructor(store: ObjectStore, passes: Turns) {
+  /** `passes`: whose turn it is to read a large log through, which takes a core; `wholePages`: to hold a small one in memory. */
+  constructor(store: ObjectStore, passes: Turns, wholePages: Turns) {
     this.#store = store;
     this.#passes = passes;
+    this.#wholePages = wholePages;
   }
 
   /**
-   * The lines to show of a job's log. Reading ends when `signal` says that nobody waits any more.
+   * The lines to show of a job's log. Reading ends when the visit's `signal` says that nobody waits any more.
    * @throws EverlogError `object_corrupt` where the log is not what its record says; where the store does not answer.
    */
   async show(
     record: JobRecord,
     log: RecordedLog,
     wanted: WantedLines,
-    signal: AbortSignal,
+    visit: WindowVisit,
   ): Promise<ShownLog> {
     const steps = stepsOf(record);
     const isWhole = log.lines <= WHOLE_LINES_MAX && log.bytes <= WHOLE_BYTES_MAX;
+    const { reader, signal } = visit;
     return isWhole
-      ? this.#whole(record, log, steps, wanted, signal)
-      : this.#windowed(record, log, steps, wanted, signal);
+      ? this.#wholePages.take(reader, () => this.#whole(record, log, steps, wanted, signal), signal)
+      : this.#windowed(record, log, steps, wanted, visit);
   }
 
   async #whole(
@@ -88,7 +98,7 @@ export class LogWindows {
     const open = new Set([...failedStepsOf(record).map(({ number }) => number), wanted.step, wantedStep]);
     open.delete(null);
     const page = new LogLinesHtml(steps, 1, {
-      window: { from: 1, to: Infinity },
+      window: { from: 1, to: WHOLE_LINES_MAX },
       pointedAt: wanted.lines,
       isOpen: (step) => steps.length < 2 || open.size === 0 || (step !== null && open.has(step.number)),
       textToHtml: textToHtmlOf(record),
@@ -102,9 +112,10 @@ export class LogWindows {
     log: RecordedLog,
     steps: readonly JobStep[],
     wanted: WantedLines,
-    signal: AbortSignal,
+    visit: WindowVisit,
   ): Promise<ShownLog> {
-    const outline = await this.#outline(record, log, steps, signal);
+    const { reader, signal } = visit;
+    const outline = await this.#outline(record, log, steps, visit);
     const window = windowOf(log, outline, wanted);
     const part = partOf(log, { lines: window, steps: null });
     const page = new LogLinesHtml(steps, part?.firstLine ?? 1, {
@@ -121,7 +132,7 @@ export class LogWindows {
       }
     };
     // What can be entered near its window costs little; the rest waits for its turn.
-    await (part === null ? this.#passes.take(read, signal) : read());
+    await (part === null ? this.#passes.take(reader, read, signal) : read());
     const shown = { from: window.from, to: Math.min(window.to, log.lines) };
     return { lines: page.end(), window: shown, isWhole: false, firstLines: outline.firstLines };
   }
@@ -130,13 +141,13 @@ export class LogWindows {
     record: JobRecord,
     log: RecordedLog,
     steps: readonly JobStep[],
-    signal: AbortSignal,
+    { reader, signal }: WindowVisit,
   ): Promise<Outline> {
     // Steps decide too where each begins, and two jobs may have printed the same.
     const name = `${record.job_id} ${record.revision} ${log.sha256}`;
     const known = this.#outlines.get(name);
     if (known !== undefined) return known;
-    return this.#passes.take(async () => {
+    const look = async (): Promise<Outline> => {
       const outliner = new Outliner(steps);
       for await (const chunk of readLog(this.#store, log)) {
         signal.throwIfAborted();
@@ -147,7 +158,8 @@ export class LogWindows {
       if (this.#outlines.size >= OUTLINES_KEPT_MAX && oldest !== undefined) this.#outlines.delete(oldest);
       this.#outlines.set(name, outline);
       return outline;
-    }, signal);
+    };
+    return this.#passes.take(reader, look, signal);
   }
 }
 

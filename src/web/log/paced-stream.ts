@@ -2,7 +2,7 @@ export interface Pacing {
   /** Says that the reader has gone. */
   readonly signal: AbortSignal;
   /** Called once when nothing more will be sent. */
-  readonly onEnd?: () => Promise<void>;
+  readonly onEnd?: () => Promise<void> | void;
   /** Default: a minute. */
   readonly idleMs?: number;
 }
@@ -12,7 +12,7 @@ const IDLE_MS = 60_000;
 
 /**
  * Sends chunks as fast as the reader takes them, one at a time, so that a slow reader costs one chunk of memory. The source is
- * closed when the reader goes, or takes nothing for a minute.
+ * closed when the reader goes, also before it took anything, or takes nothing for a minute.
  */
 export function pacedStream(
   chunks: AsyncGenerator<Uint8Array>,
@@ -24,9 +24,12 @@ export function pacedStream(
     clearTimeout(idle);
     if (isOver) return;
     isOver = true;
+    signal.removeEventListener('abort', onGone);
     await chunks.return(undefined);
     await onEnd?.();
   };
+  const onGone = (): void => void end();
+  signal.addEventListener('abort', onGone, { once: true });
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -54,4 +57,17 @@ export function pacedStream(
     },
     { highWaterMark: 0 },
   );
+}
+
+/**
+ * Gives the last chunk only when the source has ended well: who is told how many bytes will come must not have them all before
+ * they are known to be the right ones.
+ */
+export async function* lastWhenProven(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array | null = null;
+  for await (const chunk of chunks) {
+    if (held !== null) yield held;
+    held = chunk;
+  }
+  if (held !== null) yield held;
 }

@@ -17,6 +17,8 @@ export interface LogSearch {
 /** Hits on one page. */
 const HITS_PER_PAGE = 100;
 const TEXT_CHARACTERS_MAX = 500;
+/** Shown before the first hit of a line that is cut. */
+const BEFORE_CHARACTERS = 100;
 
 /** Every line of a log that holds a text at its letters, counted in full, a hundred to a page. */
 export async function searchPage(
@@ -32,11 +34,12 @@ export async function searchPage(
       <p>${compiled.problem}</p>`;
   const search = new LineSearch(compiled.pattern, 0);
   const from = (page - 1) * HITS_PER_PAGE;
-  const hits: FoundLine[] = [];
+  const hits: { readonly line: number; readonly shown: Html }[] = [];
   let count = 0;
   const take = (found: readonly FoundLine[]): void => {
-    for (const line of found) {
-      if (count >= from && count < from + HITS_PER_PAGE) hits.push(line);
+    for (const { line, text } of found) {
+      // Made HTML at once: a line may have a megabyte, and little of it is shown.
+      if (count >= from && count < from + HITS_PER_PAGE) hits.push({ line, shown: hitOf(text, query) });
       count += 1;
     }
   };
@@ -60,15 +63,24 @@ export async function searchPage(
     </div>
     <p class="facts">
       ${count.toLocaleString('en-US')} ${count === 1 ? 'line holds' : 'lines hold'}
-      <code>${query}</code>${pages > 1 ? html`, page ${page} of ${pages}` : ''}.
-      ${page > 1 ? link(page - 1, '← Previous') : ''}${page < pages ? link(page + 1, 'Next →') : ''}
+      <code>${query}</code>${pages > 1 && page <= pages ? html`, page ${page} of ${pages}` : ''}.
+      ${page > 1 ? link(Math.min(page - 1, pages), '← Previous') : ''}${page < pages ? link(page + 1, 'Next →') : ''}
     </p>
     <div class="lines">
       <div class="block">
-        ${hits.map(({ line, text }) => {
-          const shown = new Html(lineToHtml(Buffer.from(text.slice(0, TEXT_CHARACTERS_MAX))));
-          return html`<div data-n="${line}"><a href="${address}?line=${line}#L${line}">${shown}</a></div>`;
-        })}
+        ${hits.map(
+          ({ line, shown }) =>
+            html`<div data-n="${line}"><a href="${address}?line=${line}#L${line}">${shown}</a></div>`,
+        )}
       </div>
     </div>`;
+}
+
+/** A line that was found, or of a long one the part that holds what was looked for. */
+function hitOf(text: string, query: string): Html {
+  const at = text.length <= TEXT_CHARACTERS_MAX ? 0 : text.toLowerCase().indexOf(query.toLowerCase());
+  const from = Math.max(0, at + query.length <= TEXT_CHARACTERS_MAX ? 0 : at - BEFORE_CHARACTERS);
+  const to = from + TEXT_CHARACTERS_MAX;
+  const part = lineToHtml(Buffer.from(text.slice(from, to)));
+  return new Html(`${from > 0 ? '… ' : ''}${part}${to < text.length ? ' …' : ''}`);
 }

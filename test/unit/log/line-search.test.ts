@@ -116,3 +116,16 @@ test('what the prefilter lets through is what every line alone would say', () =>
     );
   }
 });
+
+test('a line of many megabytes is one line: counted once, found across the cuts, and those after it keep their numbers', () => {
+  const part = 'x'.repeat(1024 * 1024 - 3);
+  const log = `first\n${part}needle${part}needle${part}\nneedle ${part}\nlast needle\nnone`;
+  for (const fixed of [true, false]) {
+    const found = search(log, 'needle', { fixed }, 0, 64 * 1024);
+    expect(found.map(({ line }) => line)).toEqual([2, 3, 4]);
+  }
+  expect(search(log, 'none', { fixed: true }, 0, 64 * 1024).map(({ line }) => line)).toEqual([5]);
+  expect(
+    search(log, 'NONE', { fixed: true, ignoreCase: true }, 1, 64 * 1024).map(({ line }) => line),
+  ).toEqual([4, 5]);
+});

@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
-import { loopbackAccess, type Access } from '../../../src/web/access/access.ts';
+import { loopbackAccess, type Access, type Reader } from '../../../src/web/access/access.ts';
 import { memorySessions, Sessions, type SessionPlace } from '../../../src/web/access/sessions.ts';
 import { createInertFilter } from '../../../src/log/inert.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import { escapeHtml } from '../../../src/web/html.ts';
+import { takesGzip } from '../../../src/web/compression.ts';
 import { lineToHtml } from '../../../src/web/log/ansi.ts';
 import { pacedStream } from '../../../src/web/log/paced-stream.ts';
 import { sourceLinks } from '../../../src/web/log/source-links.ts';
@@ -176,6 +177,17 @@ describe('a slow reader', () => {
     await expect(reader.read()).rejects.toThrow('takes nothing');
   });
 
+  test('that went before it took anything holds nothing', async () => {
+    const gone = new AbortController();
+    let ended = 0;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(1);
+    }
+    pacedStream(chunks(), { signal: gone.signal, onEnd: () => void (ended += 1) });
+    gone.abort();
+    await expect.poll(() => ended).toBe(1);
+  });
+
   test('that goes gives back what it held', async () => {
     let closed = 0;
     async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -192,24 +204,58 @@ describe('a slow reader', () => {
   });
 });
 
-test('costly work is done by turns, and not begun for who has gone', async () => {
-  const turns = new Turns(2);
-  let [atWork, most, done] = [0, 0, 0];
-  const work = async (): Promise<void> => {
-    atWork += 1;
-    most = Math.max(most, atWork);
-    await nextTurn();
-    atWork -= 1;
-    done += 1;
-  };
-  const gone = AbortSignal.abort();
-  const all = Array.from({ length: 20 }, (_, at) => turns.take(work, at % 2 === 0 ? undefined : gone));
-  const ends = await Promise.allSettled(all);
-  expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(10);
-  expect([most, done]).toEqual([2, 10]);
-  // Those that were not begun have given their turns back.
-  await Promise.all([turns.take(work), turns.take(work), turns.take(work)]);
-  expect([most, done]).toEqual([2, 13]);
+describe('turns', () => {
+  const mona: Reader = { name: 'mona (7)', knownBy: 'github', readsAll: false };
+  const other: Reader = { ...mona, name: 'other (8)' };
+  const LIMITS = { atOnce: 2, waiting: 30, ofOneReader: 30 };
+
+  test('let costly work be done by a few at once, and not be begun for who has gone', async () => {
+    const turns = new Turns(LIMITS);
+    let [atWork, most, done] = [0, 0, 0];
+    const work = async (): Promise<void> => {
+      atWork += 1;
+      most = Math.max(most, atWork);
+      await nextTurn();
+      atWork -= 1;
+      done += 1;
+    };
+    const gone = AbortSignal.abort();
+    const all = Array.from({ length: 20 }, (_, at) =>
+      turns.take(mona, work, at % 2 === 0 ? undefined : gone),
+    );
+    const ends = await Promise.allSettled(all);
+    expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(10);
+    expect([most, done]).toEqual([2, 10]);
+    // Those that were not begun have given their turns back.
+    await Promise.all([turns.take(mona, work), turns.take(mona, work), turns.take(mona, work)]);
+    expect([most, done]).toEqual([2, 13]);
+  });
+
+  test('send away whom too many wait before, and who has too many of them', async () => {
+    const turns = new Turns({ atOnce: 1, waiting: 2, ofOneReader: 2 });
+    const giveBack = await turns.begin(mona);
+    const waits = turns.begin(mona);
+    await expect(turns.begin(mona)).rejects.toMatchObject({ code: 'web_busy' });
+    const others = turns.begin(other);
+    await expect(turns.begin(other)).rejects.toMatchObject({ code: 'web_busy' });
+    giveBack();
+    giveBack();
+    (await waits)();
+    (await others)();
+    (await turns.begin(mona))();
+  });
+
+  test('are left at once by who goes while waiting', async () => {
+    const turns = new Turns({ atOnce: 1, waiting: 1, ofOneReader: 5 });
+    const giveBack = await turns.begin(mona);
+    const leaving = new AbortController();
+    const waits = turns.begin(mona, leaving.signal);
+    leaving.abort();
+    await expect(waits).rejects.toThrow('nobody waits');
+    const next = turns.begin(other);
+    giveBack();
+    (await next)();
+  });
 });
 
 describe('places in the source', () => {
@@ -257,4 +303,19 @@ test('a line of plain text is shown as the filter would leave it', () => {
     const left = Buffer.concat([filter.push(line), filter.end()]).toString('utf8');
     expect(lineToHtml(line)).toBe(escapeHtml(left));
   }
+});
+
+test.each([
+  ['gzip', true],
+  ['br, GZIP;q=0.5', true],
+  ['gzip ; q=0', false],
+  ['gzip;q=0.000', false],
+  ['br', false],
+  ['', false],
+  ['x-gzip', false],
+  [`gzip${' '.repeat(15_000)}x`, false],
+])('%s takes gzip: %s', (header, takes) => {
+  const startMs = performance.now();
+  expect(takesGzip(header)).toBe(takes);
+  expect(performance.now() - startMs).toBeLessThan(100);
 });
