@@ -48,6 +48,10 @@ const followUpSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('behind'), problem: z.string() }),
 ]);
 
+const findingsSchema = z
+  .array(z.object({ kind: z.string(), key: z.string(), detail: z.string() }))
+  .readonly();
+
 const sealedSchema = z.object({
   outcome: z.literal('sealed'),
   sequence: z.number(),
@@ -59,7 +63,7 @@ const sealedSchema = z.object({
   entries: z.number(),
   gaps: z.number(),
   findingCount: z.number(),
-  findings: z.array(z.object({ kind: z.string(), key: z.string(), detail: z.string() })).readonly(),
+  findings: findingsSchema,
   anchor: followUpSchema,
   timeStamps: followUpSchema,
 });
@@ -68,7 +72,12 @@ const sealedSchema = z.object({
 export const sealAnswerSchema = z.discriminatedUnion('outcome', [
   sealedSchema,
   z.object({ outcome: z.literal('busy') }),
-  z.object({ outcome: z.literal('closed'), sequence: z.number() }),
+  z.object({
+    outcome: z.literal('closed'),
+    sequence: z.number(),
+    // A service of an earlier version tells none.
+    findings: findingsSchema.default([]),
+  }),
 ]);
 export type SealAnswer = z.infer<typeof sealAnswerSchema>;
 

@@ -50,10 +50,12 @@ export interface AccountedFor {
   readonly gaps: AsyncIterable<GapLine> | Iterable<GapLine>;
 }
 
-/** A part of the queue's notes: short texts that may be lost, and claims. */
+/** A part of the queue's notes: short texts that may be lost, tables that stay while the queue does, and claims. */
 export interface SealNotes {
   note(name: string, text: string, keptMs: number): Promise<void>;
   noted(names: readonly string[]): Promise<readonly (string | null)[]>;
+  setField(table: string, field: string, text: string | null): Promise<void>;
+  fields(table: string): Promise<Readonly<Record<string, string>>>;
   claim(name: string, holder: string, keptMs: number): Promise<boolean>;
   release(name: string, holder: string): Promise<void>;
 }

@@ -3,8 +3,15 @@ export type SealReport =
   | SealedReport
   /** Another sealer is at work: nothing was done. */
   | { readonly outcome: 'busy' }
-  /** The ledger was closed with this digest: nothing was added. */
-  | { readonly outcome: 'closed'; readonly sequence: number };
+  | ClosedReport;
+
+/** The ledger was closed with this digest: nothing was added. */
+export interface ClosedReport {
+  readonly outcome: 'closed';
+  readonly sequence: number;
+  /** What earlier seals found that failed before they could tell. */
+  readonly findings: readonly Finding[];
+}
 
 export interface SealedReport {
   readonly outcome: 'sealed';
@@ -28,27 +35,30 @@ export interface SealedReport {
   readonly timeStamps: FollowUp;
 }
 
-/** What the store says otherwise than it should. */
+/** What the store may say otherwise than it should. */
+export const FINDING_KINDS = [
+  /** The store has no log where the record names one. */
+  'log_missing',
+  /** Size, hash or version of the stored log is another than recorded. */
+  'log_differs',
+  /** A committed object is gone before it was sealed. */
+  'object_missing',
+  /** An object that is not what its key says, or belongs under another. */
+  'object_unreadable',
+  /** An earlier digest's entries cannot be read. */
+  'entries_unreadable',
+  /** A key or revocation that nobody entitled signed, or a successor of a revoked key by somebody else than its revoker. */
+  'key_refused',
+  /** Something below the ledger that is not of it, and stands where only its later digests will. */
+  'planted',
+  /** Digests that this queue saw committed are gone: the ledger was cut short, and goes on from what is left of it. */
+  'ledger_cut',
+  /** The second place has other bytes under the same key. */
+  'anchor_differs',
+] as const;
+
 export interface Finding {
-  readonly kind:
-    /** The store has no log where the record names one. */
-    | 'log_missing'
-    /** Size, hash or version of the stored log is another than recorded. */
-    | 'log_differs'
-    /** A committed object is gone before it was sealed. */
-    | 'object_missing'
-    /** An object that is not what its key says, or belongs under another. */
-    | 'object_unreadable'
-    /** An earlier digest's entries cannot be read. */
-    | 'entries_unreadable'
-    /** A key or revocation that nobody entitled signed, or a successor of a revoked key by somebody else than its revoker. */
-    | 'key_refused'
-    /** Something below the ledger that is not of it, and stands where only its later digests will. */
-    | 'planted'
-    /** Digests that this queue saw committed are gone: the ledger was cut short, and goes on from what is left of it. */
-    | 'ledger_cut'
-    /** The second place has other bytes under the same key. */
-    | 'anchor_differs';
+  readonly kind: (typeof FINDING_KINDS)[number];
   readonly key: string;
   readonly detail: string;
 }

@@ -191,6 +191,8 @@ async function sealingOf(
     signal,
     onSealed: (report) => {
       if (report.outcome === 'sealed') metrics.sealed(report);
+      if (report.outcome === 'closed')
+        metrics.sealed({ digests: 0, entries: 0, findingCount: report.findings.length });
     },
   });
   if (sealing === null)

@@ -256,7 +256,7 @@ describe('sealing', () => {
     const { folder, store, queue, deps } = await makeSite();
     expect(await sealed(deps, { final: true })).toMatchObject({ sequence: 1, final: true });
     await commitJob(store, queue, 1);
-    expect(await seal(deps, { final: false })).toEqual({ outcome: 'closed', sequence: 1 });
+    expect(await seal(deps, { final: false })).toEqual({ outcome: 'closed', sequence: 1, findings: [] });
     expect((await readLedger(folderFiles(folder))).digests).toHaveLength(1);
   });
 

@@ -6,7 +6,7 @@ import { inertText } from '../../log/inert.ts';
 import { openCommandQueue, type Sealed } from '../queue-work.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { paint } from '../terminal/table.ts';
-import { openProgress } from '../terminal/terminal.ts';
+import { openProgress, type Terminal } from '../terminal/terminal.ts';
 import { print, tell } from '../terminal/print.ts';
 
 /** `everlog seal`: appends a digest to the ledger now. */
@@ -62,7 +62,8 @@ async function sealNow({ final = false, yes = false, json = false }: SealCommand
 }
 
 function sealExit(sealed: Sealed, final: boolean): number {
-  if (sealed.outcome === 'sealed') return sealed.findingCount > 0 ? EXIT.findings : EXIT.ok;
+  if (sealed.findings.length > 0) return EXIT.findings;
+  if (sealed.outcome === 'sealed') return EXIT.ok;
   // What was asked for is so already, or cannot be.
   return final ? EXIT.ok : EXIT.failed;
 }
@@ -76,7 +77,7 @@ function sealDocument(sealed: Sealed): Record<string, unknown> {
       digests: 0,
       entries: 0,
       final: true,
-      findings: [],
+      findings: sealed.findings,
     };
   const { outcome, sequence, digests, entries, gaps, sha256, keyId, final, listed } = sealed;
   return {
@@ -97,10 +98,13 @@ function sealDocument(sealed: Sealed): Record<string, unknown> {
 }
 
 function sealText(sealed: Sealed): string {
-  if (sealed.outcome === 'closed')
-    return `The ledger was closed with digest ${sealed.sequence}: nothing was added.\n`;
-  const { sequence, digests, entries, gaps, sha256, keyId, final, listed, findings, findingCount } = sealed;
   const terminal = standardTerminal();
+  if (sealed.outcome === 'closed')
+    return [
+      `The ledger was closed with digest ${sealed.sequence}: nothing was added.\n`,
+      ...findingLines(sealed.findings, terminal).map((line) => `${line}\n`),
+    ].join('');
+  const { sequence, digests, entries, gaps, sha256, keyId, final, listed, findings, findingCount } = sealed;
   const lines = [
     digests === 1 ? `digest ${sequence}` : `digests ${sequence - digests + 1} to ${sequence}`,
     `  entries   ${formatCount(entries)}${listed ? ', found by listing the archive' : ''}`,
@@ -110,16 +114,20 @@ function sealText(sealed: Sealed): string {
     ...behind('anchor', sealed.anchor),
     ...behind('stamps', sealed.timeStamps),
     ...(final ? ['  The ledger is closed with it.'] : []),
-    ...findings
-      .slice(0, FINDINGS_SHOWN_MAX)
-      .map(({ kind, key, detail }) =>
-        paint(`  ✗ ${kind}  ${inertText(key)}: ${inertText(detail)}`, 'bad', terminal),
-      ),
+    ...findingLines(findings, terminal),
     ...(findingCount > FINDINGS_SHOWN_MAX
       ? [`  … and ${formatCount(findingCount - FINDINGS_SHOWN_MAX)} more findings`]
       : []),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function findingLines(findings: Sealed['findings'], terminal: Terminal): string[] {
+  return findings
+    .slice(0, FINDINGS_SHOWN_MAX)
+    .map(({ kind, key, detail }) =>
+      paint(`  ✗ ${kind}  ${inertText(key)}: ${inertText(detail)}`, 'bad', terminal),
+    );
 }
 
 function behind(name: string, followUp: Extract<Sealed, { outcome: 'sealed' }>['anchor']): string[] {

@@ -36,7 +36,8 @@ export interface AppendDeps {
   readonly claim: SealClaim;
   readonly stream: string;
   readonly throwIfStopped: () => void;
-  readonly onFindings: OnFindings;
+  /** Keeps what was found before the digest stands, after which it is not looked at again; `where` is as in `OnFindings`. */
+  readonly onFound: (where: string, findings: readonly Finding[]) => Promise<void>;
 }
 
 /**
@@ -104,8 +105,7 @@ export async function appendDigest(
     const finished = await finishFiles(files);
     const frame = frameOf(deps, state, collecting, { isLast, final: options.final && isLast });
     const bytes = serializeDigest(draftDigest(frame, finished, collected, known));
-    if (findings.length > 0)
-      await deps.onFindings(`digest ${(state.last?.sequence ?? 0) + 1}`, findings.length);
+    if (findings.length > 0) await deps.onFound(`digest ${(state.last?.sequence ?? 0) + 1}`, findings);
     const standing = await commit(deps, frame, finished, bytes);
     if (standing === null) return { outcome: 'lost' };
     const appended = {

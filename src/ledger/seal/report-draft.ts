@@ -9,8 +9,8 @@ export interface ReportDraft {
     done: { readonly entries: number; readonly gaps: number; readonly findings: readonly Finding[] },
     log: Log,
   ): void;
-  /** What was found before anything was appended. */
-  found(finding: Finding, log: Log): void;
+  /** What was found before anything was appended, or by earlier seals. */
+  found(findings: readonly Finding[], log: Log): void;
   listed(wasListed: boolean): void;
   followed(followed: FollowedUp, log: Log): void;
   sealed(last: Standing): SealReport;
@@ -43,9 +43,7 @@ export function openReport(keyId: string): ReportDraft {
       gaps += done.gaps;
       note(done.findings, log);
     },
-    found(finding, log) {
-      note([finding], log);
-    },
+    found: note,
     listed(was) {
       wasListed ||= was;
     },

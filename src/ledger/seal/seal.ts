@@ -15,6 +15,7 @@ import { KEYS_NOTE } from './key-candidates.ts';
 import { openDigestTree, type DigestTree } from './digest-tree.ts';
 import { followUp } from './follow-ups.ts';
 import type { DigestStorage } from '../formats/formats.ts';
+import { findCut, noteSeen, type Cut } from './ledger-cut.ts';
 import { openLedger, type LedgerState } from './ledger-state.ts';
 import type { FinishedLines } from '../formats/line-file.ts';
 import type { Accounting, Anchor, CommitsToSeal, SealNotes, Signer, TimeStamper } from '../ports.ts';
@@ -22,6 +23,7 @@ import { claimSeal, type SealClaim } from './seal-claim.ts';
 import { openReport, type ReportDraft } from './report-draft.ts';
 import type { Finding, SealReport } from '../seal-report.ts';
 import { readSealed, type Standing } from '../standing-digests.ts';
+import { openUntoldFindings, type UntoldFindings } from './untold-findings.ts';
 
 export type { Accounting, Anchor, CommitsToSeal, SealNotes, Signer, TimeStamper } from '../ports.ts';
 export type { SealedReport, SealReport } from '../seal-report.ts';
@@ -101,26 +103,26 @@ interface MarkedCollecting extends Collecting {
 async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim): Promise<SealReport> {
   await agreedTime(deps.store, deps.now);
   const report = openReport(deps.signer.keyId);
+  const untold = await openUntoldFindings(deps.notes, deps.onFindings);
   let collecting: MarkedCollecting | null = null;
   let losses = 0;
   for (let count = 0; count < DIGESTS_MAX;) {
     throwIfStopped(options.signal);
     const state = await openLedger(deps);
-    const append = await appendDepsOf(deps, options, claim, state);
+    const append = await appendDepsOf(deps, options, { claim, untold, last: state.last });
     const tree = await openDigestTree({ ...append, keys: state.keys }, state.last);
-    if (state.last?.digest.final === true) return closed(deps, state.last, report);
+    if (state.last?.digest.final === true) return closed(deps, state.last, report, untold);
     if (collecting === null) {
-      const cut = await cutOf(deps.pending, state.last);
-      if (cut !== null) {
-        await deps.onFindings(`cut at ${cut.key}`, 1);
-        report.found(cut, deps.log);
-      }
-      collecting = await beginCollecting(deps, state);
+      const cut = await findCut(deps, state.last);
+      if (cut !== null)
+        report.found(await untold.remember(`cut at ${cut.finding.key}`, [cut.finding]), deps.log);
+      collecting = await beginCollecting(deps, state, cut);
     }
     const current: MarkedCollecting = collecting;
     const appended = await appendDigest(append, state, current, options, async (done) => {
+      await noteSeen(deps.notes, done.standing);
       report.add(done, deps.log);
-      await settle(deps, { tree, report }, done);
+      await settle(deps, { tree, report, untold }, done);
       collecting = await marked(deps.pending, current, done);
     });
     if (appended.outcome === 'lost') {
@@ -132,7 +134,10 @@ async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim)
     }
     count += 1;
     report.listed(current.listedSinceMs !== null);
-    if (appended.stoppedAt === null) return report.sealed(appended.standing);
+    if (appended.stoppedAt !== null) continue;
+    report.found(untold.earlier(), deps.log);
+    await untold.told(deps.log);
+    return report.sealed(appended.standing);
   }
   throw retryable('ledger_busy', `${DIGESTS_MAX} digests were appended and there is more to seal`);
 }
@@ -144,8 +149,7 @@ function throwIfStopped(signal: AbortSignal | undefined): void {
 async function appendDepsOf(
   deps: SealDeps,
   { signal }: SealOptions,
-  claim: SealClaim,
-  { last }: LedgerState,
+  { claim, untold, last }: { claim: SealClaim; untold: UntoldFindings; last: Standing | null },
 ): Promise<AppendDeps> {
   const { createOnly } = await deps.store.abilities();
   const { lockMode, retentionDays, queueDurability } = deps.storage;
@@ -160,27 +164,19 @@ async function appendDepsOf(
     },
     stream: last?.digest.stream ?? `everlog/${Buffer.from(deps.randomBytes(STREAM_BYTES)).toString('hex')}`,
     throwIfStopped: () => throwIfStopped(signal),
+    onFound: async (where, findings) => void (await untold.remember(where, findings)),
   };
-}
-
-/** The mark is set once a digest stands, so that one beyond the last digest tells of those that stood behind it. */
-async function cutOf(pending: CommitsToSeal, last: Standing | null): Promise<Finding | null> {
-  const mark = (await pending.mark()) ?? LISTING_MARK;
-  const next = (last?.sequence ?? 0) + 1;
-  if (mark < next) return null;
-  const gone = mark === next ? `digest ${mark}` : `digests ${next} to ${mark}`;
-  const detail = `${gone} was committed and is gone, with whatever it alone had sealed: compare the archive with its anchor`;
-  return { kind: 'ledger_cut', key: digestKey(next), detail };
 }
 
 /** The pending commits are complete when they were last sealed with the last digest; else the archive is listed. */
 async function beginCollecting(
   { store, pending, notes, now }: SealDeps,
   { last }: LedgerState,
+  cut: Cut | null,
 ): Promise<MarkedCollecting> {
   const startedAt = now();
   const mark = await pending.mark();
-  if (last !== null && mark !== null) {
+  if (last !== null && mark !== null && cut === null) {
     const [committed] = await notes.noted([COMMIT_NOTE]);
     // A sealer that ended between the commit and its mark left the pending commits as they were.
     const isOurs =
@@ -191,7 +187,8 @@ async function beginCollecting(
       return { startedAt, base: last, listedSinceMs: null, after: null, mark };
   }
   await pending.setMark(LISTING_MARK);
-  const listedSinceMs = await listedSince(store, last, startedAt.getTime());
+  const listedSinceMs =
+    cut?.isReplaced === true ? -Infinity : await listedSince(store, last, startedAt.getTime());
   return { startedAt, base: last, listedSinceMs, after: null, mark: LISTING_MARK };
 }
 
@@ -226,13 +223,13 @@ async function lastEnded(store: ObjectStore, last: Standing, nowMs: number): Pro
 /** All that follows a commit. What of it does not come to pass is made up for by the next seal. */
 async function settle(
   deps: SealDeps,
-  { tree, report }: { readonly tree: DigestTree; readonly report: ReportDraft },
+  { tree, report, untold }: { tree: DigestTree; report: ReportDraft; untold: UntoldFindings },
   done: { readonly standing: Standing; readonly handled: FinishedLines; readonly keysMark: string },
 ): Promise<void> {
   const { pending, notes } = deps;
   await tree.append(done.standing);
   await notes.note(KEYS_NOTE, done.keysMark, KEYS_NOTED_MS);
-  await followedUp(deps, done.standing.sequence, report);
+  await followedUp(deps, done.standing.sequence, report, untold);
   const keys: string[] = [];
   for await (const line of done.handled.lines()) {
     const key: unknown = JSON.parse(line);
@@ -258,14 +255,28 @@ async function marked(
   return { ...next, mark: standing.sequence };
 }
 
-async function closed(deps: SealDeps, last: Standing, report: ReportDraft): Promise<SealReport> {
-  await followedUp(deps, last.sequence, report);
+async function closed(
+  deps: SealDeps,
+  last: Standing,
+  report: ReportDraft,
+  untold: UntoldFindings,
+): Promise<SealReport> {
+  const followed = await followedUp(deps, last.sequence, report, untold);
   deps.log.warn({ key: digestKey(last.sequence) }, 'the ledger is closed: nothing was added');
-  return { outcome: 'closed', sequence: last.sequence };
+  const earlier = untold.earlier();
+  report.found(earlier, deps.log);
+  await untold.told(deps.log);
+  return { outcome: 'closed', sequence: last.sequence, findings: [...followed, ...earlier] };
 }
 
-async function followedUp(deps: SealDeps, last: number, report: ReportDraft): Promise<void> {
+async function followedUp(
+  deps: SealDeps,
+  last: number,
+  report: ReportDraft,
+  untold: UntoldFindings,
+): Promise<readonly Finding[]> {
   const followed = await followUp(deps, last);
-  if (followed.findings.length > 0) await deps.onFindings('second place', followed.findings.length);
+  if (followed.findings.length > 0) await untold.remember('second place', followed.findings);
   report.followed(followed, deps.log);
+  return followed.findings;
 }

@@ -4,7 +4,7 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { proxyAgents } from '../../store/s3/proxy.ts';
 import type { Config } from '../../config.ts';
 import { EverlogError, messageOf, type ErrorCode } from '../../errors.ts';
-import { seal, type SealOptions, type SealReport } from '../../ledger/seal/seal.ts';
+import { seal, type SealedReport, type SealOptions, type SealReport } from '../../ledger/seal/seal.ts';
 import type { TimeStamper } from '../../ledger/ports.ts';
 import { timeStampOverHttp } from '../../ledger/witness/time-stamp-http.ts';
 import { openTimeStamper } from '../../ledger/witness/time-stamp.ts';
@@ -80,8 +80,7 @@ export function openSealing(
         hooks.signal === undefined ? options : { signal: hooks.signal, ...options },
       );
       hooks.onSealed?.(report);
-      if (report.outcome === 'sealed')
-        await noteDigest(queue.notes, { sequence: report.sequence, at: now() });
+      if (report.outcome === 'sealed') await noteSealed(queue, report, now(), log);
       return report;
     },
     async tryKey() {
@@ -98,6 +97,23 @@ export function openSealing(
       await anchor.standing()?.close();
     },
   };
+}
+
+/** A digest that stands is no failure, and its findings are told, although the metrics cannot be told of it. */
+async function noteSealed(
+  { notes }: JobQueue,
+  { sequence }: SealedReport,
+  at: Date,
+  log: Log,
+): Promise<void> {
+  try {
+    await noteDigest(notes, { sequence, at });
+  } catch (error) {
+    log.warn(
+      { sequence, error: messageOf(error) },
+      'the digest stands, and could not be noted for the metrics',
+    );
+  }
 }
 
 function openTimeStamps({ sealing, proxies }: Config): TimeStamper | null {

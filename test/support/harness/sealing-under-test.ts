@@ -15,13 +15,23 @@ export interface MemoryQueue {
   readonly pending: CommitsToSeal;
   readonly notes: SealNotes;
   lose(): void;
+  /** Another that has the same in it. */
+  copy(): MemoryQueue;
 }
 
-export function memoryQueue(): MemoryQueue {
-  const keys = new Set<string>();
-  const texts = new Map<string, string>();
+interface QueueContents {
+  readonly keys: ReadonlySet<string>;
+  readonly texts: ReadonlyMap<string, string>;
+  readonly tables: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  readonly mark: number | null;
+}
+
+export function memoryQueue(from: Partial<QueueContents> = {}): MemoryQueue {
+  const keys = new Set(from.keys);
+  const texts = new Map(from.texts);
   const claims = new Map<string, string>();
-  let mark: number | null = null;
+  const tables = new Map([...(from.tables ?? [])].map(([name, fields]) => [name, new Map(fields)]));
+  let mark = from.mark ?? null;
   return {
     pending: {
       add: (added) => done(() => added.forEach((key) => keys.add(key))),
@@ -40,6 +50,14 @@ export function memoryQueue(): MemoryQueue {
     notes: {
       note: (name, text) => done(() => texts.set(name, text)),
       noted: (names) => Promise.resolve(names.map((name) => texts.get(name) ?? null)),
+      setField: (table, field, text) =>
+        done(() => {
+          const fields = tables.get(table) ?? new Map<string, string>();
+          if (text === null) fields.delete(field);
+          else fields.set(field, text);
+          tables.set(table, fields);
+        }),
+      fields: (table) => Promise.resolve(Object.fromEntries(tables.get(table) ?? [])),
       claim: (name, holder) => {
         const held = claims.get(name);
         if (held === undefined) claims.set(name, holder);
@@ -50,10 +68,12 @@ export function memoryQueue(): MemoryQueue {
           if (claims.get(name) === holder) claims.delete(name);
         }),
     },
+    copy: () => memoryQueue({ keys, texts, tables, mark }),
     lose() {
       keys.clear();
       texts.clear();
       claims.clear();
+      tables.clear();
       mark = null;
     },
   };
