@@ -11,6 +11,7 @@ import { barePortsOf, readListen, type ListenAddress } from './config/listen-add
 import { readS3, type S3Variables } from './config/s3-settings.ts';
 import { proxiesFromVariables } from './config/proxy-variables.ts';
 import { readSealing, SIGNING_KEY_CURE, type SealingSettings } from './config/sealing-variables.ts';
+import { readTracing, type TracingSettings } from './config/tracing-variables.ts';
 import { Variables } from './config/variables.ts';
 import { readWeb, WEB_LISTEN, type WebSettings } from './config/web-variables.ts';
 import { giveUp } from './errors.ts';
@@ -55,8 +56,7 @@ export interface Config {
   readonly web: WebSettings;
   readonly logLevel: LogLevel;
   readonly proxies: ProxySettings;
-  /** Whether traces are sent, to where OTEL_EXPORTER_OTLP_ENDPOINT says. */
-  readonly tracing: boolean;
+  readonly tracing: TracingSettings;
   /** Variables that begin with EVERLOG_ and mean nothing: likely misspelt. */
   readonly unknownVariables: readonly string[];
   /** Variables of the one host that EVERLOG_CONFIG, which is set as well, leaves without effect. */
@@ -157,19 +157,12 @@ function readConfig(variables: Variables, env: Readonly<Record<string, string | 
     web: readWeb(variables, queue, readWebListen(variables)),
     logLevel: variables.choice('EVERLOG_LOG_LEVEL', LOG_LEVELS, 'info'),
     proxies: proxiesFromVariables(variables),
-    tracing: variables.parsed('OTEL_EXPORTER_OTLP_ENDPOINT', false, isHttpAddress, HTTP_ADDRESS_FORM),
+    tracing: readTracing(variables),
     unknownVariables: Object.keys(env).filter(isUnknown),
     ignoredVariables: hostVariablesBeside(file, variables),
     barePorts: barePortsOf(variables),
     hostsFromFile: file !== null,
   };
-}
-
-const HTTP_ADDRESS_FORM = 'an http or https address such as http://127.0.0.1:4318';
-
-/** True for an address that traces can be sent to, null for anything else. */
-function isHttpAddress(text: string): true | null {
-  return /^https?:\/\//i.test(text) && URL.canParse(text) ? true : null;
 }
 
 function readQueueUrl(variables: Variables): QueueUrl {

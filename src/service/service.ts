@@ -65,7 +65,7 @@ const FIRST_ANSWER_MS = 1_000;
 export async function startService(config: Config, roles: Roles, log: Log): Promise<Service> {
   tellSettings(config, log);
   const metrics = createMetrics(readVersion());
-  const { inSpan, ...tracing } = await startTracing(config.tracing, readVersion());
+  const { inSpan, ...tracing } = await startTracing(config.tracing.isWanted, readVersion());
   const open = await openQueue(config, log, tracing.telemetry);
   const stopping = new AbortController();
   const tryQueue = queueTrial(config, open, roles);
@@ -166,6 +166,10 @@ function tellSettings(config: Config, log: Log): void {
       {},
       'behind a proxy the names of log hosts are checked, but not their addresses: the proxy resolves them',
     );
+  }
+  if (config.tracing.problem !== null) {
+    const { variable, what } = config.tracing.problem;
+    log.warn({ variable }, `no traces are sent: ${variable} ${what}`);
   }
   for (const name of config.ignoredVariables)
     log.warn({ variable: name }, 'this variable is ignored, as EVERLOG_CONFIG describes the hosts');

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { addSampleJobs, sampleLog } from '../support/github/sample-jobs.ts';
 import { githubSettings, openStage, until } from '../support/harness/everlog-under-test.ts';
+import { spawnEverlog } from '../support/processes/processes.ts';
 import { startRedis } from '../support/servers/redis-server.ts';
 
 /** One trace from a delivery to its record, over two processes, as a collector is sent it; and no secret in any of it. */
@@ -33,15 +34,26 @@ type Span = z.infer<typeof spanSchema> & { readonly service: string };
 const stage = openStage();
 const spans: Span[] = [];
 const bodies: string[] = [];
+const requested: (string | undefined)[] = [];
 let endpoint: string;
+let queueUrl: string;
+let queues = 0;
+const ownQueue = (): Record<string, string> => ({
+  EVERLOG_QUEUE_URL: queueUrl,
+  EVERLOG_QUEUE_PREFIX: `traces-${(queues += 1)}`,
+});
 
 beforeAll(async () => {
+  const redis = await startRedis();
+  stage.defer(() => redis.stop());
+  queueUrl = redis.url;
   const collector = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString('utf8');
       bodies.push(body);
+      requested.push(request.url);
       if (request.url === '/v1/traces') spans.push(...spansIn(body));
       response.setHeader('content-type', 'application/json').end('{}');
     });
@@ -74,12 +86,10 @@ function textOf(attributes: z.infer<typeof attributesSchema>, key: string): stri
 }
 
 test('a trace begins with the delivery and ends with the record', async () => {
-  const redis = await startRedis();
-  stage.defer(() => redis.stop());
   const simulator = await stage.simulator();
   const env = {
     ...githubSettings(simulator),
-    EVERLOG_QUEUE_URL: redis.url,
+    ...ownQueue(),
     EVERLOG_ARCHIVE_URL: stage.folder(),
     OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
   };
@@ -130,11 +140,9 @@ test('a trace begins with the delivery and ends with the record', async () => {
 });
 
 test('a collector that is not there holds nothing up', async () => {
-  const redis = await startRedis();
-  stage.defer(() => redis.stop());
   const simulator = await stage.simulator();
   const nobody = 'http://127.0.0.1:9';
-  const env = { ...githubSettings(simulator), EVERLOG_QUEUE_URL: redis.url };
+  const env = { ...githubSettings(simulator), ...ownQueue() };
   const serve = await stage.everlog(['serve'], { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: nobody });
   simulator.deliveries.url = serve.webhooksUrl;
   const [job = 0] = addSampleJobs(simulator, 1, (index) => sampleLog(900, index));
@@ -144,11 +152,35 @@ test('a collector that is not there holds nothing up', async () => {
   expect(serve.process.stderr()).not.toMatch(/\n\s+at /);
 });
 
-test('an endpoint that is no address is told with the others', async () => {
-  const child = await stage.everlog(['up'], { OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' }).then(
-    () => 'it started',
-    (error: unknown) => String(error),
-  );
-  expect(child).toContain('OTEL_EXPORTER_OTLP_ENDPOINT');
-  expect(child).toContain('http://127.0.0.1:4318');
+test('an endpoint that is no address is told once, and costs nothing but the traces', async () => {
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318' };
+  const simulator = await stage.simulator();
+  const settings = { ...githubSettings(simulator), ...ownQueue() };
+  const serve = await stage.everlog(['serve'], { ...settings, ...env });
+  expect((await serve.process.stop()).code).toBe(0);
+  const told = serve.process
+    .stderr()
+    .split('\n')
+    .filter((line) => line.includes('OTEL_'));
+  expect(told).toEqual([expect.stringContaining('such as http://127.0.0.1:4318')]);
+
+  const ls = spawnEverlog(['ls'], { ...env, EVERLOG_ARCHIVE_URL: stage.folder() });
+  expect((await ls.exited).code).toBe(3);
+  expect(ls.stderr()).not.toContain('OTEL_');
+});
+
+test('traces go to an endpoint of their own as it stands', async () => {
+  const seen = requested.length;
+  const simulator = await stage.simulator();
+  const serve = await stage.everlog(['serve'], {
+    ...githubSettings(simulator),
+    ...ownQueue(),
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'localhost:4318',
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/mine`,
+  });
+  simulator.deliveries.url = serve.webhooksUrl;
+  const [job = 0] = addSampleJobs(simulator, 1, (index) => sampleLog(900, index));
+  await simulator.deliveries.completeJob(job);
+  expect((await serve.process.stop()).code).toBe(0);
+  expect(new Set(requested.slice(seen))).toEqual(new Set(['/mine']));
 });

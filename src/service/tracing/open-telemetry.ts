@@ -26,7 +26,7 @@ const roots: Sampler = {
   toString: () => 'whatever begins with a delivery or a job',
 };
 
-/** Starts sending traces to where `OTEL_EXPORTER_OTLP_ENDPOINT` says. What does not arrive there is dropped, and holds nothing up. */
+/** Starts sending traces to where `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or `OTEL_EXPORTER_OTLP_ENDPOINT`, says. What does not arrive there is dropped, and holds nothing up. */
 export function openTracing(version: string): Tracing {
   // What the environment says of the process (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES) goes before.
   const resource = resourceFromAttributes({ 'service.name': NAME, 'service.version': version }).merge(
