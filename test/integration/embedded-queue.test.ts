@@ -1,3 +1,4 @@
+import { PGlite } from '@electric-sql/pglite';
 import { createPostgresBackend, isPgPool, withBackend } from 'bullmq';
 import { once } from 'node:events';
 import {
@@ -63,6 +64,14 @@ function ownerProcess(folder: string, ...counts: number[]): ManagedProcess {
     folder,
     ...counts.map(String),
   ]);
+  owned.push(async () => child.kill('SIGKILL'));
+  return child;
+}
+
+/** An owner that can make no file longer than `bytes`. */
+function limitedProcess(folder: string, bytes: number): ManagedProcess {
+  const owner = [process.execPath, '--import', 'tsx', OWNER_PROCESS, folder];
+  const child = spawnManaged('prlimit', [`--fsize=${bytes}`, '--', ...owner]);
   owned.push(async () => child.kill('SIGKILL'));
   return child;
 }
@@ -197,6 +206,55 @@ describe('a folder that cannot be used', () => {
     const mended = await open(folder);
     const { rows } = await mended.pool.query(`SELECT value FROM meta WHERE field = 'kept'`);
     expect(rows).toEqual([{ value: '1' }]);
+  }, 60_000);
+
+  test('is kept where the machine lacks something, another version made it, or nobody knows why', async () => {
+    const folder = temporaryFolder();
+    const begun = await openEmbeddedPostgres({ folder, log: recordingLog() });
+    await begun.pool.query(`INSERT INTO meta (queue, field, value) VALUES ('a', 'kept', '1')`);
+    await begun.close();
+
+    for (const place of [folder, temporaryFolder()]) {
+      const child = limitedProcess(place, 8 * 1024 * 1024);
+      expect((await child.exited).code).toBe(1);
+      expect(child.stderr()).toMatch(
+        /limit on the size of files .*EFBIG.*jobs in it are kept: raise it \(ulimit -f/,
+      );
+    }
+    expect(readdirSync(folder).toSorted()).toEqual(['lock', 'postgres']);
+
+    const refusalAfter = async (statement: string): Promise<string> => {
+      const opened = await openEmbeddedPostgres({ folder, log: recordingLog() });
+      await opened.pool.query(statement);
+      await opened.close();
+      const log = recordingLog();
+      const refusal: unknown = await openEmbeddedPostgres({ folder, log }).catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ code: 'queue_unavailable', remedy: { kind: 'give_up' } });
+      expect(log.lines).toEqual([]);
+      return String(refusal);
+    };
+    expect(await refusalAfter('UPDATE migration SET min_client_version = 99')).toMatch(
+      /made by a newer version/,
+    );
+    const mended = await PGlite.create(join(folder, 'postgres'));
+    await mended.exec('UPDATE bullmq.migration SET min_client_version = 6');
+    await mended.close();
+    const unknown = await refusalAfter('ALTER TABLE migration RENAME TO elsewhere');
+    expect(unknown).toMatch(/already exists.* is kept, as nothing says that it is ruined/);
+    expect(unknown).not.toMatch(/version/);
+    expect(readdirSync(folder).toSorted()).toEqual(['lock', 'postgres']);
+  }, 60_000);
+
+  test('is set aside with what Postgres says of its ruin', async () => {
+    const folder = temporaryFolder();
+    await (await openEmbeddedPostgres({ folder, log: recordingLog() })).close();
+    writeFileSync(join(folder, 'postgres', 'global', 'pg_control'), '');
+    const reasons: unknown[] = [];
+    const log = recordingLog();
+    await open(folder, { ...log, error: (fields) => reasons.push(fields['reason']) });
+    expect(reasons).toEqual([
+      expect.stringMatching(/^it cannot be opened: .*PANIC: {2}could not read file "global\/pg_control"/),
+    ]);
   }, 60_000);
 
   test('ruined ones are set aside too, but not without end', async () => {

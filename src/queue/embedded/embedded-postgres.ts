@@ -1,14 +1,16 @@
-import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
+import type { PGlite } from '@electric-sql/pglite';
 import { dataDir as pristineDatabase } from '@electric-sql/pglite-prepopulatedfs';
-import { DEFAULT_SCHEMA, runMigrations, type PgPool } from 'bullmq';
-import { codeOf, giveUp, messageOf, retryable } from '../../errors.ts';
+import type { PgPool } from 'bullmq';
+import { EverlogError, giveUp, messageOf, retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { lockFolder, type FolderLock } from './folder-lock.ts';
 import { DATA_FOLDER } from './queue-folder.ts';
+import { lackOf, requireGrowth, requireRoom } from './machine-lacks.ts';
+import { openDatabase } from './open-database.ts';
 import { demandRuined, majorOf, setAside } from './set-aside.ts';
-import { createPglitePool, NODE_POSTGRES_PARSERS, type PglitePool } from './pglite-pool.ts';
+import { createPglitePool, type PglitePool } from './pglite-pool.ts';
 
 /** BullMQ's storage in a folder, inside this process. */
 export interface EmbeddedPostgres {
@@ -31,8 +33,6 @@ export interface EmbeddedPostgres {
 
 /** The major version that PGlite's Postgres writes into a folder's PG_VERSION. */
 export const EMBEDDED_POSTGRES_MAJOR = '18';
-/** Below this much room Postgres dies in recovery, which looks like corruption and is not. A log segment is 16 MiB. */
-const FREE_SPACE_MIN_BYTES = 64 * 1024 * 1024;
 /**
  * Nobody else tidies: PGlite has no background processes. After this many statements (some seconds of full load)
  * dead rows are swept and the write-ahead log is cut, both in tens of milliseconds; left alone, both grow for ever.
@@ -42,18 +42,6 @@ const STATEMENTS_PER_UPKEEP = 5000;
 const UPKEEP_CHECK_INTERVAL_MS = 5000;
 /** Tables with fewer dead rows are left alone. */
 const DEAD_ROWS_WORTH_A_SWEEP = 500;
-
-/**
- * Settings for one connection and small tables. The library's 128 MB of shared buffers buy nothing here, and a queue's
- * tables swing between empty and full, so that a plan made for the empty one must not scan the full one.
- */
-const POSTGRES_SETTINGS = [
-  'shared_buffers=16MB',
-  'max_wal_size=48MB',
-  'min_wal_size=32MB',
-  'enable_seqscan=off',
-  'jit=off',
-];
 
 /** Stands beside a database that is being made: found at a start, that one never held an acknowledged job. */
 const UNFINISHED_MARKER = 'postgres.unfinished';
@@ -71,6 +59,7 @@ export async function openEmbeddedPostgres(options: { folder: string; log: Log }
   const lock = await lockFolder(folder);
   try {
     await requireRoom(folder);
+    await requireGrowth(folder);
     const database = await openOrBegin(folder, options.log);
     return embeddedPostgres(database, lock, options.log);
   } catch (error) {
@@ -151,16 +140,6 @@ async function sweep(pool: PgPool): Promise<void> {
   await pool.query('CHECKPOINT');
 }
 
-/** Refuses (retry) a folder whose disk is nearly full, before Postgres dies of it. */
-export async function requireRoom(folder: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  if (bavail * bsize >= FREE_SPACE_MIN_BYTES) return;
-  throw retryable(
-    'queue_unavailable',
-    `The queue folder ${folder} has less than ${FREE_SPACE_MIN_BYTES} bytes of free space.`,
-  );
-}
-
 async function openOrBegin(folder: string, log: Log): Promise<PGlite> {
   const data = join(folder, DATA_FOLDER);
   const found = await inspect(folder);
@@ -179,10 +158,10 @@ async function openOrBegin(folder: string, log: Log): Promise<PGlite> {
   try {
     return await begin(folder, data);
   } catch (error) {
-    throw retryable(
-      'queue_unavailable',
-      `The queue in ${folder} cannot be begun: ${messageOf(error)}.`,
-      error,
+    if (error instanceof EverlogError) throw error;
+    throw (
+      lackOf(folder, messageOf(error), error) ??
+      retryable('queue_unavailable', `The queue in ${folder} cannot be begun: ${messageOf(error)}.`, error)
     );
   }
 }
@@ -204,44 +183,6 @@ async function inspect(folder: string): Promise<'nothing' | 'unfinished' | 'data
   if (!names.includes(DATA_FOLDER)) return 'nothing';
   const major = await majorOf(join(folder, DATA_FOLDER));
   return major === EMBEDDED_POSTGRES_MAJOR ? 'database' : { major };
-}
-
-/** A folder that is empty yet is filled from `pristine`: a new database of the same Postgres major version, packed. */
-async function openDatabase(data: string, pristine?: Blob): Promise<PGlite> {
-  const database = await PGlite.create(data, {
-    ...(pristine === undefined ? {} : { loadDataDir: pristine }),
-    relaxedDurability: true,
-    startParams: [...PGlite.defaultStartParams, ...POSTGRES_SETTINGS.flatMap((setting) => ['-c', setting])],
-    parsers: NODE_POSTGRES_PARSERS,
-  });
-  try {
-    const pool = createPglitePool(database);
-    const client = await pool.connect();
-    await migrate(client, data);
-    client.release();
-    // BullMQ's statements name no schema; a pool that is handed to it must select it.
-    await pool.query(`SET search_path TO ${DEFAULT_SCHEMA}`);
-    await pool.end();
-    return database;
-  } catch (error) {
-    await database.close();
-    throw error;
-  }
-}
-
-/** Of a sound database only that of a newer BullMQ is refused; Postgres tells ruined ones by codes of class XX. */
-async function migrate(client: Awaited<ReturnType<PgPool['connect']>>, data: string): Promise<void> {
-  try {
-    await runMigrations(client);
-  } catch (error) {
-    const code = codeOf(error) ?? '';
-    if (code.startsWith('XX')) throw error;
-    throw giveUp(
-      'queue_unavailable',
-      `The queue in ${data} is not of this version (${messageOf(error)}): go on with the version of Everlog that made it, or name another folder in EVERLOG_QUEUE_URL.`,
-      error,
-    );
-  }
 }
 
 /**

@@ -66,7 +66,8 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   if (hasUnref(child.stdin)) child.stdin.unref();
   if (hasUnref(child.stdout)) child.stdout.unref();
   if (hasUnref(child.stderr)) child.stderr.unref();
-  await writeOwner(file);
+  // Only a message is poorer without it; what a full disk or a limit on files is told of comes later.
+  await writeOwner(file).catch(() => undefined);
 
   let released = false;
   return {

@@ -2,6 +2,8 @@ import { open, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, EverlogError, giveUp, messageOf } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
+import { lackOf } from './machine-lacks.ts';
+import { DatabaseRefusal } from './open-database.ts';
 import { DATA_FOLDER } from './queue-folder.ts';
 
 /**
@@ -14,8 +16,11 @@ const KEPT_VERSION_CHARS = 20;
 /** More databases than this were set aside for a reason that wants to be found. */
 const SET_ASIDE_MAX = 10;
 const READ_BYTES = 1024 * 1024;
-/** What the machine lacks, and no database can help. */
-const MACHINE_LACKS = /out of memory|allocat|ENOSPC|no space|EMFILE|ENFILE|ENOMEM|EROFS|read-only/i;
+/** SQLSTATEs of a database that is ruined: internal errors and corruption, and a file of it that is missing. */
+const RUINED_STATES = /^(XX|58P01)/;
+/** Words of Postgres by which it says so as it starts. Other words, such as those about its settings, may be about a whole one. */
+const RUINED_WORDS =
+  /PANIC: |invalid page|checksum|pg_control|initdb|incompatible with server|subdirectory .* is missing|no such file or directory|could not access status|could not read (block|file)/i;
 
 /**
  * The Postgres major of the database in `data`; `unknown` where its own file of it is missing or is none.
@@ -32,19 +37,23 @@ export async function majorOf(data: string): Promise<string> {
 }
 
 /**
- * Refuses to take a database that did not open for a ruined one, while a file of it cannot be read, or the machine lacks what it
- * needs.
- * @throws EverlogError `queue_unavailable` (give up), and the failure itself where it says what to do
+ * Refuses to take a database that did not open for a ruined one, unless it says so itself, the machine lacks nothing and every file
+ * of it can be read and written.
+ * @throws EverlogError `queue_unavailable` that says what to do, and the failure itself where that does
  */
 export async function demandRuined(data: string, failure: unknown): Promise<void> {
   if (failure instanceof EverlogError) throw failure;
-  if (MACHINE_LACKS.test(messageOf(failure)))
-    throw giveUp(
-      'queue_unavailable',
-      `The queue in ${data} cannot be opened: ${messageOf(failure)}.`,
-      failure,
-    );
+  const words = messageOf(failure);
+  const lack = lackOf(data, words, failure);
+  if (lack !== null) throw lack;
   await readAll(data);
+  const state = failure instanceof DatabaseRefusal ? failure.sqlState : '';
+  if (RUINED_STATES.test(state) || RUINED_WORDS.test(words)) return;
+  throw giveUp(
+    'queue_unavailable',
+    `The queue in ${data} cannot be opened (${words}), and is kept, as nothing says that it is ruined. Mend what the message names; to begin an empty queue instead, move that folder away: reconcile finds again what it held.`,
+    failure,
+  );
 }
 
 /** Reads every file to its end: a bad disk tells itself only by the bytes. */
