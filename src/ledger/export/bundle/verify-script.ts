@@ -8,7 +8,7 @@ export const VERIFY_SCRIPT = String.raw`#!/usr/bin/env bash
 set -u; shopt -s nullglob globstar dotglob; export LC_ALL=C CDPATH=; umask 077
 for tool in openssl jq gzip sha256sum base64 sed awk; do command -v "$tool" >/dev/null || { echo "verify.sh needs $tool"; exit 1; }; done
 cd "$(dirname "$0")" && tmp=$(mktemp -d) || exit 1; trap '[ $? != 1 ] || echo "verify.sh broke off"; rm -rf "$tmp"' EXIT
-exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='\A[0-9a-f]{64}\z' stream='' last='' last_sum='' ended='' closed='' roots='' leaves=0 whole=''; for list in links named rows removed; do : >"$tmp/$list"; done
+exec 2>"$tmp/noise"; findings=0 tab=$(printf '\t') hex='\A[0-9a-f]{64}\z' stream='' last='' last_sum='' ended='' closed='' roots='' leaves=0 whole=''; for list in links named rows removed bad; do : >"$tmp/$list"; done
 pin=$(printf %s "$*" | tr A-F a-f | tr -d ' :'); [ -z "$pin" ] || [[ $pin =~ ^[0-9a-f]{64}$ ]] || { echo 'give the key as 64 hex digits'; exit 1; }; given=$pin
 # What files say is text of whoever wrote them: no column of a table is empty or breaks its line, and only digits are calculated with.
 table='def table: map(if type == "number" then floor elif type == "boolean" or (type == "string" and length > 0) then . else "-" end) | @tsv; '
@@ -43,7 +43,7 @@ for file in ledger/keys/*.json; do id=$(basename "$file" .json) good='' # which 
   done < <(jq -r --arg hex "$hex" '. as $it | ($it | if .schema == "everlog.key/v1" then .not_before else .revoked_at end) as $at | (.previous_key_id // "-") as $before |
     (.signatures // [.signature])[] | select(($it.schema | IN("everlog.key/v1", "everlog.key-revocation/v1")) and ([$it.key_id, .key_id, ($before | select(. != "-"))] | all(.[]; test($hex))) and
     ($at | test("\\A[0-9TZ:.-]+\\z")) and (.signature | test("\\A[A-Za-z0-9+/=]+\\z"))) | "\($it.schema) \($it.key_id) \(.key_id) \($at) \($before) \(.signature)"' "$file") >>"$tmp/links"
-  [ -n "$good" ] || { found MODIFIED "$file" 'it is not signed, or not what it is named for'; rm -f "$tmp/$id.pem"; }; done
+  [ -n "$good" ] || { found MODIFIED "$file" 'it is not signed, or not what it is named for'; printf '%s\n' "$id" >>"$tmp/bad"; }; done; while IFS= read -r id; do rm -f "$tmp/$id.pem"; done <"$tmp/bad" # only now: what keys signed does not hang on the order of their names
 for file in ledger/digests/*/digest.json; do [ -n "$pin" ] || { pin=$(jq -r .key_id "$file" | tr -cd 0-9a-f); echo "UNPINNED $pin: compare it with one from elsewhere"; }; done
 for digest in ledger/digests/*/digest.json; do jq -r --arg hex "$hex" 'select((.key_id | test($hex)) and (.created_at | test("\\A[0-9TZ:.-]+\\z"))) | "digest \(.key_id) \(.created_at)"' "$digest"
   jq -r '.key | select(test("\\Aledger/keys/[0-9a-f]{64}[.]json\\z")) | "sealed \(.[12:76])"' "entries/$(basename "$(dirname "$digest")").ndjson"; done >>"$tmp/links"
