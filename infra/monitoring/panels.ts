@@ -192,11 +192,11 @@ export const ROWS: readonly { readonly title: string; readonly panels: readonly 
         unit: 's',
         queries: [
           {
-            expr: 'time() - max by (host) (everlog_last_reconcile_timestamp_seconds{job=~"$job"})',
+            expr: 'time() - (max by (host) (everlog_last_reconcile_timestamp_seconds{job=~"$job"}) > 0)',
             legend: '{{host}} last pass',
           },
           {
-            expr: 'time() - max by (host) (everlog_reconciled_through_timestamp_seconds{job=~"$job"})',
+            expr: 'time() - (max by (host) (everlog_reconciled_through_timestamp_seconds{job=~"$job"}) > 0)',
             legend: '{{host}} everything',
           },
         ],

@@ -14,7 +14,7 @@ export interface Scraped {
   readonly census?: Census;
   readonly expiring?: Expiring;
   readonly reconciled?: Reconciled;
-  /** Until when everything of a host was compared; a host that never was is not in it. */
+  /** Until when everything of a host was compared; the epoch for one that never was. */
   readonly reconciledThrough?: ReadonlyMap<string, Date>;
   /** Of the installation that has the least left, by host. */
   readonly rateLimits?: ReadonlyMap<string, { readonly remaining: number; readonly limit: number }>;
@@ -116,12 +116,12 @@ function openReconcileGauges(gauge: MakeGauge): Show {
   );
   const lastAt = gauge(
     'everlog_last_reconcile_timestamp_seconds',
-    'When the repositories of a host were last gone through',
+    'When the repositories of a host were last gone through; 0 before the first time',
     ['host'],
   );
   const through = gauge(
     'everlog_reconciled_through_timestamp_seconds',
-    'Until when everything that a host could tell of was compared with the archive',
+    'Until when everything that a host could tell of was compared with the archive; 0 before that was so once',
     ['host'],
   );
   return ({ reconciled, reconciledThrough }) => {

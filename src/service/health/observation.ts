@@ -27,6 +27,10 @@ export function openObservation(
   workforce: Pick<Workforce, 'spool' | 'rateLimits'> | null,
 ): () => Promise<Scraped> {
   const hosts = config.hosts.map(({ github }) => github.host);
+  // What is never told of cannot be missed: a host that this process could compare, and nobody has yet, shows 0.
+  const comparable = config.hosts.filter(({ credentials }) => credentials !== null);
+  const orNever = (known: ReadonlyMap<string, Date>): ReadonlyMap<string, Date> =>
+    new Map([...comparable.map(({ github }): [string, Date] => [github.host, new Date(0)]), ...known]);
   // Those who bring in what is missing tell of it; the numbers are the same for all, and one is enough to read them.
   const isUpkeep = worked.includes('upkeep');
   const intervals = {
@@ -44,7 +48,11 @@ export function openObservation(
       host,
       Object.values(known).filter(Boolean).length,
     ]);
-    return { expiring, reconciledThrough: through, suspendedInstallations: new Map(suspended) };
+    return {
+      expiring,
+      reconciledThrough: orNever(through),
+      suspendedInstallations: new Map(suspended),
+    };
   });
   return async () => {
     const now = new Date();
@@ -66,7 +74,7 @@ export function openObservation(
       now,
       ...(queues === null ? {} : { queues }),
       ...(census === null ? {} : { census }),
-      ...(reconciled === null ? {} : { reconciled }),
+      ...(reconciled === null ? {} : { reconciled: { ...reconciled, lastAt: orNever(reconciled.lastAt) } }),
       ...(pendingCommits === null ? {} : { pendingCommits }),
       ...(lastDigest === null ? {} : { lastDigest }),
       ...(lastVerification === null ? {} : { lastVerification }),
