@@ -58,10 +58,18 @@ export function openDeliveryCounters(registry: Registry): (delivery: CountedDeli
     labelNames: ['host'],
     registers,
   });
+  const taken = new Counter({
+    name: 'everlog_taken_deliveries_total',
+    help: 'Signed webhook deliveries taken, by host',
+    labelNames: ['host'],
+    registers,
+  });
   return ({ host, event, outcome, reason, isTaken, at, durationMs }) => {
     deliveries.inc({ event, outcome, reason: reason ?? '' });
     duration.observe(durationMs / 1000);
-    if (isTaken) last.set({ host }, at.getTime() / 1000);
+    if (!isTaken) return;
+    taken.inc({ host });
+    last.set({ host }, at.getTime() / 1000);
   };
 }
 

@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Census } from '../queue/census.ts';
+import type { QueueName } from '../queue/catalog.ts';
 import type { LastDigest } from '../queue/digest-note.ts';
 import type { QueueCounts } from '../queue/job-queue.ts';
 import type { FailedDeliveries } from '../queue/noted/failed-deliveries.ts';
@@ -7,9 +8,14 @@ import type { LastVerification } from '../queue/noted/last-verification.ts';
 import type { Expiring } from '../reconcile/expiring-jobs.ts';
 import type { Reconciled } from '../reconcile/reconcile-note.ts';
 
+/** Parts of the work that a process may do: take deliveries, or work a queue. */
+export type ServiceRole = 'receiver' | QueueName;
+
 /** What is read when somebody asks for metrics; what could not be read is missing, and then shown by nothing. */
 export interface Scraped {
   readonly now: Date;
+  /** What of Everlog's work this process does. */
+  readonly roles?: readonly ServiceRole[];
   readonly queues?: Readonly<Record<string, QueueCounts>>;
   readonly census?: Census;
   readonly expiring?: Expiring;
@@ -41,6 +47,7 @@ export function openGauges(registry: Registry): Show {
   const gauge: MakeGauge = (name, help, labelNames) =>
     new Gauge({ name, help, labelNames: [...labelNames], registers: [registry] });
   const parts = [
+    openRoleGauge(gauge),
     openQueueGauges(gauge),
     openReconcileGauges(gauge),
     openGitHubGauges(gauge),
@@ -67,6 +74,18 @@ function showByHost(gauge: Gauge<'host'>, values: Iterable<readonly [string, num
 
 function secondsOf(at: Date): number {
   return at.getTime() / 1000;
+}
+
+function openRoleGauge(gauge: MakeGauge): Show {
+  const role = gauge(
+    'everlog_role',
+    'What of the work this process does: 1 for the receiver and for each queue that it works',
+    ['role'],
+  );
+  return ({ roles }) => {
+    role.reset();
+    for (const one of roles ?? []) role.set({ role: one }, 1);
+  };
 }
 
 function openQueueGauges(gauge: MakeGauge): Show {

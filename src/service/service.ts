@@ -21,6 +21,7 @@ import { listenForCommands } from '../control/socket-server.ts';
 import { EverlogError, messageOf } from '../errors.ts';
 import type { Log } from '../logger.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
+import type { ServiceRole } from '../metrics/gauges.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
 import type { Dependency } from '../receiver/admin.ts';
 import type { HttpListener } from '../receiver/serve.ts';
@@ -82,7 +83,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
     store === null || end === null
       ? null
       : startWorkforce(config, queues, open, store, log, metrics, sealing, end, watch.works, inSpan);
-  metrics.onScrape(openObservation(config, open.queue, queues, workforce));
+  metrics.onScrape(openObservation(config, open.queue, rolesTold(config, roles, queues), workforce));
   if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
   const socket =
     config.queue.kind === 'embedded'
@@ -130,6 +131,15 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       log.info({}, 'everlog has stopped');
     },
   };
+}
+
+/** The parts of the work that this process really does, for its metrics. */
+function rolesTold(
+  { listen }: Config,
+  { receive }: Roles,
+  queues: readonly QueueName[],
+): readonly ServiceRole[] {
+  return receive && listen !== null ? ['receiver', ...queues] : queues;
 }
 
 /** Whether the queue works within a second, which is all that a server takes that is there; rejects when only another configuration helps. */

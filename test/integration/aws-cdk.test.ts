@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { loadConfig } from '../../src/config.ts';
 import { COMMIT_COLUMNS, JOB_COLUMNS, type Column } from '../../src/index/parquet/columns.ts';
 import { judge, policySchema, type Policies, type Policy } from '../support/infra/access-policy.ts';
+import { alarmsOf, SILENT_IS_BAD, WITHOUT_ALARM, WITHOUT_RULE } from '../support/infra/alarms.ts';
 import { CdkApp, type Template } from '../support/infra/cdk.ts';
 import {
   githubSettings,
@@ -386,20 +387,47 @@ describe('services', () => {
   });
 });
 
-test('alarms are on metrics that there are, and tell who is on call', () => {
-  const named = JSON.stringify(template.all('AWS::CloudWatch::Alarm')).match(/everlog_[a-z_]+/g) ?? [];
-  const sources = ['metrics.ts', 'metrics/gauges.ts', 'metrics/counters.ts']
-    .map((path) => join(REPOSITORY, 'src', path))
-    .filter((path) => existsSync(path))
-    .map((path) => readFileSync(path, 'utf8'));
-  const known = new Set(sources.join('\n').match(/everlog_[a-z_]+/g));
-  expect([...new Set(named)].filter((name) => !known.has(name))).toEqual([]);
-  const alarms = template
-    .all('AWS::CloudWatch::Alarm')
-    .filter(([, { AlarmName }]) => AlarmName !== undefined);
-  expect(alarms.length).toBeGreaterThanOrEqual(12);
-  for (const [, { AlarmActions }] of alarms)
-    expect(AlarmActions).toEqual(['arn:aws:sns:eu-central-1:123456789012:on-call']);
+describe('alarms', () => {
+  test('are on metrics that there are, and tell who is on call', () => {
+    const named = JSON.stringify(template.all('AWS::CloudWatch::Alarm')).match(/everlog_[a-z_]+/g) ?? [];
+    const sources = ['metrics.ts', 'metrics/gauges.ts', 'metrics/counters.ts']
+      .map((path) => join(REPOSITORY, 'src', path))
+      .map((path) => readFileSync(path, 'utf8'));
+    const known = new Set(sources.join('\n').match(/everlog_[a-z_]+/g));
+    expect([...new Set(named)].filter((name) => !known.has(name))).toEqual([]);
+    for (const { AlarmActions } of alarmsOf(template).values())
+      expect(AlarmActions).toEqual(['arn:aws:sns:eu-central-1:123456789012:on-call']);
+  });
+
+  test('are those of the rules, but for what one of the two cannot tell', () => {
+    const rules = [
+      ...readFileSync(join(REPOSITORY, 'infra/monitoring/alerts.yaml'), 'utf8').matchAll(/alert: (\w+)/g),
+    ];
+    const expected = rules.map(([, name = '']) => name).filter((name) => WITHOUT_ALARM[name] === undefined);
+    expect([...alarmsOf(template).keys()].sort()).toEqual([...expected, ...WITHOUT_RULE].sort());
+    const runbook = readFileSync(join(REPOSITORY, 'infra/runbook.md'), 'utf8');
+    for (const [name, { AlarmDescription }] of alarmsOf(template)) {
+      const [, section = ''] = /See the runbook, (\w+)\.$/.exec(String(AlarmDescription)) ?? [];
+      expect({ name, has: runbook.includes(`\n## ${section}\n`) }).toEqual({ name, has: true });
+    }
+    const documented = readFileSync(join(REPOSITORY, 'docs/aws.md'), 'utf8');
+    for (const name of [...Object.keys(WITHOUT_ALARM), ...WITHOUT_RULE]) expect(documented).toContain(name);
+  });
+
+  test('go off where silence is the failure', () => {
+    const breaching = [...alarmsOf(template)].filter(([, { TreatMissingData: how }]) => how === 'breaching');
+    expect(breaching.map(([name]) => name).sort()).toEqual(
+      SILENT_IS_BAD.map((name) => `Everlog${name}`).sort(),
+    );
+    const metricsOf = (name: string): string =>
+      JSON.stringify(alarmsOf(template).get(`Everlog${name}`)?.['Metrics']);
+    for (const role of ['receiver', 'archive', 'upkeep'])
+      expect(metricsOf('Down')).toContain(`"Value":"${role}"`);
+    expect(metricsOf('ReceiversUnhealthy')).toContain('"MetricName":"HealthyHostCount"');
+    const targets = JSON.stringify(alarmsOf(template).get('EverlogReceiversUnhealthy'));
+    expect(targets).toMatch(/BalancerHttpsReceivers/);
+    expect(targets).not.toMatch(/BalancerHttpsWeb/);
+  });
 });
 
 test('the tables of Athena have the columns of the index, and find partitions by themselves', () => {

@@ -258,6 +258,7 @@ test('no label names a job, a repository or a delivery', async () => {
       'state',
       'host',
       'durability',
+      'role',
       'cause',
       'version',
       'within',

@@ -9,14 +9,17 @@ import {
   type IMetric,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { IApplicationTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
 import { METRICS, NAMESPACE } from './collector.ts';
 import type { Settings } from './settings.ts';
 
-/** A condition that somebody should look at. `name` is that of the Prometheus rule and of the runbook's section. */
+/** A condition that somebody should look at. */
 interface Condition {
   readonly name: string;
+  /** That of the Prometheus rule and of the runbook's section. */
+  readonly rule: string;
   readonly says: string;
   readonly metric: IMetric;
   readonly above: number;
@@ -27,7 +30,9 @@ interface Condition {
 
 const PERIOD = Duration.minutes(5);
 const HOUR_S = 3_600;
-const DAY_S = 24 * HOUR_S;
+const DAY = Duration.days(1);
+/** What no deployment can do without; sealing has an alarm of its own. */
+const ROLES = ['receiver', 'archive', 'upkeep'] as const;
 /** Outcomes of deliveries that were not taken and that were; an alarm takes ten metrics at most, so the rarest are left out. */
 const REFUSED = [
   'malformed',
@@ -42,15 +47,16 @@ const REFUSED = [
 const TAKEN = ['queued', 'ignored'];
 
 /** Alarms on the conditions that Everlog itself states by its metrics. */
-export function makeAlarms(scope: Construct, settings: Settings): void {
+export function makeAlarms(scope: Construct, settings: Settings, receivers: IApplicationTargetGroup): void {
   const action =
     settings.alarmTopicArn === null
       ? null
       : new SnsAction(Topic.fromTopicArn(scope, 'OnCall', settings.alarmTopicArn));
-  for (const { name, says, metric, above, periods, missing } of conditions(settings)) {
+  for (const condition of conditions(settings, receivers)) {
+    const { name, rule, says, metric, above, periods, missing } = condition;
     const alarm = new Alarm(scope, `Everlog${name}`, {
       alarmName: `${settings.name}-Everlog${name}`,
-      alarmDescription: `${says} See the runbook, Everlog${name}.`,
+      alarmDescription: `${says} See the runbook, Everlog${rule}.`,
       metric,
       threshold: above,
       comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
@@ -61,32 +67,74 @@ export function makeAlarms(scope: Construct, settings: Settings): void {
   }
 }
 
-function conditions(settings: Settings): readonly Condition[] {
-  return [...deliveryConditions(settings), ...jobConditions(settings), ...ledgerConditions(settings)];
+function conditions(settings: Settings, receivers: IApplicationTargetGroup): readonly Condition[] {
+  return [
+    ...presenceConditions(settings, receivers),
+    ...deliveryConditions(settings),
+    ...jobConditions(settings),
+    ...ledgerConditions(settings),
+  ];
 }
 
-/** Data that is missing says nothing, unless told otherwise. */
+/** Data that is missing says nothing, unless told otherwise: that nobody tells anything is what `Down` is for. */
 function condition(
   name: string,
   says: string,
   metric: IMetric,
   above: number,
-  options: Partial<Pick<Condition, 'periods' | 'missing'>> = {},
+  options: Partial<Pick<Condition, 'rule' | 'periods' | 'missing'>> = {},
 ): Condition {
-  return { name, says, metric, above, periods: 1, missing: TreatMissingData.NOT_BREACHING, ...options };
+  return {
+    name,
+    rule: name,
+    says,
+    metric,
+    above,
+    periods: 1,
+    missing: TreatMissingData.NOT_BREACHING,
+    ...options,
+  };
+}
+
+/** Conditions that hold where nobody says otherwise. */
+const SILENCE_IS_FAILURE = { missing: TreatMissingData.BREACHING } as const;
+
+function presenceConditions(settings: Settings, receivers: IApplicationTargetGroup): readonly Condition[] {
+  const metric = metricsOf(settings);
+  const telling = metric('everlog_queue_jobs', { queue: 'archive', state: 'waiting' });
+  const missing = ROLES.map((role) => `FILL(${role}, 0) < 1`).join(' OR ');
+  const silence = math(`IF(FILL(telling, -1) < 0 OR ${missing}, 1, 0)`, {
+    telling,
+    ...Object.fromEntries(ROLES.map((role) => [role, metric('everlog_role', { role })])),
+  });
+  const healthy = receivers.metrics.healthyHostCount({ period: PERIOD, statistic: Stats.MAXIMUM });
+  const unhealthy = math('IF(FILL(healthy, 0) < 1, 1, 0)', { healthy });
+  return [
+    condition('Down', 'No process tells its metrics, or none does a part of the work.', silence, 0, {
+      periods: 2,
+      ...SILENCE_IS_FAILURE,
+    }),
+    condition('ReceiversUnhealthy', 'The balancer has nobody to lead deliveries to.', unhealthy, 0, {
+      rule: 'Down',
+      periods: 2,
+      ...SILENCE_IS_FAILURE,
+    }),
+  ];
 }
 
 function deliveryConditions(settings: Settings): readonly Condition[] {
-  const waiting = metricsOf(settings)('everlog_queue_jobs', { queue: 'archive', state: 'waiting' });
-  const silence = math('IF(FILL(m, -1) < 0, 1, 0)', { m: waiting });
-  const missing = TreatMissingData.BREACHING;
-  const received = age(settings, 'everlog_last_delivery_timestamp_seconds', true);
+  const host = hostOf(settings.githubApiUrl);
+  const taken = counted(settings, 'everlog_taken_deliveries_total', { host }).with({ period: DAY });
+  const nothing = new MathExpression({
+    expression: 'IF(FILL(taken, 0) < 1, 1, 0)',
+    usingMetrics: { taken },
+    period: DAY,
+  });
   return [
-    condition('Down', 'No process tells its metrics.', silence, 0, { periods: 2, missing }),
     condition('DeliveriesRefused', 'Over 5 % of deliveries were refused.', refusedShare(settings), 5, {
       periods: 2,
     }),
-    condition('NothingReceived', 'No delivery for a day.', received, DAY_S),
+    condition('NothingReceived', 'No delivery for a day.', nothing, 0, SILENCE_IS_FAILURE),
   ];
 }
 
@@ -115,11 +163,14 @@ function jobConditions(settings: Settings): readonly Condition[] {
 function ledgerConditions(settings: Settings): readonly Condition[] {
   const compared = age(settings, 'everlog_last_reconcile_timestamp_seconds', true);
   const sealed = age(settings, 'everlog_last_digest_timestamp_seconds', false);
-  const missing = TreatMissingData.BREACHING;
   const tampering = 'The archive is not as it was recorded. Do not repair: investigate.';
   return [
-    condition('ReconcileStale', 'GitHub was not compared for three hours.', compared, 3 * HOUR_S),
-    condition('DigestStale', 'Nothing was sealed for two hours.', sealed, 2 * HOUR_S, { missing }),
+    // Never is told of as the epoch: a new deployment has a quarter of an hour for its first pass.
+    condition('ReconcileStale', 'GitHub was not compared for three hours.', compared, 3 * HOUR_S, {
+      periods: 3,
+      ...SILENCE_IS_FAILURE,
+    }),
+    condition('DigestStale', 'Nothing was sealed for two hours.', sealed, 2 * HOUR_S, SILENCE_IS_FAILURE),
     condition('Tampering', tampering, findings(settings), 0),
   ];
 }

@@ -8,11 +8,12 @@ const SCRAPE_INTERVAL = '60s';
 
 /** The metrics that alarms and scaling need, with the labels that become dimensions; each further one is paid by the month. */
 export const METRICS: Readonly<Record<string, readonly string[]>> = {
+  everlog_role: ['role'],
   everlog_queue_jobs: ['queue', 'state'],
   everlog_oldest_unaccounted_seconds: [],
   everlog_expiring_jobs: ['within'],
   everlog_deliveries_total: ['outcome'],
-  everlog_last_delivery_timestamp_seconds: ['host'],
+  everlog_taken_deliveries_total: ['host'],
   everlog_archive_lag_seconds: ['source'],
   everlog_reconcile_gap_jobs: [],
   everlog_last_reconcile_timestamp_seconds: ['host'],

@@ -48,13 +48,13 @@ export class EverlogStack extends Stack {
       signingKeyArn: signingKey.attrArn,
       queueUrl: queue.url,
     });
-    exposeReceiver(front.listener, network, makeService(this, ground, plans.receiver));
+    const receivers = exposeReceiver(front.listener, network, makeService(this, ground, plans.receiver));
     scaleOnQueue(makeService(this, ground, plans.archive), name, 'archive', ARCHIVE_TASKS_MAX);
     makeService(this, ground, plans.upkeep);
     makeService(this, ground, plans.seal);
     if (settings.web !== null && plans.web !== null)
       exposeWeb(front.listener, network, makeService(this, ground, plans.web), settings.web.url);
-    makeAlarms(this, settings);
+    makeAlarms(this, settings, receivers);
     makeQueries(this, settings, {
       archive,
       results: plainBucket(this, 'QueryResults', dataKey),

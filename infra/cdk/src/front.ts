@@ -9,6 +9,7 @@ import {
   ListenerCondition,
   SslPolicy,
   type ApplicationListener,
+  type ApplicationTargetGroup,
 } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
@@ -50,13 +51,13 @@ export function makeFront(
   return { balancer, listener };
 }
 
-/** Leads deliveries to the receivers. */
+/** Leads deliveries to the receivers; returns them as the balancer sees them. */
 export function exposeReceiver(
   listener: ApplicationListener,
   network: Network,
   service: FargateService,
-): void {
-  listener.addTargets('Receivers', {
+): ApplicationTargetGroup {
+  const receivers = listener.addTargets('Receivers', {
     priority: 10,
     conditions: [ListenerCondition.pathPatterns(['/webhooks', '/webhooks/*'])],
     port: WEBHOOK_PORT,
@@ -67,6 +68,7 @@ export function exposeReceiver(
   });
   network.services.addIngressRule(network.balancer, Port.tcp(WEBHOOK_PORT), 'deliveries');
   network.balancer.addEgressRule(network.services, Port.tcp(WEBHOOK_PORT), 'deliveries');
+  return receivers;
 }
 
 /** Leads people to the page, by its host name. */

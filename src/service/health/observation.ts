@@ -1,8 +1,7 @@
 import { readExpiring } from '../../reconcile/expiring-jobs.ts';
 import { readHostsReconciledThrough, readReconciled } from '../../reconcile/reconcile-note.ts';
 import type { Config } from '../../config.ts';
-import type { Scraped } from '../../metrics/gauges.ts';
-import type { QueueName } from '../../queue/catalog.ts';
+import type { Scraped, ServiceRole } from '../../metrics/gauges.ts';
 import { readLastDigest } from '../../queue/digest-note.ts';
 import type { JobQueue } from '../../queue/job-queue.ts';
 import { readFailedDeliveries } from '../../queue/noted/failed-deliveries.ts';
@@ -23,7 +22,7 @@ type Observed = Pick<JobQueue, 'counts' | 'census' | 'notes' | 'pending' | 'dura
 export function openObservation(
   config: Pick<Config, 'hosts' | 'logRetentionMs' | 'reconcileIntervalMs' | 'sealing'>,
   queue: Observed,
-  worked: readonly QueueName[],
+  roles: readonly ServiceRole[],
   workforce: Pick<Workforce, 'spool' | 'rateLimits'> | null,
 ): () => Promise<Scraped> {
   const hosts = config.hosts.map(({ github }) => github.host);
@@ -32,10 +31,10 @@ export function openObservation(
   const orNever = (known: ReadonlyMap<string, Date>): ReadonlyMap<string, Date> =>
     new Map([...comparable.map(({ github }): [string, Date] => [github.host, new Date(0)]), ...known]);
   // Those who bring in what is missing tell of it; the numbers are the same for all, and one is enough to read them.
-  const isUpkeep = worked.includes('upkeep');
+  const isUpkeep = roles.includes('upkeep');
   const intervals = {
     ...(isUpkeep ? { reconcileIntervalMs: config.reconcileIntervalMs } : {}),
-    ...(worked.includes('seal') ? { sealIntervalMs: config.sealing.intervalMs } : {}),
+    ...(roles.includes('seal') ? { sealIntervalMs: config.sealing.intervalMs } : {}),
   };
   const readSlow = atMostEvery(READ_AGAIN_MS, async () => {
     const now = new Date();
@@ -72,6 +71,7 @@ export function openObservation(
       ]);
     return {
       now,
+      roles,
       ...(queues === null ? {} : { queues }),
       ...(census === null ? {} : { census }),
       ...(reconciled === null ? {} : { reconciled: { ...reconciled, lastAt: orNever(reconciled.lastAt) } }),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../../src/config.ts';
 import { createMetrics } from '../../../src/metrics.ts';
 import type { JobQueue } from '../../../src/queue/job-queue.ts';
-import type { QueueName } from '../../../src/queue/catalog.ts';
+import type { ServiceRole } from '../../../src/metrics/gauges.ts';
 import { noteReconciled } from '../../../src/reconcile/reconcile-note.ts';
 import { openObservation } from '../../../src/service/health/observation.ts';
 
@@ -58,11 +58,27 @@ function configOf(variables: Record<string, string>): Config {
   return loadConfig({}, variables);
 }
 
-async function told(config: Config, queue: Observed, worked: readonly QueueName[]): Promise<string> {
+async function told(config: Config, queue: Observed, roles: readonly ServiceRole[]): Promise<string> {
   const metrics = createMetrics('1.2.3');
-  metrics.onScrape(openObservation(config, queue, worked, null));
+  metrics.onScrape(openObservation(config, queue, roles, null));
   return (await metrics.exposition()).body;
 }
+
+test('a process tells what of the work it does, and nothing of what others do', async () => {
+  const rolesIn = (body: string): readonly string[] => body.match(/^everlog_role\{.*$/gm) ?? [];
+  const metrics = createMetrics('1.2.3');
+  metrics.onScrape(openObservation(configOf({}), memoryQueue(), ['receiver', 'seal'], null));
+  const { body } = await metrics.exposition();
+  expect(rolesIn(body)).toEqual(['everlog_role{role="receiver"} 1', 'everlog_role{role="seal"} 1']);
+  expect(rolesIn(await told(configOf({}), memoryQueue(), []))).toEqual([]);
+  const answered = { event: 'workflow_job', outcome: 'queued', reason: null, at: AT, durationMs: 1 };
+  metrics.delivery({ ...answered, host: 'github.com', isTaken: true });
+  metrics.delivery({ ...answered, host: 'github.com', isTaken: true });
+  metrics.delivery({ ...answered, host: 'ghes', outcome: 'bad_signature', isTaken: false });
+  expect((await metrics.exposition()).body.match(/^everlog_taken_deliveries_total.*$/gm)).toEqual([
+    'everlog_taken_deliveries_total{host="github.com"} 2',
+  ]);
+});
 
 describe('reconcile', () => {
   const config = configOf({ EVERLOG_GITHUB_TOKEN: 'a-token' });
