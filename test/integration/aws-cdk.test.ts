@@ -213,6 +213,47 @@ describe('roles', () => {
     expect(ask(changes)).toBe('denied');
   });
 
+  const MODE = 's3:object-lock-mode';
+  const DAYS = 's3:object-lock-remaining-retention-days';
+  test.each<{ what: string; lock: Record<string, string>; isAllowed: boolean }>([
+    { what: 'as long as is configured', lock: { [MODE]: 'GOVERNANCE', [DAYS]: '400' }, isAllowed: true },
+    { what: 'by a clock that is ahead', lock: { [MODE]: 'GOVERNANCE', [DAYS]: '401' }, isAllowed: true },
+    { what: 'for longer', lock: { [MODE]: 'GOVERNANCE', [DAYS]: '402' }, isAllowed: false },
+    { what: 'for a thousand years', lock: { [MODE]: 'GOVERNANCE', [DAYS]: '365000' }, isAllowed: false },
+    { what: 'so that nobody can shorten it', lock: { [MODE]: 'COMPLIANCE', [DAYS]: '1' }, isAllowed: false },
+    { what: 'not at all', lock: {}, isAllowed: true },
+  ])('whoever may write a key may lock it $what: $isAllowed', ({ lock, isAllowed }) => {
+    const written = [LEDGER, LOG, RECORD, RUN, CUSTODY, PART, 'probe/a', 'index/probe/a'];
+    for (const action of ['s3:PutObject', 's3:PutObjectRetention']) {
+      for (const key of written) {
+        const entitled = ROLES.filter((role) => may(role, action, key));
+        expect(entitled).not.toEqual([]);
+        expect({ action, key, roles: ROLES.filter((role) => may(role, action, key, lock)) }).toEqual({
+          action,
+          key,
+          roles: isAllowed ? entitled : [],
+        });
+      }
+    }
+  });
+
+  test('a lock that is too much is refused to whoever was given every right, below any key', () => {
+    const everything = policySchema.parse({
+      Statement: [{ Effect: 'Allow', Action: 's3:*', Resource: '*' }],
+    });
+    const ask = (action: string, lock: Record<string, string>): string => {
+      const resource = `arn:aws:s3:::${bucketName()}/prod/somewhere/else`;
+      const usual = { 'aws:principalarn': 'arn:aws:iam::123456789012:root', 'aws:securetransport': 'true' };
+      const request = { principal: 'anybody', action, resource, context: { ...usual, ...lock } };
+      return judge(request, { identity: [everything], resource: [bucketPolicy()] });
+    };
+    for (const action of ['s3:PutObject', 's3:PutObjectRetention']) {
+      expect(ask(action, { [MODE]: 'GOVERNANCE', [DAYS]: '400' })).toBe('allowed');
+      expect(ask(action, { [MODE]: 'COMPLIANCE', [DAYS]: '400' })).toBe('denied');
+      expect(ask(action, { [MODE]: 'GOVERNANCE', [DAYS]: '402' })).toBe('denied');
+    }
+  });
+
   test('only the sealer signs, also beside who administers the key', () => {
     const { KeyPolicy, KeySpec, KeyUsage } = template.one('AWS::KMS::Key', 'SigningKey');
     expect({ KeySpec, KeyUsage }).toEqual({ KeySpec: 'ECC_NIST_EDWARDS25519', KeyUsage: 'SIGN_VERIFY' });

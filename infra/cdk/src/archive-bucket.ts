@@ -15,6 +15,8 @@ import type { Settings } from './settings.ts';
 /** Smaller objects cost more in a cold class than in the usual one. */
 const COLD_BYTES_MIN = 128 * 1024;
 const ABANDONED_AFTER = Duration.days(1);
+/** A clock that is ahead of the store's asks for more than it means; one that is a day ahead writes no digest anyway. */
+const CLOCK_DAYS = 1;
 /** What is evidence: nothing below these is ever overwritten, and nothing but break-glass removes. */
 const EVIDENCE = ['v1/', 'ledger/'];
 
@@ -85,7 +87,7 @@ function lifecycle({ prefix, coldAfterDays }: Settings): LifecycleRule[] {
 /** What the bucket itself refuses, whatever else somebody may be allowed: the last word where a role was given too much. */
 export function protectEvidence(
   bucket: Bucket,
-  { prefix }: Settings,
+  { prefix, retentionDays }: Settings,
   roles: { readonly sealerArn: string; readonly breakGlassArn: string },
 ): void {
   const below = (...keys: readonly string[]): string[] =>
@@ -113,4 +115,13 @@ export function protectEvidence(
   deny('TheLedgerIsNeverRemoved', ['s3:DeleteObjectVersion'], below('ledger/'), {});
   deny('BreakGlassBypasses', ['s3:BypassGovernanceRetention'], below(''), unless(roles.breakGlassArn));
   deny('TheSealerWritesTheLedger', ['s3:PutObject'], below('ledger/'), unless(roles.sealerArn));
+  // Who may lock what he writes could lock all of it beyond what anybody wants, or for good, where nothing but the end of the account
+  // erases what has to go. Everlog locks in GOVERNANCE mode and no longer than it is told; both hold for break-glass as well.
+  const locking = ['s3:PutObject', 's3:PutObjectRetention'];
+  deny('NothingIsLockedForGood', locking, below(''), {
+    StringEquals: { 's3:object-lock-mode': 'COMPLIANCE' },
+  });
+  deny('NothingIsLockedForLonger', locking, below(''), {
+    NumericGreaterThan: { 's3:object-lock-remaining-retention-days': retentionDays + CLOCK_DAYS },
+  });
 }

@@ -110,6 +110,8 @@ function holds(operator: string, wanted: readonly string[], present: string | un
     case 'StringNotLike':
     case 'ArnNotLike':
       return present === undefined || !wanted.some((pattern) => isLike(present, pattern));
+    case 'NumericGreaterThan':
+      return present !== undefined && wanted.some((limit) => Number(present) > Number(limit));
     case 'NumericLessThan':
       return present !== undefined && wanted.some((limit) => Number(present) < Number(limit));
     default:

@@ -2,6 +2,8 @@ import type { S3FakeOptions } from '../servers/s3-fake/s3-fake.ts';
 import { document, textElement, type S3Request, type S3Response } from '../servers/s3-fake/protocol.ts';
 import { judge, type Policies } from './access-policy.ts';
 
+const DAY_MS = 24 * 60 * 60_000;
+
 /** A user of a guarded bucket and what was refused them. */
 export interface BucketUser {
   readonly accessKeyId: string;
@@ -94,12 +96,18 @@ function contextOf({ headers, query }: S3Request, principal: string): Record<str
     's3:if-none-match': headers['if-none-match'],
     's3:prefix': query.get('prefix'),
     's3:object-lock-mode': headers['x-amz-object-lock-mode'],
+    's3:object-lock-remaining-retention-days': remainingDays(headers['x-amz-object-lock-retain-until-date']),
     's3:x-amz-server-side-encryption': headers['x-amz-server-side-encryption'],
     's3:x-amz-server-side-encryption-aws-kms-key-id': headers['x-amz-server-side-encryption-aws-kms-key-id'],
   };
   return Object.fromEntries(
     Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
   );
+}
+
+/** Begun days count: a lock of 400 days by a clock that is ahead is one of 401. */
+function remainingDays(until: string | undefined): string | undefined {
+  return until === undefined ? undefined : String(Math.ceil((Date.parse(until) - Date.now()) / DAY_MS));
 }
 
 function refusal(action: string): S3Response {
