@@ -1,4 +1,5 @@
 import { Hono } from 'hono';
+import { isNameForKeys } from '../archive/keys.ts';
 import { SCRIPT } from './assets/script.ts';
 import { ICON, STYLE } from './assets/style.ts';
 import { code, go, home, run } from './browse/browse-routes.ts';
@@ -81,6 +82,12 @@ function addPages(app: Hono<Env>, site: Site): void {
   app.get('/-/days', (c) => days(site, digestDays, browsing.sums, c));
   app.get('/-/days/:day', (c) => gaps(site, digestDays, c));
   const pages = new Hono<Env>();
+  pages.use('/:owner/:repo/*', async (c, next) => {
+    const { owner, repo } = c.req.param();
+    const host = c.req.param('host') ?? (await site.mainHost());
+    const isName = [owner, repo].every((name) => isNameForKeys(name));
+    return isName && (await site.maySee(c, { host, owner, repo })) ? next() : site.missing();
+  });
   const ofJob = '/:owner/:repo/actions/runs/:run/job/:job';
   pages.get(ofJob, (c) => job(site, views, c, 'page'));
   pages.get('/:owner/:repo/actions/runs/:run/attempts/:attempt/job/:job', (c) => job(site, views, c, 'page'));

@@ -9,7 +9,7 @@ import { EverlogError, messageOf } from '../errors.ts';
 import type { JobIndex } from '../index/job-index.ts';
 import type { Log } from '../logger.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import type { Access, Reader } from './access/access.ts';
+import type { Access, Place, Reader } from './access/access.ts';
 import type { StatusFacts } from './browse/status-page.ts';
 import { html, type Html } from './html.ts';
 import { addressesOf, type Addresses } from './log/job-facts.ts';
@@ -116,6 +116,11 @@ export class Site {
     return this.page(heading, [], noteOf(heading, 'Try again in a moment.'), 502);
   }
 
+  /** Whether the reader may see a repository of this name at all; asked before the archive is. */
+  maySee(c: Page, place: Place): Promise<boolean> {
+    return this.deps.access.maySee(c.get('reader'), place);
+  }
+
   may(c: Page, record: JobRecord): Promise<boolean> {
     return this.deps.access.mayRead(c.get('reader'), record);
   }
@@ -155,6 +160,12 @@ export class Site {
     if ((await findNameHistory(store, host, owner, repo)).repositoryIds.size > 0) return true;
     for await (const _object of store.list(recordsPrefix({ host, owner, repo }))) return true;
     return false;
+  }
+
+  /** Whether all that the archive has under a name is the reader's to know: others may have borne it before. */
+  async mayCount(c: Page, host: string, owner: string, repo: string): Promise<boolean> {
+    if (c.get('reader').readsAll) return true;
+    return (await findNameHistory(this.deps.store, host, owner, repo)).repositoryIds.size === 1;
   }
 
   async #hostNames(): Promise<readonly string[]> {

@@ -85,6 +85,8 @@ beforeAll(async () => {
       authorizeUrl: () => 'https://github.com/login/oauth/authorize',
       exchange: async () => null,
       repositoryId: async () => null,
+      holder: async () => null,
+      seesRepository: async () => false,
     },
     {
       url: 'http://127.0.0.1',

@@ -27,6 +27,7 @@ export interface WebProcess {
 }
 
 const HTTP_DRAIN_MS = 5_000;
+const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]'];
 /** A reader that takes nothing of a page for this long is let go; more than waiting for the costliest page takes. */
 const IDLE_MS = 5 * 60_000;
 const CLOSE_TIMEOUT_MS = 3_000;
@@ -73,12 +74,9 @@ export async function listenForWeb(
     await views.close();
     return null;
   }
-  // Only these names lead to this machine by its own will; any other may have been pointed here by somebody else.
-  if (isLoopback)
-    hosts = [
-      ...(hosts ?? []),
-      ...['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${listener.port}`),
-    ];
+  // Only these names lead to this machine by its own will; any other may have been pointed here by somebody else, or lead to a
+  // proxy that lets in everybody as if they were at this machine.
+  if (isLoopback) hosts = [...LOOPBACK_NAMES.map((name) => `${name}:${listener.port}`), ...ownNames(hosts)];
   return {
     listener,
     async close() {
@@ -86,6 +84,11 @@ export async function listenForWeb(
       await views.close();
     },
   };
+}
+
+/** Of names with a port, those of this machine alone. */
+function ownNames(hosts: readonly string[] | null): readonly string[] {
+  return (hosts ?? []).filter((host) => LOOPBACK_NAMES.some((name) => host.replace(/:\d+$/, '') === name));
 }
 
 /**

@@ -23,6 +23,11 @@ export interface Access {
   /** Who this is; null when nobody is known to be here, and then `login` says where to go, if anywhere. */
   readerOf(visit: Visit): Promise<Reader | null>;
   /**
+   * Whether a reader may read a repository that bears this name now. Asked before the archive is, so that who may not costs
+   * the same, and waits as long, whatever the archive holds.
+   */
+  maySee(reader: Reader, place: Place): Promise<boolean>;
+  /**
    * Whether a reader whom `readerOf` answered for this request may read a repository, whose id counts and not its name:
    * somebody else may bear the name by now.
    */
@@ -31,6 +36,8 @@ export interface Access {
   readonly login: string | null;
 }
 
+export type Place = Pick<JobRecord, 'host' | 'owner' | 'repo'>;
+
 export type RepositoryOf = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'repository_id'>;
 
 /** Everybody on this machine, where the service and its files are already theirs: embedded only. */
@@ -38,6 +45,7 @@ export function loopbackAccess(name: string): Access {
   return {
     login: null,
     readerOf: async () => ({ name, knownBy: 'loopback', readsAll: true }),
+    maySee: async () => true,
     mayRead: async () => true,
   };
 }
@@ -75,6 +83,7 @@ export function proxyAccess({ cidrs, header, secret }: ProxyRules): Access {
       const isName = name !== '' && name.length <= NAME_CHARACTERS_MAX;
       return isName ? { name, knownBy: 'proxy', readsAll: true } : null;
     },
+    maySee: async () => true,
     mayRead: async () => true,
   };
 }

@@ -1,10 +1,12 @@
 import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Context } from 'hono';
+import { EverlogError } from '../../errors.ts';
 import type { GitHubUsers } from '../../github/network/users.ts';
 import { html } from '../html.ts';
 import { noteOf, pageOf } from '../page.ts';
-import { isSame, type Access, type Reader, type RepositoryOf, type Visit } from './access.ts';
+import { isSame, type Access, type Place, type Reader, type RepositoryOf, type Visit } from './access.ts';
+import { KeptAnswers } from './kept-answers.ts';
 import { Sessions, type Session, type SessionPlace } from './sessions.ts';
 
 export interface LoginSettings {
@@ -21,8 +23,6 @@ export interface LoginSettings {
 
 /** How long somebody stays known; GitHub's user tokens live eight hours. */
 const SESSION_MS = 8 * 60 * 60_000;
-/** Answers kept, of all readers together. */
-const ANSWERS_MAX = 50_000;
 const YES_MS = 5 * 60_000;
 const NO_MS = 60_000;
 const STATE_SECONDS = 600;
@@ -36,7 +36,7 @@ const BEGIN_PATH = `${LOGIN_PATH}/github`;
 const DONE_PATH = `${LOGIN_PATH}/done`;
 const LOGOUT_PATH = '/-/logout';
 
-/** People who log in with GitHub: each request asks whether their own token may read the repository by its id. */
+/** People who log in with GitHub: each request asks whether their own token sees the repository by its id. */
 export class GitHubLogin implements Access {
   readonly login = LOGIN_PATH;
   readonly routes: Hono;
@@ -45,8 +45,11 @@ export class GitHubLogin implements Access {
   readonly #sessions: Sessions;
   /** Of the readers of requests that are being answered. */
   readonly #sessionOf = new WeakMap<Reader, Session>();
-  /** By person and repository: yes for five minutes, no for one. */
-  readonly #answers = new Map<string, { readonly may: boolean; readonly untilMs: number }>();
+  /** What GitHub said of a session and a repository, by its name and by its id. */
+  readonly #ids: KeptAnswers<number | null>;
+  readonly #sights: KeptAnswers<boolean>;
+  /** Whether GitHub still takes the token of a session. */
+  readonly #holders: KeptAnswers<boolean>;
   readonly #signing: Buffer;
   readonly #cookie: string;
   readonly #attributes: string;
@@ -55,6 +58,11 @@ export class GitHubLogin implements Access {
     this.#users = users;
     this.#settings = settings;
     this.#sessions = new Sessions(settings.sessions, settings.secret, settings.now);
+    const kept = <T>(isYes: (answer: T) => boolean): KeptAnswers<T> =>
+      new KeptAnswers(settings.now, (answer) => (isYes(answer) ? YES_MS : NO_MS));
+    this.#ids = kept((id) => id !== null);
+    this.#sights = kept((sees) => sees);
+    this.#holders = kept((isGood) => isGood);
     this.#signing = Buffer.from(hkdfSync('sha256', settings.secret, '', 'everlog web state', 32));
     const isSecure = settings.url.startsWith('https:');
     this.#cookie = isSecure ? '__Host-everlog' : 'everlog';
@@ -65,11 +73,22 @@ export class GitHubLogin implements Access {
   async readerOf(visit: Visit): Promise<Reader | null> {
     const id = cookieIn(visit.headers.get('cookie') ?? [], this.#cookie);
     const session = id === null ? null : await this.#sessions.find(id);
-    if (session === null) return null;
+    if (id === null || session === null) return null;
+    if (!(await this.#isHeld(session))) {
+      await this.#sessions.end(id);
+      return null;
+    }
     const readsAll = this.#settings.auditors.has(session.id);
     const reader: Reader = { name: `${session.login} (${session.id})`, knownBy: 'github', readsAll };
     this.#sessionOf.set(reader, session);
     return reader;
+  }
+
+  async maySee(reader: Reader, { host, owner, repo }: Place): Promise<boolean> {
+    const session = this.#sessionOf.get(reader);
+    if (session === undefined) return false;
+    if (reader.readsAll) return true;
+    return host === this.#settings.host && (await this.#idSeen(session, owner, repo)) !== null;
   }
 
   async mayRead(reader: Reader, repository: RepositoryOf): Promise<boolean> {
@@ -78,18 +97,31 @@ export class GitHubLogin implements Access {
     if (reader.readsAll) return true;
     const id = repository.repository_id;
     if (id === null || repository.host !== this.#settings.host) return false;
-    const nowMs = this.#settings.now().getTime();
-    // A new login brings a new token, which may see more or less than the one before.
-    const name =
-      `${session.id} ${session.untilMs} ${id} ${repository.owner}/${repository.repo}`.toLowerCase();
-    const known = this.#answers.get(name);
-    if (known !== undefined && known.untilMs > nowMs) return known.may;
     // By the id: somebody else may have registered the name of a repository that was deleted.
-    const seen = await this.#users.repositoryId(session.token, repository.owner, repository.repo);
-    const may = seen === id;
-    if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
-    this.#answers.set(name, { may, untilMs: nowMs + (may ? YES_MS : NO_MS) });
-    return may;
+    return this.#sights.of(`${nameOf(session)} ${id}`, () => this.#users.seesRepository(session.token, id));
+  }
+
+  /** The id of the repository of a name, as somebody sees it. */
+  async #idSeen(session: Session, owner: string, repo: string): Promise<number | null> {
+    const place = `${nameOf(session)} ${owner}/${repo}`.toLowerCase();
+    return this.#ids.of(place, async () => {
+      const id = await this.#users.repositoryId(session.token, owner, repo);
+      // Who sees it by its name sees it by its id, too: it need not be asked for twice.
+      if (id !== null) this.#sights.know(`${nameOf(session)} ${id}`, true);
+      return id;
+    });
+  }
+
+  /** Whether a session is still of somebody whom GitHub knows: a token may be revoked, or its user be suspended. */
+  async #isHeld(session: Session): Promise<boolean> {
+    const ask = async (): Promise<boolean> => (await this.#users.holder(session.token)) === session.id;
+    try {
+      return await this.#holders.of(nameOf(session), ask);
+    } catch (error) {
+      // That GitHub does not answer takes nothing from anybody; what they may read is asked all the same.
+      if (error instanceof EverlogError && error.code === 'github_unavailable') return true;
+      throw error;
+    }
   }
 
   #makeRoutes(): Hono {
@@ -131,7 +163,11 @@ export class GitHubLogin implements Access {
     const to = backIn(Buffer.from(back, 'base64url').toString('utf8'));
     if (user === null)
       return loginPage(c, to, 'That login did not begin here, was refused, or took too long.', 403);
-    const id = await this.#sessions.begin({ ...user, untilMs: nowMs + SESSION_MS });
+    const earlier = cookieIn([c.req.header('cookie') ?? ''], this.#cookie);
+    if (earlier !== null) await this.#sessions.end(earlier);
+    const session = { ...user, untilMs: nowMs + SESSION_MS };
+    const id = await this.#sessions.begin(session);
+    this.#holders.know(nameOf(session), true);
     const cookie = `${this.#cookie}=${id}; Max-Age=${SESSION_MS / 1_000}; ${this.#attributes}`;
     c.header('set-cookie', cookie, { append: true });
     return c.redirect(to, 302);
@@ -167,6 +203,11 @@ function backIn(text: string | undefined): string {
     !text.includes('\\') &&
     !text.startsWith(LOGIN_PATH);
   return isOurs ? text : '/';
+}
+
+/** A new login brings a new token, which may see more or less than the one before. */
+function nameOf({ id, untilMs }: Session): string {
+  return `${id} ${untilMs}`;
 }
 
 function token(): string {

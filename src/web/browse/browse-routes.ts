@@ -13,7 +13,8 @@ import { crumbsOf, type Site } from '../site.ts';
 import type { CoverageLooks } from './coverage-marks.ts';
 import type { DaySums } from './day-sums.ts';
 import { filterForm, filtersIn } from './filters.ts';
-import { findJobs, LISTED_MAX, type FoundJobs } from './found-jobs.ts';
+import { countText } from './charts.ts';
+import { findJobs, LISTED_MAX, LOOKED_AT_MAX, REPOSITORIES_ASKED_MAX, type FoundJobs } from './found-jobs.ts';
 import { jobTable, ledgerNote, runPage, type RunAttempt } from './list-page.ts';
 
 /** What pages of lists keep between requests. */
@@ -109,6 +110,7 @@ async function pathOf(
   const { runId, jobId, attempt, step, line } = address;
   if (runId === null) {
     if (jobId === null) return place;
+    if (!(await site.maySee(c, { host, owner: address.owner, repo: address.repo }))) return null;
     const filters = { host, repo: { owner: address.owner, repo: address.repo }, jobId };
     const [first] = (await findJobs(site, c, filters, problems)).records;
     return first === undefined ? null : addresses.job(first.record);
@@ -124,10 +126,13 @@ export async function run(site: Site, browsing: Browsing, c: Page): Promise<Resp
   const reference = await site.reference(c);
   if (reference === null) return site.missing();
   const problems = new ReadProblems();
-  const records = await site.found(reference, problems);
+  const found = await site.found(reference, problems);
+  if (found.length === 0) return site.missingOrUnread(c, problems);
+  // Names of a repository lead to all that bore them: each record is its own repository's.
+  const may = await Promise.all(found.map(({ record }) => site.may(c, record)));
+  const records = found.filter((_stored, at) => may[at]);
   const [first] = records;
-  if (first === undefined) return site.missingOrUnread(c, problems);
-  if (!(await site.may(c, first.record))) return site.missing();
+  if (first === undefined) return site.missing();
   const addresses = await site.addresses();
   const attempts = await attemptsOf(site, records, reference.kind === 'place' ? reference.attempt : null);
   const title = `${first.record.workflow_name ?? 'Run'} · run ${first.record.run_id}`;
@@ -193,12 +198,15 @@ export async function code(site: Site, browsing: Browsing, c: Page): Promise<Res
   const problems = new ReadProblems();
   const found = await findJobs(site, c, filters, problems);
   const isNarrowed = Object.keys(asked.filters).length > 0;
-  if (found.records.length === 0 && !isNarrowed) return site.missingOrUnread(c, problems);
+  // Who sees nothing of it without filters either is not told that there is something.
+  const isAny = found.records.length > 0 || (isNarrowed && (await hasAny(site, c, place, problems)));
+  if (!isAny) return site.missingOrUnread(c, problems);
   const what =
     sha !== null ? `Commit ${sha.slice(0, 12)}` : number !== null ? `Pull request ${number}` : null;
   const title = what === null ? `${owner}/${repo}` : `${what} · ${owner}/${repo}`;
   const addresses = await site.addresses();
-  const mayChart = found.records.length > 0 && sha === null && number === null && !isNarrowed;
+  const isWhole = sha === null && number === null && !isNarrowed;
+  const mayChart = isWhole && (await site.mayCount(c, host, owner, repo));
   const content = html`<h1>${title}</h1>
     <p class="facts">${countOf(found)} <a href="?failed=1">Failed ones</a></p>
     ${mayChart ? await browsing.sums.charts(c.get('reader'), place) : ''} ${filterForm(c.req.path, query)}
@@ -212,19 +220,27 @@ export async function code(site: Site, browsing: Browsing, c: Page): Promise<Res
   return site.page(title, crumbs, content);
 }
 
+async function hasAny(site: Site, c: Page, place: RecordFilters, problems: ReadProblems): Promise<boolean> {
+  return (await findJobs(site, c, place, problems)).records.length > 0;
+}
+
 function badFilter(site: Site, problem: string): Response {
   return site.page('No such filter', [], noteOf('This filter cannot be read', `${problem}.`), 400);
 }
 
-function countOf({ records, isCut, coverage }: FoundJobs): Html {
-  const count = isCut ? `The newest ${LISTED_MAX} shown.` : `${records.length} shown.`;
+function countOf({ records, reach, coverage }: FoundJobs): Html {
+  const count = {
+    all: `${records.length} shown.`,
+    newest: `The newest ${LISTED_MAX} shown.`,
+    some: `${records.length} shown: what you may see of the newest ${countText(LOOKED_AT_MAX)} that match, in ${REPOSITORIES_ASKED_MAX} repositories at most.`,
+  }[reach];
   const until = coverage?.completeUntil ?? null;
   if (coverage === null) return html`${count}`;
-  const reach =
+  const indexed =
     until === null
       ? 'nothing is indexed as complete yet'
       : `complete until ${until.toISOString().slice(0, 16).replace('T', ' ')} UTC; of what was recorded since, what workers have told of`;
-  return html`${count} <span title="${reach}">Through the index: ${reach}.</span>`;
+  return html`${count} <span title="${indexed}">Through the index: ${indexed}.</span>`;
 }
 
 async function jobsOf(

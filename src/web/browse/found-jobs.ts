@@ -11,9 +11,9 @@ import { Turns, type TurnLimits } from '../turns.ts';
 /** Jobs shown on a list page. */
 export const LISTED_MAX = 100;
 /** Jobs looked at for those that a reader may see, where that is to be asked of each repository. */
-const LOOKED_AT_MAX = 1_000;
+export const LOOKED_AT_MAX = 1_000;
 /** Repositories that GitHub is asked about for one page. */
-const REPOSITORIES_ASKED_MAX = 50;
+export const REPOSITORIES_ASKED_MAX = 50;
 /** Keys read through where there is no index: a few seconds of one core. */
 const KEYS_MAX = 100_000;
 /** Readings of an archive without an index. */
@@ -21,8 +21,11 @@ const SCANS: TurnLimits = { atOnce: 2, waiting: 64, ofOneReader: 16 };
 
 export interface FoundJobs {
   readonly records: readonly StoredRecord[];
-  /** Whether more match than are given. */
-  readonly isCut: boolean;
+  /**
+   * `all` that match; the `newest` of them; or, for who may not read all, `some`: whether more match is not said, as it may be
+   * of what they may not know.
+   */
+  readonly reach: 'all' | 'newest' | 'some';
   /** What the index covers; null where every record was read. */
   readonly coverage: IndexCoverage | null;
 }
@@ -84,15 +87,13 @@ async function chosen(
 ): Promise<Omit<FoundJobs, 'coverage'>> {
   const records: StoredRecord[] = [];
   const asked = new Set<string>();
-  let looked = 0;
   for await (const stored of found) {
-    looked += 1;
     const place = placeOf(stored.record);
     if (!asked.has(place) && asked.size >= REPOSITORIES_ASKED_MAX) continue;
     asked.add(place);
     if (!(await site.may(c, stored.record))) continue;
-    if (records.length >= LISTED_MAX) return { records, isCut: true };
+    if (records.length >= LISTED_MAX) return { records, reach: 'newest' };
     records.push(stored);
   }
-  return { records, isCut: looked >= LOOKED_AT_MAX };
+  return { records, reach: c.get('reader').readsAll ? 'all' : 'some' };
 }

@@ -17,11 +17,17 @@ import { NOTHING_KNOWN, webDeps } from '../../support/web/web-under-test.ts';
 const JOB = '/octo-org/Octo-Repo/actions/runs/29679449/job/399444496';
 const SECRET = 's'.repeat(32);
 
+const isTheirs = async (
+  _reader: Reader,
+  { owner, repo }: { owner: string; repo: string },
+): Promise<boolean> => `${owner}/${repo}`.toLowerCase() === 'octo-org/octo-repo';
+
 /** Somebody who may read `octo-org/octo-repo` and nothing else. */
 const SOMEBODY: Access = {
   login: null,
   readerOf: async () => ({ name: 'mona (7)', knownBy: 'github', readsAll: false }),
-  mayRead: async (_reader, { owner, repo }) => `${owner}/${repo}`.toLowerCase() === 'octo-org/octo-repo',
+  maySee: isTheirs,
+  mayRead: isTheirs,
 };
 
 /** What asks a page, as Node's server would. */
