@@ -5,7 +5,7 @@ import { looksLikeCheckRun, neverRan, type GitHubJob } from '../src/github/job.t
  * What log should exist, and what it means when it does not (DESIGN decision 6). Pure: the job's state and the clock in,
  * a decision out. Conclusions do not decide: a cancelled job can have a log, a successful one can lack it.
  */
-export type Expectation =
+export type LogExpectation =
   | { readonly kind: 'log' }
   | { readonly kind: 'absent'; readonly outcome: 'not_produced' | 'not_a_job'; readonly reason: string };
 
@@ -21,7 +21,7 @@ export interface Known {
 }
 
 /** Whether a log should exist for a completed job. A delivery's word alone makes nothing absent (CONTRACT §5). */
-export function expectationOf({ job, apiStatus, byGitHub, unlisted }: Known): Expectation {
+export function expectationOf({ job, apiStatus, byGitHub, unlisted }: Known): LogExpectation {
   if (!neverRan(job) || !(byGitHub || unlisted)) return { kind: 'log' };
   if (
     looksLikeCheckRun(job) &&

@@ -35,7 +35,7 @@ export interface ArchiveJobDeps extends BudgetDeps {
   /** Told of every record that this process writes. */
   readonly onRecorded: (record: Recorded) => void;
   /** Says again that these keys are committed: an earlier try may have died before it could. */
-  readonly hint: (keys: readonly string[]) => Promise<void>;
+  readonly addPending: (keys: readonly string[]) => Promise<void>;
 }
 
 /** What is told of a record that was written. */
@@ -117,5 +117,5 @@ export async function recordAbsence(run: ArchiveRun, finding: AbsenceFinding): P
   const committed = await commitAbsence(deps.store, { ...run.commit, draft });
   const { outcome } = finding;
   if (committed.written) noteRecorded(run, { outcome, source: data.source, logBytes: 0, storedBytes: 0 });
-  else await deps.hint([committed.key]);
+  else await deps.addPending([committed.key]);
 }

@@ -4,7 +4,7 @@ import type { LogLookup } from '../src/github/log/job-log.ts';
 import { isRepositoryVisible, listRunJobs, witnessRun } from '../src/github/lists.ts';
 import { afterMiss, carriedFrom, looksBroken, type Looks } from './absence.ts';
 import { draftOf, noteRecorded, recordAbsence, type ArchiveRun } from './archive-run.ts';
-import { endOf } from './record-draft.ts';
+import { jobEnd } from './record-draft.ts';
 
 /** A look that found no log. */
 export type Missed = Extract<LogLookup, { kind: 'absent' }>;
@@ -17,7 +17,7 @@ const LOOKS_WINDOW_MINUTES = 10;
 /** Notes whether a first look at a log that should exist found one: by these a broken host is told from a missing log. */
 export async function noteFirstLook(run: ArchiveRun, found: boolean): Promise<void> {
   if (run.data.looks !== null) return;
-  await run.deps.state.count(seriesOf(run), found ? 'found' : 'nothing');
+  await run.deps.rateLimiter.count(seriesOf(run), found ? 'found' : 'nothing');
 }
 
 /**
@@ -44,7 +44,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
   const looked: ArchiveRun = { ...run, data: { ...data, looks } };
   if (missed.why === 'missing' && (await recordedAsCarriedOver(looked, missed))) return;
   const why = missed.why === 'missing' && (await isAccessWithdrawn(run, missed)) ? 'forbidden' : missed.why;
-  const endedAt = endOf(details, data);
+  const endedAt = jobEnd(details, data);
   // Where the delivery served as details, the log's own answer is the first that was heard of the job.
   const heard = details.apiStatus ?? missed.apiStatus;
   const jobGone = heard === 404 || heard === 410;
@@ -72,7 +72,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
 /** Why a log that was not found may be there all the same; null when nothing says so. */
 async function doubtOf(run: ArchiveRun, outcome: string, jobGone: boolean): Promise<string | null> {
   const { deps, data, host, repository } = run;
-  if (looksBroken(await deps.state.counted(seriesOf(run), LOOKS_WINDOW_MINUTES)))
+  if (looksBroken(await deps.rateLimiter.counted(seriesOf(run), LOOKS_WINDOW_MINUTES)))
     return 'gives so few logs now that a missing one proves nothing';
   if (outcome === 'forbidden' || !jobGone) return null;
   // "Deleted" needs a second witness: an incident answers 404 for every job and run.

@@ -6,7 +6,7 @@ import type { ArchiveJob } from '../src/queue/catalog.ts';
 import type { JobDetails } from './job-details.ts';
 
 /** What a record says beyond the job itself. */
-export interface Finding {
+export interface JobEnding {
   readonly outcome: Outcome;
   readonly absence: RecordedAbsence | null;
   /** The log host's answer; null when there was none. */
@@ -19,7 +19,7 @@ export interface Finding {
 }
 
 /** A job's record as far as the job and its fetch decide it. Pure; what GitHub did not send is null. */
-export function draftRecord(data: ArchiveJob, details: JobDetails, finding: Finding): RecordDraft {
+export function draftRecord(data: ArchiveJob, details: JobDetails, finding: JobEnding): RecordDraft {
   const { job } = details;
   const { answer } = finding;
   return {
@@ -68,7 +68,7 @@ export function draftRecord(data: ArchiveJob, details: JobDetails, finding: Find
 }
 
 /** When the job ended, as well as it is known: the first time that GitHub gave, else the first delivery's. */
-export function endOf(details: JobDetails, data: ArchiveJob): Date {
+export function jobEnd(details: JobDetails, data: ArchiveJob): Date {
   const { completed_at, started_at, created_at } = details.job;
   for (const text of [completed_at, started_at, created_at, data.received_at]) {
     const ms = momentMs(text);

@@ -138,31 +138,37 @@ async function process(job: BullJob, token: string | undefined, deps: WorkersDep
 async function handle(job: BullJob, handlers: Handlers, now: Date): Promise<void> {
   switch (job.name) {
     case 'archive-job':
-      return handlers['archive-job'](parsed('archive-job', job.data, now), contextOf(job));
+      return handlers['archive-job'](parseData('archive-job', job.data, now), jobContext(job));
     case 'sweep-run':
-      return handlers['sweep-run'](parsed('sweep-run', job.data, now), contextOf(job));
+      return handlers['sweep-run'](parseData('sweep-run', job.data, now), jobContext(job));
     case 'installation-changed':
-      return handlers['installation-changed'](parsed('installation-changed', job.data, now), contextOf(job));
+      return handlers['installation-changed'](
+        parseData('installation-changed', job.data, now),
+        jobContext(job),
+      );
     case 'reconcile-hosts':
-      return handlers['reconcile-hosts'](parsed('reconcile-hosts', job.data, now), contextOf(job));
+      return handlers['reconcile-hosts'](parseData('reconcile-hosts', job.data, now), jobContext(job));
     case 'reconcile-repository':
-      return handlers['reconcile-repository'](parsed('reconcile-repository', job.data, now), contextOf(job));
+      return handlers['reconcile-repository'](
+        parseData('reconcile-repository', job.data, now),
+        jobContext(job),
+      );
     case 'redeliver':
-      return handlers.redeliver(parsed('redeliver', job.data, now), contextOf(job));
+      return handlers.redeliver(parseData('redeliver', job.data, now), jobContext(job));
     case 'poll-installations':
-      return handlers['poll-installations'](parsed('poll-installations', job.data, now), contextOf(job));
+      return handlers['poll-installations'](parseData('poll-installations', job.data, now), jobContext(job));
     case 'update-index':
-      return handlers['update-index'](parsed('update-index', job.data, now), contextOf(job));
+      return handlers['update-index'](parseData('update-index', job.data, now), jobContext(job));
     case 'compact-index':
-      return handlers['compact-index'](parsed('compact-index', job.data, now), contextOf(job));
+      return handlers['compact-index'](parseData('compact-index', job.data, now), jobContext(job));
     case 'seal':
-      return handlers.seal(parsed('seal', job.data, now), contextOf(job));
+      return handlers.seal(parseData('seal', job.data, now), jobContext(job));
     default:
       throw ofNewerVersion(`this version knows no job called ${job.name}`, now);
   }
 }
 
-function parsed<N extends JobName>(name: N, data: unknown, now: Date): JobData<N> {
+function parseData<N extends JobName>(name: N, data: unknown, now: Date): JobData<N> {
   const result = CATALOG[name].schema.safeParse(data);
   if (result.success) return result.data;
   const { issues } = result.error;
@@ -179,6 +185,6 @@ function ofNewerVersion(problem: string, now: Date): EverlogError {
   return waitUntil('job_of_newer_version', until, `${problem}: left to a newer version of Everlog`);
 }
 
-function contextOf<Data>(job: BullJob): JobContext<Data> {
+function jobContext<Data>(job: BullJob): JobContext<Data> {
   return { id: job.id ?? '', attempts: job.attemptsStarted, update: (data) => job.updateData(data) };
 }

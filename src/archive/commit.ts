@@ -61,7 +61,7 @@ export async function commitRecordRevision(
   draft: RecordDraft,
 ): Promise<void> {
   // Another process may have written that revision meanwhile: the newest is looked at again by the next sweep.
-  await putRecord(store, standing.address, followUp(draft, standing, standing.record?.log ?? null));
+  await putRecord(store, standing.address, nextRecord(draft, standing, standing.record?.log ?? null));
 }
 
 /**
@@ -76,7 +76,7 @@ export async function commitErasure(
   const { address } = standing;
   let prior: ReadableRecord = standing;
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
-    const record = followUp(draftOn(prior.record), prior, null);
+    const record = nextRecord(draftOn(prior.record), prior, null);
     const { key, created } = await putRecord(store, address, record);
     if (created) return key;
     const { revision } = record;
@@ -139,13 +139,14 @@ async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog
   const { address } = commit;
   let prior = commit.prior;
   for (let tries = 0; tries < REVISIONS_MAX; tries += 1) {
-    const record = prior === null ? ordered(commit.draft, 1, null, log) : followUp(commit.draft, prior, log);
+    const record =
+      prior === null ? ordered(commit.draft, 1, null, log) : nextRecord(commit.draft, prior, log);
     const { revision } = record;
     const { key, created } = await putRecord(store, address, record);
     if (created) return { key, revision, record, written: true };
     const standing = await recordAt(store, key, address, revision);
     // A job that is erased while its log is fetched stays erased.
-    if (standing !== null && (saysTheSame(standing, record) || standing.outcome === 'erased'))
+    if (standing !== null && (hasSameFinding(standing, record) || standing.outcome === 'erased'))
       return { key, revision, record: standing, written: false };
     // What cannot be read says nothing: ours comes after it.
     prior = { key, address, revision, record: standing ?? prior?.record ?? null };
@@ -172,13 +173,13 @@ async function putRecord(
 }
 
 /** An archived record is not followed by an absence, and a same finding is not written twice. */
-function saysTheSame(standing: JobRecord, ours: JobRecord): boolean {
+function hasSameFinding(standing: JobRecord, ours: JobRecord): boolean {
   if (ours.log === null) return standing.log !== null || standing.outcome === ours.outcome;
   return standing.log?.sha256 === ours.log.sha256;
 }
 
 /** A later finding stands where the first copy was filed, so it bears that copy's name and attempt. */
-function followUp(draft: RecordDraft, prior: StandingRecord, log: RecordedLog | null): JobRecord {
+function nextRecord(draft: RecordDraft, prior: StandingRecord, log: RecordedLog | null): JobRecord {
   const { owner, repo, runAttempt } = prior.address;
   const place = prior.record ?? { owner, repo, run_attempt: runAttempt };
   const placed = { ...draft, owner: place.owner, repo: place.repo, run_attempt: place.run_attempt };

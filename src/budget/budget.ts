@@ -2,15 +2,15 @@ import { EverlogError, waitUntil } from '../errors.ts';
 import type { GitHubApi } from '../github/api.ts';
 import type { RepositoryRef } from '../github/credentials.ts';
 import type { Product } from '../github/host.ts';
-import type { Pace, SharedState } from '../queue/shared-state.ts';
+import type { Pace, RateLimiter } from '../queue/rate-limiter.ts';
 
 /**
- * The rate budget of an installation, shared by all workers (DESIGN decision 10). A job takes its turn before it calls
+ * The rate budget of an installation, shared by all workers (DESIGN decision 10). A job reserves its calls before it calls
  * GitHub; when the budget is paused or spent it is put off to a moment of its own and holds no worker meanwhile. Only that
  * installation waits.
  */
 export interface BudgetDeps {
-  readonly state: SharedState;
+  readonly rateLimiter: RateLimiter;
   readonly now: () => Date;
   /** A number in [0, 1). */
   readonly random: () => number;
@@ -42,10 +42,10 @@ export function budgetOf(
 }
 
 /**
- * Takes a turn of `points` API calls. `reservedAt` is a turn taken by an earlier try.
+ * Reserves `points` API calls. `reservedAt` is the moment that an earlier try reserved.
  * Answers null when it is time, else the moment reserved.
  */
-export async function takeTurn(
+export async function reserveCalls(
   deps: BudgetDeps,
   budget: string,
   product: Product,
@@ -56,12 +56,12 @@ export async function takeTurn(
   if (
     reservedAt !== null &&
     reservedAt.getTime() <= nowMs + SOON_MS &&
-    (await deps.state.pausedUntil(budget)) === 0
+    (await deps.rateLimiter.pausedUntil(budget)) === 0
   ) {
     return null;
   }
   const pace = product === 'ghes' ? GHES_PACE : PUBLIC_PACE;
-  const atMs = await deps.state.reserve(budget, points, pace);
+  const atMs = await deps.rateLimiter.reserve(budget, points, pace);
   return atMs <= nowMs + SOON_MS ? null : new Date(atMs);
 }
 
@@ -79,14 +79,14 @@ export async function notePause(
   const asked = pauseIn(error);
   const until = asked ?? (await spentUntil(api, repository, deps.now()));
   if (until === null) return null;
-  await deps.state.pause(budget, until.getTime() + deps.random() * RESUME_JITTER_MS);
+  await deps.rateLimiter.pause(budget, until.getTime() + deps.random() * RESUME_JITTER_MS);
   if (asked === null) return null;
-  const turn = await takeTurn(deps, budget, api.host.product, POINTS_AFTER_PAUSE, null);
+  const turn = await reserveCalls(deps, budget, api.host.product, POINTS_AFTER_PAUSE, null);
   return turn ?? asked;
 }
 
 /** The error that puts a job off to its turn. */
-export function notYourTurn(
+export function budgetSpent(
   budget: string,
   at: Date,
   code: 'github_rate_limited' | 'installation_suspended' = 'github_rate_limited',

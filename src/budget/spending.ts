@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EverlogError, messageOf, retryable, waitUntil } from '../errors.ts';
 import type { ApiAnswer, GitHubApi } from '../github/api.ts';
 import type { RepositoryRef } from '../github/credentials.ts';
-import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from './budget.ts';
+import { budgetOf, notePause, budgetSpent, reserveCalls, type BudgetDeps } from './budget.ts';
 
 /**
- * GitHub's API for upkeep: every call takes its turn in the installation's pace, and all upkeep of one purpose together
+ * GitHub's API for upkeep: every call is reserved in the installation's pace, and all upkeep of one purpose together
  * spends no more than its share of the installation's hour. What waits for logs always has the rest.
  */
 export interface SpendingApi extends GitHubApi {
@@ -87,7 +87,7 @@ async function take(
   const series = `calls:${spending.purpose}:${budget}`;
   const rate = await api.rateState(repository);
   if (rate !== null) {
-    const { call: spent = 0 } = await deps.state.counted(series, SHARE_WINDOW_MINUTES);
+    const { call: spent = 0 } = await deps.rateLimiter.counted(series, SHARE_WINDOW_MINUTES);
     if (spent >= Math.max(1, Math.floor(rate.limit * spending.share))) {
       const until = new Date(deps.now().getTime() + SHARE_SPENT_WAIT_MS);
       throw waitUntil(
@@ -97,13 +97,13 @@ async function take(
       );
     }
   }
-  const turn = await takeTurn(deps, budget, api.host.product, 1, null);
+  const turn = await reserveCalls(deps, budget, api.host.product, 1, null);
   if (turn !== null) {
     const waitMs = turn.getTime() - deps.now().getTime();
-    if (waitMs > NEAR_TURN_MS) throw notYourTurn(budget, turn);
+    if (waitMs > NEAR_TURN_MS) throw budgetSpent(budget, turn);
     await sleep(waitMs);
   }
-  await deps.state.count(series, 'call');
+  await deps.rateLimiter.count(series, 'call');
 }
 
 /** Waits out what a queued job would be put off or tried again for. */

@@ -13,7 +13,7 @@ import { openLog } from '../logger.ts';
 import { holdsQueue } from '../queue/embedded/queue-folder.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
-import { openLocalState, type SharedState } from '../queue/shared-state.ts';
+import { openLocalRateLimiter, type RateLimiter } from '../queue/rate-limiter.ts';
 import { firstAnswer } from '../queue/health/first-answer.ts';
 
 /**
@@ -23,7 +23,7 @@ import { firstAnswer } from '../queue/health/first-answer.ts';
 export interface CommandQueue {
   readonly control: QueueControl;
   /** What is agreed with the workers; with a service reached by its socket, the command's own. */
-  readonly state: SharedState;
+  readonly rateLimiter: RateLimiter;
   /** Whether the command waits for the work without being told to: an embedded queue may have nobody else. */
   readonly waits: boolean;
   /**
@@ -67,7 +67,7 @@ export async function openCommandQueue({ mayBegin = false } = {}): Promise<Comma
   const { queue, storage } = open;
   return {
     control: queue,
-    state: storage.state,
+    rateLimiter: storage.rateLimiter,
     waits: false,
     seal: (options, onBusy) => whenFree(() => sealHere(config, queue, options), onBusy),
     close: () => queue.close(),
@@ -134,7 +134,7 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   const { queue, storage } = service.open;
   return {
     control: queue,
-    state: storage.state,
+    rateLimiter: storage.rateLimiter,
     waits: true,
     seal: (options, onBusy) => whenFree(() => sealHere(config, queue, options), onBusy),
     close: () => service.stop(),
@@ -142,10 +142,10 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
 }
 
 function reached(remote: RemoteControl): CommandQueue {
-  const state = openLocalState(() => new Date());
+  const state = openLocalRateLimiter(() => new Date());
   return {
     control: remote,
-    state,
+    rateLimiter: state,
     waits: true,
     seal: ({ final }, onBusy) => whenFree(() => remote.seal(final), onBusy),
     close: () => remote.close(),

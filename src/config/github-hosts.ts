@@ -56,7 +56,7 @@ export function hostFromVariables(variables: Variables): HostConfig {
         what,
       );
     }),
-    webhookSecrets: splitLines(secrets),
+    webhookSecrets: linesOfVariable(secrets),
   };
 }
 
@@ -169,7 +169,7 @@ function fromFile(
       },
       (field, what) => problem(fields[field], what),
     ),
-    webhookSecrets: splitLines(secretOf(inline, host.webhook_secret_file, 'webhook_secret')),
+    webhookSecrets: linesOfVariable(secretOf(inline, host.webhook_secret_file, 'webhook_secret')),
   };
 }
 
@@ -240,7 +240,7 @@ function appIdOf(text: string | null): number | null {
   return text !== null && /^\d{1,15}$/.test(text.trim()) ? Number(text) : null;
 }
 
-function splitLines(text: string | null): readonly string[] {
+function linesOfVariable(text: string | null): readonly string[] {
   return (text ?? '')
     .split(/\r?\n/)
     .map((line) => line.trim())

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { CATALOG } from '../queue/catalog.ts';
-import { PUT_OFF_REASONS, type Census } from '../queue/census.ts';
+import { PUT_OFF_REASONS, type BacklogStatistics } from '../queue/backlog.ts';
 import type { FailedJob, QueueCounts } from '../queue/job-queue.ts';
-import type { Notes } from '../queue/notes.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 import type { PendingCommits } from '../queue/pending-commits.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 
@@ -28,10 +28,10 @@ export interface QueueControl {
   /** How many jobs stand where, by queue. */
   counts(): Promise<Readonly<Record<string, QueueCounts>>>;
   /** Since when the oldest waits, and why jobs are put off. */
-  census(): Promise<Census>;
+  backlog(): Promise<BacklogStatistics>;
   /** Adds a job to a queue of its own, takes it, and leaves nothing; see `JobQueue.tryWork`. */
   tryWork(): Promise<void>;
-  readonly notes: Pick<Notes, 'note' | 'noted' | 'setField' | 'fields' | 'claim' | 'release'>;
+  readonly notes: Pick<KeyValueNotes, 'note' | 'noted' | 'setField' | 'fields' | 'claim' | 'release'>;
   /** What was committed and is not sealed yet. */
   readonly pending: Pick<PendingCommits, 'announce' | 'add'>;
 }
@@ -131,7 +131,10 @@ export const countsSchema = z.record(
   z.object({ waiting: count, active: count, delayed: count, failed: count }),
 );
 
-export const censusSchema = z.object({ oldestAt: instant, putOff: z.record(z.enum(PUT_OFF_REASONS), count) });
+export const backlogSchema = z.object({
+  oldestAt: instant,
+  putOff: z.record(z.enum(PUT_OFF_REASONS), count),
+});
 
 export const addedSchema = z.enum(['queued', 'duplicate']);
 
@@ -155,7 +158,7 @@ export function answerRequest(control: ServiceControl, request: ControlRequest):
     case 'counts':
       return control.counts();
     case 'census':
-      return control.census();
+      return control.backlog();
     case 'try_work':
       return control.tryWork().then(() => true);
     case 'seal':

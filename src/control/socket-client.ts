@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { codeOf, retryable } from '../errors.ts';
 import {
   addedSchema,
-  censusSchema,
+  backlogSchema,
   countsSchema,
   failedJobsSchema,
   queuedStateSchema,
@@ -59,7 +59,7 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     dropFailed: async (id, reason) => z.boolean().parse(await ask({ ask: 'drop_failed', id, reason })),
     stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
     counts: async () => countsSchema.parse(await ask({ ask: 'counts' })),
-    census: async () => censusSchema.parse(await ask({ ask: 'census' })),
+    backlog: async () => backlogSchema.parse(await ask({ ask: 'census' })),
     async tryWork() {
       await ask({ ask: 'try_work' });
     },

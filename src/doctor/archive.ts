@@ -3,7 +3,7 @@ import { readWhole, type ObjectHead, type ObjectStore } from '../store/object-st
 import { bytesBody } from '../store/put-body.ts';
 import type { Config } from '../config.ts';
 import { EverlogError, giveUp } from '../errors.ts';
-import { check, judgeSkew, skipped, type Checked, type Found } from './check.ts';
+import { check, judgeSkew, skipped, type Checked, type CheckResult } from './check.ts';
 
 /** Objects of earlier runs whose lock has ended by now are removed, so many at a time. */
 const LEFTOVERS_MAX = 100;
@@ -73,7 +73,7 @@ async function writeProbe(config: Config, store: ObjectStore): Promise<Probe> {
   return { key, head, writtenAt, isNew: put.outcome === 'created' };
 }
 
-async function tryOverwriting(store: ObjectStore, probe: Probe): Promise<Found> {
+async function tryOverwriting(store: ObjectStore, probe: Probe): Promise<CheckResult> {
   const other = bytesBody(Buffer.from('this must not replace anything\n'));
   const { outcome } = await store.putIfAbsent(probe.key, other, { contentType: 'text/plain', kind: 'other' });
   if (outcome !== 'exists') {
@@ -90,7 +90,7 @@ async function tryOverwriting(store: ObjectStore, probe: Probe): Promise<Found> 
   };
 }
 
-async function judgeVersions(config: Config, store: ObjectStore): Promise<Found> {
+async function judgeVersions(config: Config, store: ObjectStore): Promise<CheckResult> {
   if (config.archive.kind === 'folder')
     return { status: 'ok', detail: 'a folder keeps no versions; nothing is overwritten by Everlog' };
   const { versions } = await store.abilities();
@@ -101,7 +101,7 @@ async function judgeVersions(config: Config, store: ObjectStore): Promise<Found>
 }
 
 /** A locked version must be refused to whoever asks; the bypass of GOVERNANCE is not tried, as its holder would get it. */
-async function proveLock(config: Config, store: ObjectStore, probe: Probe): Promise<Found> {
+async function proveLock(config: Config, store: ObjectStore, probe: Probe): Promise<CheckResult> {
   const { lockMode } = config.s3;
   if (lockMode === 'none') {
     const detail = 'no lock: whoever may delete in the archive can delete evidence';
@@ -135,7 +135,7 @@ async function proveLock(config: Config, store: ObjectStore, probe: Probe): Prom
   return { status: 'ok', detail: `a version under ${lock.mode} until ${until} was not deleted when asked` };
 }
 
-function judgeHash(head: ObjectHead): Found {
+function judgeHash(head: ObjectHead): CheckResult {
   if (head.sha256 !== null) return { status: 'ok', detail: 'the store keeps a SHA-256 of its own' };
   return { status: 'ok', detail: 'the store gives no SHA-256 of its own: the sealer reads the bytes' };
 }

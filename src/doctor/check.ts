@@ -21,14 +21,14 @@ const SKEW_IGNORED_MS = 5_000;
 const SKEW_MAX_MS = 60_000;
 
 /** A result without its place. */
-export type Found = Pick<Checked, 'status' | 'detail'> & { readonly fix?: string };
+export type CheckResult = Pick<Checked, 'status' | 'detail'> & { readonly fix?: string };
 
 /** Looks at one thing. What it throws is a failed check, with `fix` unless the error brings its own cure. */
 export async function check(
   area: Area,
   name: string,
   fix: string | ((error: unknown) => string),
-  look: () => Promise<Found>,
+  look: () => Promise<CheckResult>,
 ): Promise<Checked> {
   try {
     const found = await withinTime(look());
@@ -49,7 +49,7 @@ export function skipped(area: Area, name: string, why: string): Checked {
 }
 
 /** Judges how far a clock is from this machine's. `theirs` is good to a second. */
-export function judgeSkew(theirs: Date, ours: Date, whose: string): Found {
+export function judgeSkew(theirs: Date, ours: Date, whose: string): CheckResult {
   const skewMs = ours.getTime() - theirs.getTime();
   const seconds = Math.round(Math.abs(skewMs) / 1_000);
   if (Math.abs(skewMs) <= SKEW_IGNORED_MS) return { status: 'ok', detail: `agrees with ${whose}` };

@@ -7,7 +7,7 @@ import { openConnections, type Connections } from '../github/network/connections
 import { openTokens, type Credentials } from '../github/credentials.ts';
 import { examineApp, examineToken, type AppExamination } from '../github/examination.ts';
 import { listInstallations, type Installation } from '../github/repositories.ts';
-import { check, judgeSkew, type Checked, type Found } from './check.ts';
+import { check, judgeSkew, type Checked, type CheckResult } from './check.ts';
 import { examineWebhook } from './webhook.ts';
 
 /** What Everlog does with GitHub. `write` would include it. */
@@ -26,7 +26,7 @@ interface Names {
   readonly apiUrl: string;
 }
 
-function namesOf({ hostsFromFile }: Config, { github }: HostConfig): Names {
+function credentialNames({ hostsFromFile }: Config, { github }: HostConfig): Names {
   if (!hostsFromFile)
     return {
       key: 'EVERLOG_GITHUB_APP_ID and EVERLOG_GITHUB_PRIVATE_KEY',
@@ -60,7 +60,7 @@ export async function examineGitHub(config: Config): Promise<readonly Checked[]>
   const results: Checked[] = [];
   for (const host of config.hosts) {
     const named = config.hosts.length > 1 ? ` (${host.github.name})` : '';
-    const names = namesOf(config, host);
+    const names = credentialNames(config, host);
     results.push(await examineSecret(host, named, names));
     if (host.credentials === null) results.push(await withoutCredentials(named, names));
     else {
@@ -141,7 +141,7 @@ async function examineAsApp(
   ];
 }
 
-function judgePermissions({ permissions }: AppExamination): Found {
+function judgePermissions({ permissions }: AppExamination): CheckResult {
   const missing = PERMISSIONS.filter((name) => !['read', 'write'].includes(permissions[name] ?? ''));
   if (missing.length === 0)
     return { status: 'ok', detail: PERMISSIONS.map((name) => `${name}: read`).join(', ') };
@@ -150,7 +150,7 @@ function judgePermissions({ permissions }: AppExamination): Found {
   return { status: 'failed', detail: `the App lacks ${names}`, fix };
 }
 
-function judgeEvents({ events }: AppExamination): Found {
+function judgeEvents({ events }: AppExamination): CheckResult {
   const missing = EVENTS.filter((name) => !events.includes(name));
   if (missing.length === 0) return { status: 'ok', detail: EVENTS.join(', ') };
   const names = missing.join(', ');
@@ -164,7 +164,7 @@ function judgeEvents({ events }: AppExamination): Found {
 async function judgeInstallations(
   listed: AsyncIterable<Installation>,
   mint: (installationId: number) => Promise<void>,
-): Promise<Found> {
+): Promise<CheckResult> {
   const suspended: string[] = [];
   let active = 0;
   for await (const { id, account, suspended: isSuspended } of listed) {

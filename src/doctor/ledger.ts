@@ -7,7 +7,7 @@ import { listKeys, usableKey } from '../ledger/keys/signing-keys.ts';
 import { findLastDigest } from '../ledger/standing-digests.ts';
 import { openArchive } from '../service/archive.ts';
 import { keyIn, openSigner } from '../service/sealing/signing.ts';
-import { check, type Checked, type Found } from './check.ts';
+import { check, type Checked, type CheckResult } from './check.ts';
 
 const PROBE_BYTES = 32;
 
@@ -21,7 +21,7 @@ export async function examineLedger(config: Config, store: ObjectStore): Promise
   ];
 }
 
-async function trySigning(config: Config, store: ObjectStore): Promise<Found> {
+async function trySigning(config: Config, store: ObjectStore): Promise<CheckResult> {
   const setting = config.sealing.signingKey;
   if (setting === null) {
     const detail = 'none: this process writes no digests';
@@ -51,7 +51,7 @@ async function trySigning(config: Config, store: ObjectStore): Promise<Found> {
   }
 }
 
-async function examineAnchor(config: Config, store: ObjectStore): Promise<Found> {
+async function examineAnchor(config: Config, store: ObjectStore): Promise<CheckResult> {
   const { anchor: url } = config.sealing;
   if (url === null) {
     const detail = 'none: whoever can delete in the archive can cut off the end of the ledger unnoticed';
@@ -69,16 +69,16 @@ async function examineAnchor(config: Config, store: ObjectStore): Promise<Found>
 }
 
 /** A copy below the archive itself, or beside it in its bucket, falls to the same hand. */
-function judgePlaces(archive: string, anchor: string): Found {
+function judgePlaces(archive: string, anchor: string): CheckResult {
   const fix = 'set EVERLOG_ANCHOR_URL to a bucket of another account, or a disk of another machine';
   const [one, other] = [`${archive}/`, `${anchor}/`];
   if (one.startsWith(other) || other.startsWith(one))
     return { status: 'failed', detail: `${anchor} is the archive itself, or a part of it`, fix };
-  if (bucketOf(archive) !== null && bucketOf(archive) === bucketOf(anchor))
+  if (bucketName(archive) !== null && bucketName(archive) === bucketName(anchor))
     return { status: 'warning', detail: `${anchor} is in the archive's own bucket`, fix };
   return { status: 'ok', detail: `${anchor} answers and takes objects` };
 }
 
-function bucketOf(location: string): string | null {
+function bucketName(location: string): string | null {
   return /^s3:\/\/([^/]+)/.exec(location)?.[1] ?? null;
 }

@@ -5,7 +5,7 @@ import { reachService } from '../control/socket-client.ts';
 import { openLog } from '../logger.ts';
 import { holdsQueue } from '../queue/embedded/queue-folder.ts';
 import type { QueueDurability, Weakness } from '../queue/queue-storage.ts';
-import { check, skipped, type Checked, type Found } from './check.ts';
+import { check, skipped, type Checked, type CheckResult } from './check.ts';
 import { firstAnswer } from '../queue/health/first-answer.ts';
 
 /** A server that has not answered by then is down. */
@@ -13,7 +13,7 @@ const ANSWER_TIMEOUT_MS = 5_000;
 
 const URL_FIX = 'start the server, or correct EVERLOG_QUEUE_URL';
 
-const EMBEDDED: Found = {
+const EMBEDDED: CheckResult = {
   status: 'warning',
   detail: 'the embedded queue survives the death of the process, not of the machine',
   fix: 'for production set EVERLOG_QUEUE_URL to a Redis or Valkey server; what a crash of the machine loses, reconcile finds again',
@@ -68,14 +68,14 @@ async function examineOpened(config: Config): Promise<readonly Checked[]> {
       }),
     ];
     if (storage.kind === 'embedded') return results;
-    const judge = async (): Promise<Found> => judgeDurability(storage.durability, storage.weaknesses);
+    const judge = async (): Promise<CheckResult> => judgeDurability(storage.durability, storage.weaknesses);
     return [...results, await check('queue', 'durability', '', judge)];
   } finally {
     await open.queue.close();
   }
 }
 
-function judgeDurability(durability: QueueDurability, weaknesses: readonly Weakness[]): Found {
+function judgeDurability(durability: QueueDurability, weaknesses: readonly Weakness[]): CheckResult {
   if (weaknesses.length > 0)
     return {
       status: 'warning',

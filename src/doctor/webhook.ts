@@ -3,7 +3,7 @@ import type { RawAppRequest } from '../github/app-requests.ts';
 import { openDeliveryLog, type HookDelivery } from '../github/deliveries.ts';
 import { examineHook, type HookConfig } from '../github/examination.ts';
 import type { GitHubHost } from '../github/host.ts';
-import { check, type Checked, type Found } from './check.ts';
+import { check, type Checked, type CheckResult } from './check.ts';
 
 /** What GitHub says of the App's webhook: where it sends, and how it was answered. */
 
@@ -47,7 +47,7 @@ export async function examineWebhook(
 }
 
 /** What GitHub does not tell is no fault of the installation: its credentials were taken, and reconcile needs no webhook. */
-async function unlessUntold(look: () => Promise<Found>): Promise<Found> {
+async function unlessUntold(look: () => Promise<CheckResult>): Promise<CheckResult> {
   try {
     return await look();
   } catch (error) {
@@ -62,7 +62,7 @@ async function unlessUntold(look: () => Promise<Found>): Promise<Found> {
 }
 
 /** Whether deliveries come to a receiver of Everlog as it can read them. `name` is the host's, as in its webhook's path. */
-export function judgeHook({ url, contentType, insecureTls }: HookConfig, name: string): Found {
+export function judgeHook({ url, contentType, insecureTls }: HookConfig, name: string): CheckResult {
   const where = "in the App's settings";
   if (!URL.canParse(url))
     return {
@@ -102,7 +102,7 @@ export function judgeHook({ url, contentType, insecureTls }: HookConfig, name: s
 }
 
 /** Judges the newest attempts at deliveries, newest first, by how the last attempt at each was answered. */
-export function judgeDeliveries(attempts: readonly HookDelivery[], now: Date): Found {
+export function judgeDeliveries(attempts: readonly HookDelivery[], now: Date): CheckResult {
   const seen = new Set<string>();
   const last = attempts.filter(({ guid, delivered_at }) => {
     if (seen.has(guid) || now.getTime() - Date.parse(delivered_at) > RECENT_MS) return false;
@@ -124,14 +124,14 @@ export function judgeDeliveries(attempts: readonly HookDelivery[], now: Date): F
       detail: `${detail}; accepted since`,
       fix: 'ask for them again: everlog redeliver',
     };
-  return { status: 'failed', detail, fix: cureOf(recent.status_code) };
+  return { status: 'failed', detail, fix: deliveryCure(recent.status_code) };
 }
 
 function isAccepted({ status_code: status }: HookDelivery): boolean {
   return status >= 200 && status < 300;
 }
 
-function cureOf(status: number): string {
+function deliveryCure(status: number): string {
   if (status === 0) return UNREACHED;
   return CURES.find((one) => one.status === status)?.cure ?? OTHERWISE;
 }

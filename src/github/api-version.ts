@@ -25,7 +25,7 @@ export function openApiVersion(now: () => Date): ApiVersion {
   let known: Promise<string | null> | null = null;
   let settledUntilMs = Number.POSITIVE_INFINITY;
 
-  async function learn(ask: () => Promise<VersionsAnswer>): Promise<string | null> {
+  async function askAnew(ask: () => Promise<VersionsAnswer>): Promise<string | null> {
     const { status, bytes } = await ask();
     // A token that has run out, a rate limit, trouble of this one endpoint: the next question may do better, and calls without a
     // version are answered meanwhile.
@@ -39,7 +39,7 @@ export function openApiVersion(now: () => Date): ApiVersion {
       if (now().getTime() >= settledUntilMs) known = null;
       if (known !== null) return known;
       settledUntilMs = Number.POSITIVE_INFINITY;
-      const asked = learn(ask).catch((error: unknown) => {
+      const asked = askAnew(ask).catch((error: unknown) => {
         if (known === asked) known = null;
         throw error;
       });

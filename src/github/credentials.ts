@@ -114,12 +114,12 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
       try {
         return await tokenOf(id, options?.rejected);
       } catch (error) {
-        if (!isGone(error) || !(await installations.corrects(repository, id))) throw error;
+        if (!isGone(error) || !(await installations.replaceInstallation(repository, id))) throw error;
         return tokenOf(await installations.of(repository), options?.rejected);
       }
     },
     async isMisdirected(repository) {
-      return installations.corrects(repository, await installations.of(repository));
+      return installations.replaceInstallation(repository, await installations.of(repository));
     },
     async budgetOf(repository) {
       return budgetName(await installations.of(repository));

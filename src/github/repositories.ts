@@ -112,7 +112,7 @@ export async function findRepository(
   const answer = await api.get(`/repos/${repository.owner}/${repository.repo}`, repository);
   if (answer.status !== 200) return null;
   const parsed = repositorySchema.safeParse(answerValue(answer, api));
-  if (parsed.success) return parseRepository(parsed.data, repository.installationId);
+  if (parsed.success) return listedRepository(parsed.data, repository.installationId);
   throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a repository`);
 }
 
@@ -130,12 +130,12 @@ async function* listRepositoryPages(
     const page = repositoryPageSchema.safeParse(answerValue(answer, api));
     if (!page.success)
       throw retryable('github_unexpected', `${api.host.name}: ${answer.path} is not a list of repositories`);
-    for (const repository of page.data) yield parseRepository(repository, as.installationId);
+    for (const repository of page.data) yield listedRepository(repository, as.installationId);
     path = nextPath(answer, api);
   }
 }
 
-function parseRepository(
+function listedRepository(
   { id, name, owner, pushed_at, updated_at }: z.infer<typeof repositorySchema>,
   installationId: number | null,
 ): ListedRepository {

@@ -17,7 +17,7 @@ export interface RepositoryInstallations {
    * Has GitHub name the repository's installation, to be used in place of `used` from then on. False when it is that one, or
    * there is none.
    */
-  corrects(repository: GivenRepository, used: number): Promise<boolean>;
+  replaceInstallation(repository: GivenRepository, used: number): Promise<boolean>;
   forget(): void;
 }
 
@@ -44,7 +44,7 @@ export function openRepositoryInstallations(request: AppRequest, now: () => Date
       const given = known.get(place) ?? repository.installationId;
       return given ?? remembered(known, place, () => lookUp(repository));
     },
-    async corrects(repository, used) {
+    async replaceInstallation(repository, used) {
       if (repository.owner === '' || repository.repo === '') return false;
       const place = cacheKey(repository);
       const last = answers.get(place);

@@ -17,7 +17,7 @@ export interface Signer {
 }
 
 /**
- * Keys of what was committed and is in no digest yet, kept with the queue. A hint may be lost or repeated. More than a
+ * Keys of what was committed and is in no digest yet, kept with the queue. A key may be lost or repeated. More than a
  * million of them are dropped together with the mark: the sealer then lists the archive instead.
  */
 export interface CommitsToSeal {

@@ -10,7 +10,7 @@ export interface ClosedReport {
   readonly outcome: 'closed';
   readonly sequence: number;
   /** What earlier seals found that failed before they could tell. */
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
 }
 
 export interface SealedReport {
@@ -30,7 +30,7 @@ export interface SealedReport {
   readonly gaps: number;
   readonly findingCount: number;
   /** The first 1,000. */
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
   readonly anchor: FollowUp;
   readonly timeStamps: FollowUp;
 }
@@ -57,7 +57,7 @@ export const FINDING_KINDS = [
   'anchor_differs',
 ] as const;
 
-export interface Finding {
+export interface SealFinding {
   readonly kind: (typeof FINDING_KINDS)[number];
   readonly key: string;
   readonly detail: string;

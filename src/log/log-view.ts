@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { inertJson } from '../json-text.ts';
-import { createInertFilter } from './inert.ts';
-import type { InertFilter } from './inert.ts';
+import { createInertFilter } from './terminal-sanitiser.ts';
+import type { InertFilter } from './terminal-sanitiser.ts';
 import { LineReader } from './log-lines.ts';
 import type { LineListener, LogLine } from './log-lines.ts';
 import type { JobStep } from './log-steps.ts';

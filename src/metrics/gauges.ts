@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
-import type { Census } from '../queue/census.ts';
+import type { BacklogStatistics } from '../queue/backlog.ts';
 import type { QueueName } from '../queue/catalog.ts';
 import type { LastDigest } from '../queue/digest-note.ts';
 import type { QueueCounts } from '../queue/job-queue.ts';
@@ -17,7 +17,7 @@ export interface Scraped {
   /** What of Everlog's work this process does. */
   readonly roles?: readonly ServiceRole[];
   readonly queues?: Readonly<Record<string, QueueCounts>>;
-  readonly census?: Census;
+  readonly backlog?: BacklogStatistics;
   readonly expiring?: Expiring;
   readonly reconciled?: Reconciled;
   /** Until when everything of a host was compared; the epoch for one that never was. */
@@ -113,12 +113,12 @@ function openQueueGauges(gauge: MakeGauge): Show {
     for (const [queue, counts] of Object.entries(scraped.queues ?? {})) {
       for (const [state, value] of Object.entries(counts)) queues.set({ queue, state }, value);
     }
-    const oldestAt = scraped.census?.oldestAt;
+    const oldestAt = scraped.backlog?.oldestAt;
     showOrHide(
       oldest,
       oldestAt === null ? 0 : oldestAt && Math.max(0, secondsOf(scraped.now) - secondsOf(oldestAt)),
     );
-    for (const [reason, jobs] of Object.entries(scraped.census?.putOff ?? {})) putOff.set({ reason }, jobs);
+    for (const [reason, jobs] of Object.entries(scraped.backlog?.putOff ?? {})) putOff.set({ reason }, jobs);
     if (scraped.expiring !== undefined) {
       expiring.set({ within: '1d' }, scraped.expiring.withinDay);
       expiring.set({ within: '7d' }, scraped.expiring.withinWeek);

@@ -10,7 +10,7 @@ const FINISHED_KEPT = { age: 3600, count: 100_000 } as const;
 const RACES_MAX = 3;
 
 /** Adds a job to its queue, in its place of the order; see `JobQueue.add` for what it answers. */
-export async function addTo(
+export async function addToQueue(
   queue: BullQueue,
   order: FairOrder,
   job: NewJob,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { GapLine } from '../ledger/formats/formats.ts';
-import type { Notes } from './notes.ts';
+import type { KeyValueNotes } from './key-value-notes.ts';
 
 /**
  * Jobs that are known to be missing, by the queue's id of whatever will bring them in: what reconcile named, and what somebody
@@ -28,7 +28,11 @@ const gapSchema = z.object({
 });
 
 /** Notes a gap, in place of what was noted of it before. */
-export async function noteGap(notes: Pick<Notes, 'setField'>, queueId: string, gap: NotedGap): Promise<void> {
+export async function noteGap(
+  notes: Pick<KeyValueNotes, 'setField'>,
+  queueId: string,
+  gap: NotedGap,
+): Promise<void> {
   const { host, owner, repo, repository_id, run_id, run_attempt, job_id, jobs, since } = gap;
   const reason = shortReason(gap.reason);
   const text = { host, owner, repo, repository_id, run_id, run_attempt, job_id, jobs, reason, since };
@@ -36,12 +40,12 @@ export async function noteGap(notes: Pick<Notes, 'setField'>, queueId: string, g
 }
 
 /** Takes back what was noted of the work with this id: it has ended well. */
-export async function closeGap(notes: Pick<Notes, 'setField'>, queueId: string): Promise<void> {
+export async function closeGap(notes: Pick<KeyValueNotes, 'setField'>, queueId: string): Promise<void> {
   await notes.setField(TABLE, queueId, null);
 }
 
 /** All gaps noted, by the queue's id. */
-export async function readGaps(notes: Pick<Notes, 'fields'>): Promise<Map<string, NotedGap>> {
+export async function readGaps(notes: Pick<KeyValueNotes, 'fields'>): Promise<Map<string, NotedGap>> {
   const gaps = new Map<string, NotedGap>();
   for (const [queueId, text] of Object.entries(await notes.fields(TABLE)))
     gaps.set(queueId, gapSchema.parse(JSON.parse(text)));

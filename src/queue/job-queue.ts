@@ -1,14 +1,14 @@
 import { EverlogError } from '../errors.ts';
 import { CATALOG, queueIdOf, QUEUE_NAMES, type NewJob, type QueueName } from './catalog.ts';
-import { addTo, revive } from './adding.ts';
+import { addToQueue, revive } from './adding.ts';
 import { gapOfWork, noteGap } from './gap-note.ts';
-import type { Notes, StoredNotes } from './notes.ts';
+import type { KeyValueNotes, StoredNotes } from './key-value-notes.ts';
 import type { PendingCommits } from './pending-commits.ts';
-import type { Census } from './census.ts';
-import { promoteParked } from './parked-jobs.ts';
+import type { BacklogStatistics } from './backlog.ts';
+import { promoteRateLimited } from './rate-limited-jobs.ts';
 import { applySchedules, type Schedule } from './schedules.ts';
 import { stateIn, type QueuedState } from './queued-state.ts';
-import { openedQueues } from './opened-queues.ts';
+import { queueConnections } from './queue-connections.ts';
 import type { BullJob, BullQueue, QueueDurability, QueueStorage } from './queue-storage.ts';
 
 /** The queue as receivers, schedules and commands use it. Failures are `queue_unavailable` (retry). */
@@ -25,19 +25,19 @@ export interface JobQueue {
   add(job: NewJob): Promise<'queued' | 'duplicate'>;
   counts(): Promise<Record<QueueName, QueueCounts>>;
   /** Who waits in the archive queue, since when and why. */
-  census(): Promise<Census>;
+  backlog(): Promise<BacklogStatistics>;
   /** Jobs whose retries ran out, newest first. */
   failed(limit: number): Promise<readonly FailedJob[]>;
   /** All of them, oldest first in each queue, read as they are asked for. */
   allFailed(): AsyncIterable<FailedJob>;
   /** Jobs of the archive queue that wait, are put off or have failed, at most so many of each, read as they are asked for. */
-  heldArchiveJobs(limit: number): AsyncIterable<HeldJob>;
+  heldArchiveJobs(limit: number): AsyncIterable<QueuedJob>;
   /** Has a failed job tried again from the start; false when there is no such failed job. */
   retryFailed(id: string): Promise<boolean>;
   /** Takes a failed job out of the queue, and notes it as a gap; false when there is no such failed job. */
   dropFailed(id: string, reason: string): Promise<boolean>;
   /** Lets an installation's jobs that wait for its budget run now, a page at a time; answers how many. */
-  promoteParked(host: string, installationId: number): Promise<number>;
+  promoteRateLimited(host: string, installationId: number): Promise<number>;
   /** Makes the schedules of a queue those that are wanted, and no others. */
   schedule(name: QueueName, wanted: readonly Schedule[]): Promise<void>;
   /** Where a job stands now. */
@@ -57,7 +57,7 @@ export interface QueueCounts {
 }
 
 /** A job of the queue with the data it was added with, which another version may have written. */
-export interface HeldJob {
+export interface QueuedJob {
   readonly id: string;
   readonly data: unknown;
 }
@@ -77,11 +77,11 @@ const HELD_STATES = ['waiting', 'prioritized', 'delayed', 'failed'] as const;
 
 /** Opens the queues of a storage. */
 export function openJobQueue(storage: QueueStorage): JobQueue {
-  const { queueOf, orderOf, close } = openedQueues(storage);
+  const { queueOf, orderOf, close } = queueConnections(storage);
   const answering = answeringAfter(storage);
 
   const add = addOnce((job) =>
-    addTo(queueOf(CATALOG[job.name].queue), orderOf(CATALOG[job.name].queue), job),
+    addToQueue(queueOf(CATALOG[job.name].queue), orderOf(CATALOG[job.name].queue), job),
   );
 
   return {
@@ -92,23 +92,23 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
     notes: answeringNotes(storage.notes, answering),
     pending: answeringPending(storage.pending, answering),
     add: (job) => answering(() => add(job)),
-    counts: () => answering(() => countsOf(queueOf)),
-    census: () => answering(() => storage.census(queueOf('archive'))),
+    counts: () => answering(() => stateCounts(queueOf)),
+    backlog: () => answering(() => storage.backlog(queueOf('archive'))),
     failed: (limit) =>
       answering(async () => {
         const lists = await Promise.all(
           QUEUE_NAMES.map((name) => queueOf(name).getJobs('failed', 0, limit - 1)),
         );
         const jobs = lists.flat().map(failedJob);
-        return jobs.sort((one, other) => timeOf(other) - timeOf(one)).slice(0, limit);
+        return jobs.sort((one, other) => failedMs(other) - failedMs(one)).slice(0, limit);
       }),
     retryFailed: (id) => answering(() => withFailed(queueOf, id, revive)),
     allFailed: () => allFailed(queueOf, answering),
     heldArchiveJobs: (limit) => heldJobs(queueOf('archive'), limit, answering),
     dropFailed: (id, reason) =>
-      answering(() => withFailed(queueOf, id, (job) => drop(storage.notes, id, job, reason))),
-    promoteParked: (host, installationId) =>
-      answering(() => promoteParked(queueOf('archive'), host, installationId)),
+      answering(() => withFailed(queueOf, id, (job) => dropFailedJob(storage.notes, id, job, reason))),
+    promoteRateLimited: (host, installationId) =>
+      answering(() => promoteRateLimited(queueOf('archive'), host, installationId)),
     schedule: (name, wanted) => answering(() => applySchedules(queueOf(name), name, wanted)),
     stateOf: (id) => answering(() => stateIn(queueOf, id)),
     ping: () => answering(() => storage.ping()),
@@ -142,7 +142,7 @@ function addOnce(add: Add): Add {
   };
 }
 
-async function countsOf(queueOf: (name: QueueName) => BullQueue): Promise<Record<QueueName, QueueCounts>> {
+async function stateCounts(queueOf: (name: QueueName) => BullQueue): Promise<Record<QueueName, QueueCounts>> {
   const count = async (name: QueueName): Promise<QueueCounts> => {
     const found = await queueOf(name).getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed');
     const of = (state: string): number => found[state] ?? 0;
@@ -172,7 +172,12 @@ async function withFailed(
 }
 
 /** Noted first: a crash in between leaves a failed job, which is told of once all the same. */
-async function drop(notes: Notes, id: string, job: BullJob, reason: string): Promise<boolean> {
+async function dropFailedJob(
+  notes: KeyValueNotes,
+  id: string,
+  job: BullJob,
+  reason: string,
+): Promise<boolean> {
   const gap = gapOfWork(job);
   const since = failedJob(job).failedAt ?? new Date();
   if (gap !== null)
@@ -195,7 +200,7 @@ async function* allFailed(
   }
 }
 
-async function* heldJobs(queue: BullQueue, limit: number, answering: Answering): AsyncGenerator<HeldJob> {
+async function* heldJobs(queue: BullQueue, limit: number, answering: Answering): AsyncGenerator<QueuedJob> {
   for (const state of HELD_STATES) {
     for (let from = 0; from < limit; from += PAGE_JOBS) {
       const to = Math.min(from + PAGE_JOBS, limit) - 1;
@@ -217,7 +222,7 @@ function failedJob(job: BullJob): FailedJob {
   };
 }
 
-function timeOf(job: FailedJob): number {
+function failedMs(job: FailedJob): number {
   return job.failedAt?.getTime() ?? 0;
 }
 

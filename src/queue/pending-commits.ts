@@ -118,7 +118,7 @@ export async function openEmbeddedPending(
     async remove(keys) {
       for (const part of parts(keys)) await pool.query(REMOVE_SQL, [part]);
     },
-    count: () => countOf(pool, 'everlog_pending'),
+    count: () => rowCount(pool, 'everlog_pending'),
     async announcedBefore(moment, limit) {
       const sql = 'SELECT key FROM everlog_announced WHERE at_ms < $1 ORDER BY at_ms LIMIT $2';
       return keysOf(await pool.query<{ key: string }>(sql, [moment.getTime(), limit]));
@@ -152,12 +152,12 @@ function bound(pool: Pick<PgPool, 'query'>, keysMax: number): (more: number) => 
     uncounted += more;
     if (uncounted < every) return;
     uncounted = 0;
-    const keys = (await countOf(pool, 'everlog_pending')) + (await countOf(pool, 'everlog_announced'));
+    const keys = (await rowCount(pool, 'everlog_pending')) + (await rowCount(pool, 'everlog_announced'));
     if (keys > keysMax) await pool.query('TRUNCATE everlog_pending, everlog_announced, everlog_pending_mark');
   };
 }
 
-async function countOf(
+async function rowCount(
   pool: Pick<PgPool, 'query'>,
   table: 'everlog_pending' | 'everlog_announced',
 ): Promise<number> {

@@ -1,10 +1,10 @@
 import type { IQueueBackend, Job, Queue, Telemetry, Worker } from 'bullmq';
 import type { EverlogError } from '../errors.ts';
-import type { Census } from './census.ts';
+import type { BacklogStatistics } from './backlog.ts';
 import type { FairOrder } from './fair-order.ts';
-import type { StoredNotes } from './notes.ts';
+import type { StoredNotes } from './key-value-notes.ts';
 import type { PendingCommits } from './pending-commits.ts';
-import type { SharedState } from './shared-state.ts';
+import type { RateLimiter } from './rate-limiter.ts';
 
 /** BullMQ's classes without the type of the connection that a storage hides. */
 export type BullQueue = Pick<
@@ -79,9 +79,9 @@ export interface QueueStorage {
   /** In which order the jobs of a queue are taken. */
   orderOf(queue: BullQueue): FairOrder;
   /** What all workers agree on. */
-  readonly state: SharedState;
+  readonly rateLimiter: RateLimiter;
   /** Who waits in a queue, since when and why. */
-  census(queue: BullQueue): Promise<Census>;
+  backlog(queue: BullQueue): Promise<BacklogStatistics>;
   /** What is remembered from one run to the next. */
   readonly notes: StoredNotes;
   /** What was committed and is not sealed yet. */

@@ -50,7 +50,7 @@ function parseServer(text: string, tls: boolean): ParsedQueueUrl {
   if (!URL.canParse(text)) return { ok: false, problem: `is not a URL: ${FORMS}` };
   const url = new URL(text);
   if (url.hostname === '') return { ok: false, problem: 'names no host' };
-  const credentials = credentialsOf(url);
+  const credentials = urlCredentials(url);
   // An unencoded # or ? ends the host early: what stands before it, perhaps half a password, must not pass for a host.
   if (credentials === null || url.hash !== '' || url.search !== '') return { ok: false, problem: UNENCODED };
   const db = databaseOf(url.pathname);
@@ -138,11 +138,11 @@ interface RedisCredentials {
 function credentialsIn(login: string): RedisCredentials | null {
   if (login === '') return {};
   if (/[/?#]/.test(login) || !URL.canParse(`redis://${login}@host`)) return null;
-  return credentialsOf(new URL(`redis://${login}@host`));
+  return urlCredentials(new URL(`redis://${login}@host`));
 }
 
 /** Null when a percent sign is not the beginning of an encoded character. */
-function credentialsOf(url: URL): RedisCredentials | null {
+function urlCredentials(url: URL): RedisCredentials | null {
   try {
     return {
       ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),

@@ -5,14 +5,14 @@ import { JsonText } from '../json-text.ts';
 import { readDelivery, type Payload } from './delivery.ts';
 import { headerForLog, readDeliveryHeaders, type DeliveryHeaders } from './delivery-headers.ts';
 import type { ReceiverLimits } from './limits.ts';
-import { UNPROCESSABLE, type Outcome } from './outcome.ts';
+import { UNPROCESSABLE, type DeliveryOutcome } from './outcome.ts';
 import { declaredBytesOf, readBody, type BodyRead, type BodyRoom } from './read-body.ts';
 import type { SignatureCheck } from './signature.ts';
-import { wrongTarget, type Target } from './target.ts';
+import { wrongTarget, type ExpectedTarget } from './target.ts';
 
 /** What one webhook address needs to judge its deliveries. */
 export interface Intake {
-  readonly target: Target;
+  readonly target: ExpectedTarget;
   readonly checkSignature: SignatureCheck;
   readonly limits: ReceiverLimits;
   readonly room: BodyRoom;
@@ -22,7 +22,7 @@ export interface Intake {
 
 /** How a delivery ended, with what may be logged of it. */
 export interface AcceptedDelivery {
-  readonly outcome: Outcome;
+  readonly outcome: DeliveryOutcome;
   readonly guid: string | null;
   readonly event: string | null;
   readonly action: string | null;
@@ -33,7 +33,7 @@ export interface AcceptedDelivery {
 }
 
 /** What a delivery that came no further than its headers is known by. */
-export function describeUnread(incoming: IncomingMessage, outcome: Outcome): AcceptedDelivery {
+export function describeUnread(incoming: IncomingMessage, outcome: DeliveryOutcome): AcceptedDelivery {
   return {
     outcome,
     guid: headerForLog(incoming.headers, 'x-github-delivery'),
@@ -44,7 +44,7 @@ export function describeUnread(incoming: IncomingMessage, outcome: Outcome): Acc
   };
 }
 
-const UNREAD: { readonly [K in Exclude<BodyRead['kind'], 'body'>]: Outcome } = {
+const UNREAD: { readonly [K in Exclude<BodyRead['kind'], 'body'>]: DeliveryOutcome } = {
   too_large: { outcome: 'too_large', reason: 'the body is over the size limit' },
   no_room: { outcome: 'unavailable', reason: 'too many bodies are in flight' },
   too_slow: { outcome: 'timeout', reason: 'the body did not arrive in time' },
@@ -67,7 +67,7 @@ export async function acceptDelivery(incoming: IncomingMessage, intake: Intake):
     const body = await readBody(incoming, intake.limits, share);
     if (body.kind !== 'body') return describeUnread(incoming, UNREAD[body.kind]);
     const judged = await judgeBody(read.headers, body.bytes, intake);
-    const outcome = 'job' in judged ? await confirm(judged.job, intake) : judged.outcome;
+    const outcome = 'job' in judged ? await enqueueInTime(judged.job, intake) : judged.outcome;
     return {
       outcome,
       guid: read.headers.guid,
@@ -81,11 +81,11 @@ export async function acceptDelivery(incoming: IncomingMessage, intake: Intake):
   }
 }
 
-type Judgement =
-  | { readonly action: string | null; readonly outcome: Outcome }
+type JudgedBody =
+  | { readonly action: string | null; readonly outcome: DeliveryOutcome }
   | { readonly action: string; readonly job: NewJob };
 
-async function judgeBody(headers: DeliveryHeaders, bytes: Buffer, intake: Intake): Promise<Judgement> {
+async function judgeBody(headers: DeliveryHeaders, bytes: Buffer, intake: Intake): Promise<JudgedBody> {
   if (bytes.length === 0) return refuse('malformed', 'the body is empty');
   const text = decodeStrictly(bytes);
   if (text === null) return refuse('malformed', 'the body is not UTF-8');
@@ -99,7 +99,7 @@ async function judgeBody(headers: DeliveryHeaders, bytes: Buffer, intake: Intake
   return judgePayload(headers, payload, intake);
 }
 
-function judgePayload(headers: DeliveryHeaders, payload: Payload, intake: Intake): Judgement {
+function judgePayload(headers: DeliveryHeaders, payload: Payload, intake: Intake): JudgedBody {
   const context = { host: intake.target.host, guid: headers.guid, receivedAt: intake.now() };
   const reading = readDelivery(headers.event, payload, context);
   switch (reading.kind) {
@@ -117,28 +117,28 @@ function judgePayload(headers: DeliveryHeaders, payload: Payload, intake: Intake
   }
 }
 
-function refuse(outcome: 'malformed' | 'bad_signature' | 'wrong_target', reason: string): Judgement {
+function refuse(outcome: 'malformed' | 'bad_signature' | 'wrong_target', reason: string): JudgedBody {
   return { action: null, outcome: { outcome, reason } };
 }
 
 /** Queues the job, or says `unavailable` when the queue does not confirm in time: GitHub then lists the delivery as failed. */
-async function confirm(job: NewJob, intake: Intake): Promise<Outcome> {
+async function enqueueInTime(job: NewJob, intake: Intake): Promise<DeliveryOutcome> {
   let timer: NodeJS.Timeout | undefined;
   const overdue = new Promise<'overdue'>((resolve) => {
     timer = setTimeout(() => resolve('overdue'), intake.limits.enqueueTimeoutMs);
   });
   try {
     const answer = await Promise.race([intake.enqueue(job), overdue]);
-    return answer === 'overdue' ? unavailable() : { outcome: answer };
+    return answer === 'overdue' ? notConfirmed() : { outcome: answer };
   } catch (error) {
-    if (error instanceof EverlogError && error.code === 'queue_unavailable') return unavailable();
+    if (error instanceof EverlogError && error.code === 'queue_unavailable') return notConfirmed();
     throw error;
   } finally {
     clearTimeout(timer);
   }
 }
 
-function unavailable(): Outcome {
+function notConfirmed(): DeliveryOutcome {
   return { outcome: 'unavailable', reason: 'the queue did not confirm the job in time' };
 }
 

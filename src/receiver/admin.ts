@@ -15,7 +15,7 @@ const READY_TIMEOUT_MS = 3_000;
 export function createAdmin(dependencies: readonly Dependency[], metrics: Metrics): Hono {
   const app = new Hono();
   app.get('/readyz', async (c) => {
-    const problems = (await Promise.all(dependencies.map(problemOf))).flat();
+    const problems = (await Promise.all(dependencies.map(dependencyProblem))).flat();
     if (problems.length === 0) return c.json({ status: 'ready' });
     return c.json({ status: 'not_ready', problems }, 503);
   });
@@ -27,7 +27,7 @@ export function createAdmin(dependencies: readonly Dependency[], metrics: Metric
   return app;
 }
 
-async function problemOf(dependency: Dependency): Promise<{ name: string; problem: string }[]> {
+async function dependencyProblem(dependency: Dependency): Promise<{ name: string; problem: string }[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${READY_TIMEOUT_MS} ms`)), READY_TIMEOUT_MS);

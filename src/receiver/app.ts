@@ -9,16 +9,16 @@ import { acceptDelivery, describeUnread, type AcceptedDelivery, type Intake } fr
 import { USED_EVENTS } from './delivery.ts';
 import { createHealth } from './health.ts';
 import { RECEIVER_LIMITS, type ReceiverLimits } from './limits.ts';
-import { STATUS, UNPROCESSABLE, type Outcome, type OutcomeName } from './outcome.ts';
+import { STATUS, UNPROCESSABLE, type DeliveryOutcome, type OutcomeName } from './outcome.ts';
 import { createBodyRoom } from './read-body.ts';
 import { createSignatureCheck } from './signature.ts';
-import type { Target } from './target.ts';
+import type { ExpectedTarget } from './target.ts';
 
 /** With it a trace begins. */
 export const DELIVERY_SPAN = 'delivery';
 
 /** One GitHub deployment that deliveries are taken from. */
-export interface ReceiverHost extends Target {
+export interface ReceiverHost extends ExpectedTarget {
   /** Its path segment: `POST /webhooks/<name>`. */
   readonly name: string;
   /** All secrets that a delivery may be signed with; several during rotation. */
@@ -74,22 +74,22 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
   async function receive(c: ReceiverContext): Promise<Response> {
     const name = c.req.param('name') ?? only;
     const door = name === null ? undefined : doors.get(name);
-    if (door === undefined) return answer(c, notFound(name));
+    if (door === undefined) return answerDelivery(c, unknownHost(name));
     if (c.req.method !== 'POST') {
       c.header('Allow', 'POST');
-      return answer(c, { outcome: 'method_not_allowed', reason: 'deliveries are sent with POST' });
+      return answerDelivery(c, { outcome: 'method_not_allowed', reason: 'deliveries are sent with POST' });
     }
-    return answer(c, await receiveDelivery(c.env.incoming, door, deps));
+    return answerDelivery(c, await receiveDelivery(c.env.incoming, door, deps));
   }
 
   const app: Receiver = new Hono<{ Bindings: HttpBindings }>();
   app.all('/webhooks', (c) => receive(c));
   app.all('/webhooks/:name', (c) => receive(c));
   app.route('/', createHealth());
-  app.notFound((c) => answer(c, { outcome: 'not_found', reason: 'no such path' }));
+  app.notFound((c) => answerDelivery(c, { outcome: 'not_found', reason: 'no such path' }));
   app.onError((error, c) => {
     deps.log.error({ error: messageOf(error), stack: error.stack }, 'request failed unexpectedly');
-    return answer(c, { outcome: 'error' });
+    return answerDelivery(c, { outcome: 'error' });
   });
   return app;
 }
@@ -124,7 +124,7 @@ async function receiveDelivery(
   incoming: IncomingMessage,
   { intake, log }: Door,
   { onDelivery, now, inSpan = untraced }: Pick<ReceiverDeps, 'onDelivery' | 'now' | 'inSpan'>,
-): Promise<Outcome> {
+): Promise<DeliveryOutcome> {
   const begunMs = now().getTime();
   let delivery: AcceptedDelivery;
   try {
@@ -178,12 +178,12 @@ function countedEvent(event: string | null): CountedEvent {
   return USED_EVENTS.find((used) => used === event) ?? 'other';
 }
 
-function notFound(name: string | null): Outcome {
+function unknownHost(name: string | null): DeliveryOutcome {
   return name === null
     ? { outcome: 'not_found', reason: 'several GitHub hosts are configured: use /webhooks/<host name>' }
     : { outcome: 'not_found', reason: 'no GitHub host of this name is configured' };
 }
 
-function answer(c: Context, outcome: Outcome): Response {
+function answerDelivery(c: Context, outcome: DeliveryOutcome): Response {
   return c.json(outcome, STATUS[outcome.outcome]);
 }

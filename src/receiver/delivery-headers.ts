@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Outcome } from './outcome.ts';
+import type { DeliveryOutcome } from './outcome.ts';
 
 /** What a delivery's headers say, once they are complete. Nothing in them is signed. */
 export interface DeliveryHeaders {
@@ -15,7 +15,7 @@ export interface DeliveryHeaders {
 
 type HeadersRead =
   | { readonly ok: true; readonly headers: DeliveryHeaders }
-  | { readonly ok: false; readonly outcome: Outcome };
+  | { readonly ok: false; readonly outcome: DeliveryOutcome };
 
 const JSON_MEDIA_TYPE = /^application\/json[ \t]*(?:;|$)/i;
 /** GitHub's event names and delivery GUIDs are under 50 characters; more is not from GitHub and only bloats logs and queue. */
@@ -24,17 +24,18 @@ const HEADER_CHARS_MAX = 200;
 /** Checks content type, then GitHub's headers, then that there is a signature at all. */
 export function readDeliveryHeaders(headers: IncomingHttpHeaders): HeadersRead {
   if (!JSON_MEDIA_TYPE.test(headers['content-type'] ?? '')) {
-    return refuse('unsupported_media_type', 'set the content type of the webhook to application/json');
+    return refuseHeaders('unsupported_media_type', 'set the content type of the webhook to application/json');
   }
   const event = valueOf(headers, 'x-github-event');
   const guid = valueOf(headers, 'x-github-delivery');
-  if (event === null) return refuse('malformed', 'header X-GitHub-Event is missing');
-  if (guid === null) return refuse('malformed', 'header X-GitHub-Delivery is missing');
-  if (event.length > HEADER_CHARS_MAX) return refuse('malformed', 'header X-GitHub-Event is too long');
-  if (guid.length > HEADER_CHARS_MAX) return refuse('malformed', 'header X-GitHub-Delivery is too long');
+  if (event === null) return refuseHeaders('malformed', 'header X-GitHub-Event is missing');
+  if (guid === null) return refuseHeaders('malformed', 'header X-GitHub-Delivery is missing');
+  if (event.length > HEADER_CHARS_MAX) return refuseHeaders('malformed', 'header X-GitHub-Event is too long');
+  if (guid.length > HEADER_CHARS_MAX)
+    return refuseHeaders('malformed', 'header X-GitHub-Delivery is too long');
   const signature = valueOf(headers, 'x-hub-signature-256');
   if (signature === null) {
-    return refuse('unsigned', 'header X-Hub-Signature-256 is missing: give the webhook a secret');
+    return refuseHeaders('unsigned', 'header X-Hub-Signature-256 is missing: give the webhook a secret');
   }
   return {
     ok: true,
@@ -61,6 +62,9 @@ function valueOf(headers: IncomingHttpHeaders, name: string): string | null {
   return text.trim() === '' ? null : text;
 }
 
-function refuse(outcome: 'unsupported_media_type' | 'malformed' | 'unsigned', reason: string): HeadersRead {
+function refuseHeaders(
+  outcome: 'unsupported_media_type' | 'malformed' | 'unsigned',
+  reason: string,
+): HeadersRead {
   return { ok: false, outcome: { outcome, reason } };
 }

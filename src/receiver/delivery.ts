@@ -87,7 +87,7 @@ function readUsedEvent(
   if (event === 'workflow_job' && action === 'completed')
     return readJob(action, { json, value: payload }, context);
   if (event === 'workflow_run' && (action === 'requested' || action === 'completed')) {
-    return readRun(action, payload, context);
+    return readRunDelivery(action, payload, context);
   }
   if (event === 'installation' && (action === 'unsuspend' || action === 'deleted')) {
     return readInstallation(action, payload, context);
@@ -107,7 +107,7 @@ function readJob(action: string, { json, value }: Payload, context: DeliveryCont
     job: {
       name: 'archive-job',
       data: {
-        ...placeOf(context.host, repository, installation),
+        ...readPlace(context.host, repository, installation),
         run_id: job.run_id,
         run_attempt: job.run_attempt ?? null,
         job_id: job.id,
@@ -124,7 +124,7 @@ function readJob(action: string, { json, value }: Payload, context: DeliveryCont
   };
 }
 
-function readRun(
+function readRunDelivery(
   action: string,
   payload: Record<string, unknown>,
   context: DeliveryContext,
@@ -138,7 +138,7 @@ function readRun(
     job: {
       name: 'sweep-run',
       data: {
-        ...placeOf(context.host, repository, installation),
+        ...readPlace(context.host, repository, installation),
         run_id: run.id,
         // As in keys: a server too old to say so has only this one.
         run_attempt: run.run_attempt ?? 1,
@@ -172,7 +172,7 @@ function readInstallation(
   };
 }
 
-function placeOf(
+function readPlace(
   host: string,
   repository: z.infer<typeof jobPayload>['repository'],
   installation: z.infer<typeof jobPayload>['installation'],

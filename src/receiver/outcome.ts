@@ -2,7 +2,7 @@
  * The closed set of answers of the webhook address (CONTRACT §3), and the one table that gives each its status.
  * An outcome is itself the JSON body of the answer.
  */
-export type Outcome =
+export type DeliveryOutcome =
   | { readonly outcome: 'queued' | 'duplicate' | 'pong' | 'error' }
   | { readonly outcome: 'ignored'; readonly reason: string; readonly problems?: readonly string[] }
   | {
@@ -21,7 +21,7 @@ export type Outcome =
       readonly reason: string;
     };
 
-export type OutcomeName = Outcome['outcome'];
+export type OutcomeName = DeliveryOutcome['outcome'];
 
 /** The only `reason` that programs match on: signed JSON without what a job needs. */
 export const UNPROCESSABLE = 'unprocessable';

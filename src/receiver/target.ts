@@ -1,7 +1,7 @@
 import type { DeliveryHeaders } from './delivery-headers.ts';
 
 /** The GitHub deployment and App that one webhook address is for. */
-export interface Target {
+export interface ExpectedTarget {
   /** The deployment's web host in lower case without port. */
   readonly host: string;
   readonly product: 'github.com' | 'ghe.com' | 'ghes';
@@ -17,7 +17,7 @@ const GHE_COM_SUFFIX = '.ghe.com';
  * Why a signed delivery is meant for somebody else, or null when it is not. These headers only ever refuse: no address
  * is chosen by them, since the signature does not cover them.
  */
-export function wrongTarget(headers: TargetHeaders, target: Target): string | null {
+export function wrongTarget(headers: TargetHeaders, target: ExpectedTarget): string | null {
   const { targetType, targetId, enterpriseHost, tenant } = headers;
   if (targetType === 'integration' && target.appId !== null && targetId !== String(target.appId)) {
     return 'the delivery is for another GitHub App than the configured one';
@@ -36,7 +36,7 @@ function hostnameOf(authority: string): string {
 }
 
 /** Only GHE.com has tenants. */
-function tenantOf(target: Target): string | null {
+function tenantOf(target: ExpectedTarget): string | null {
   return target.product === 'ghe.com' && target.host.endsWith(GHE_COM_SUFFIX)
     ? target.host.slice(0, -GHE_COM_SUFFIX.length)
     : null;

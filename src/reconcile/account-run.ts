@@ -20,7 +20,7 @@ export interface AccountDeps {
   readonly version: string;
   readonly now: () => Date;
   /** Says again that these keys are committed: an earlier try may have died before it could. */
-  readonly hint: (keys: readonly string[]) => Promise<void>;
+  readonly addPending: (keys: readonly string[]) => Promise<void>;
   /** Told of a completed job without a record, before it is queued. */
   readonly onMissing?: (job: ArchiveJob, completedAt: string | null) => Promise<void>;
 }

@@ -63,7 +63,7 @@ export async function compareRun(
     const attempt: Attempt = { ...place, runId: run.id, runAttempt: number };
     const entry = known.get(number);
     if (entry?.lastModified !== undefined && deps.hintSince !== null && entry.lastModified >= deps.hintSince)
-      await deps.hint([entry.key]);
+      await deps.addPending([entry.key]);
     const isOpen = entry === undefined || isProvisionalEntry(run, entry, deps.now());
     const complete = isOpen ? 'unknown' : await checkComplete(deps, attempt, entry, counts);
     if (complete === 'unknown') unknown.push(number);

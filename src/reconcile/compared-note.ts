@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Notes } from '../queue/notes.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 
 /**
  * Until when each repository was compared, and when it last had a run: a field of some hundred bytes for each repository that
@@ -39,7 +39,7 @@ export function isNoteOfHost(host: string, field: string): boolean {
 }
 
 /** Reads all of them; a field that says nothing readable is as good as none. */
-export async function readCompared(notes: Pick<Notes, 'fields'>): Promise<ComparedRepositories> {
+export async function readCompared(notes: Pick<KeyValueNotes, 'fields'>): Promise<ComparedRepositories> {
   const compared = new Map<string, ComparedRepository>();
   for (const [field, text] of Object.entries(await notes.fields(TABLE))) {
     const parsed = comparedSchema.safeParse(JSON.parse(text));
@@ -50,7 +50,7 @@ export async function readCompared(notes: Pick<Notes, 'fields'>): Promise<Compar
 
 /** Notes what is known of a repository; null: it is not there any more. */
 export async function noteComparedRepository(
-  notes: Pick<Notes, 'setField'>,
+  notes: Pick<KeyValueNotes, 'setField'>,
   field: string,
   compared: ComparedRepository | null,
 ): Promise<void> {

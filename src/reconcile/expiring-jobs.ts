@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { unpackDelivered } from '../queue/catalog.ts';
 import { readGaps } from '../queue/gap-note.ts';
-import type { HeldJob, JobQueue } from '../queue/job-queue.ts';
+import type { QueuedJob, JobQueue } from '../queue/job-queue.ts';
 import { momentMs } from '../units.ts';
 
 /** Jobs without a record whose log GitHub deletes soon. Those whose time is over are in neither number. */
@@ -58,7 +58,7 @@ function countExpiring(endsMs: readonly number[], retentionMs: number, now: Date
 }
 
 /** When a queued job ended, or was first heard of; null where its data say nothing. What is fresh is not unpacked. */
-function endedMs({ data }: HeldJob, oldestMs: number): number | null {
+function endedMs({ data }: QueuedJob, oldestMs: number): number | null {
   const parsed = dataSchema.safeParse(data);
   if (!parsed.success) return null;
   const { source, received_at, delivered } = parsed.data;

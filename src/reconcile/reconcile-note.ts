@@ -3,7 +3,7 @@ import { comparedThrough, isNoteOfHost, readCompared } from './compared-note.ts'
 import type { GapLine } from '../ledger/formats/formats.ts';
 import { archiveJobId, type ArchiveJob } from '../queue/catalog.ts';
 import { closeGap, gapOfWork, noteGap, readGaps, type NotedGap } from '../queue/gap-note.ts';
-import type { Notes } from '../queue/notes.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 
 /** What reconcile last found, for whoever asks whether anything is missing: kept small, a number per repository with gaps. */
 
@@ -52,7 +52,7 @@ const underWaySchema = z.object({ host: z.string(), at: z.iso.datetime() });
 
 /** Notes that a host's repositories were gone through, by a pass that began at `startedAt`. */
 export async function noteReconciled(
-  notes: Pick<Notes, 'setField' | 'fields'>,
+  notes: Pick<KeyValueNotes, 'setField' | 'fields'>,
   host: string,
   startedAt: Date,
 ): Promise<void> {
@@ -64,7 +64,7 @@ export async function noteReconciled(
 
 /** Forgets hosts that are not gone through any more. */
 export async function forgetOtherHosts(
-  notes: Pick<Notes, 'setField' | 'fields'>,
+  notes: Pick<KeyValueNotes, 'setField' | 'fields'>,
   hosts: ReadonlySet<string>,
 ): Promise<void> {
   for (const host of Object.keys(await notes.fields(AT_TABLE))) {
@@ -81,7 +81,7 @@ export interface ReconcilePass {
 }
 
 /** Begins a pass over the hosts. */
-export async function beginPass(notes: Notes, startedAt: Date): Promise<ReconcilePass> {
+export async function beginPass(notes: KeyValueNotes, startedAt: Date): Promise<ReconcilePass> {
   const underWay = new Set(Object.keys(await notes.fields(UNDER_WAY_TABLE)));
   return {
     async queued(host, queueId) {
@@ -93,7 +93,7 @@ export async function beginPass(notes: Notes, startedAt: Date): Promise<Reconcil
 }
 
 /** Notes that a comparison has ended. */
-export async function noteCompared(notes: Pick<Notes, 'setField'>, queueId: string): Promise<void> {
+export async function noteCompared(notes: Pick<KeyValueNotes, 'setField'>, queueId: string): Promise<void> {
   await notes.setField(UNDER_WAY_TABLE, queueId, null);
 }
 
@@ -102,7 +102,7 @@ export async function noteCompared(notes: Pick<Notes, 'setField'>, queueId: stri
  * whose comparisons have all ended, of these the oldest; and no later than until when any single repository was, as a pass
  * leaves out those that seem at rest. Null while a host has no such pass, or a repository was never compared.
  */
-export async function readReconciledThrough(notes: Notes, now: Date): Promise<Date | null> {
+export async function readReconciledThrough(notes: KeyValueNotes, now: Date): Promise<Date | null> {
   let oldest: Date | null = null;
   for (const through of (await readPassedThrough(notes, now)).values()) {
     if (through === null) return null;
@@ -113,7 +113,7 @@ export async function readReconciledThrough(notes: Notes, now: Date): Promise<Da
 
 /** The same of each host by itself; a host that has no such moment is left out. */
 export async function readHostsReconciledThrough(
-  notes: Notes,
+  notes: KeyValueNotes,
   now: Date,
 ): Promise<ReadonlyMap<string, Date>> {
   const [passed, compared] = await Promise.all([readPassedThrough(notes, now), readCompared(notes)]);
@@ -133,7 +133,7 @@ function earlierMoment(moment: Date, other: Date | 'never' | null): Date | null 
 }
 
 /** Of each host the beginning of the last pass whose comparisons have all ended; null where there is none. */
-async function readPassedThrough(notes: Notes, now: Date): Promise<ReadonlyMap<string, Date | null>> {
+async function readPassedThrough(notes: KeyValueNotes, now: Date): Promise<ReadonlyMap<string, Date | null>> {
   const passes = await readPasses(notes);
   const openSince = new Map<string, string>();
   for (const [queueId, text] of Object.entries(await notes.fields(UNDER_WAY_TABLE))) {
@@ -150,14 +150,14 @@ async function readPassedThrough(notes: Notes, now: Date): Promise<ReadonlyMap<s
   return through;
 }
 
-async function readPasses(notes: Pick<Notes, 'fields'>): Promise<Map<string, readonly string[]>> {
+async function readPasses(notes: Pick<KeyValueNotes, 'fields'>): Promise<Map<string, readonly string[]>> {
   const fields = Object.entries(await notes.fields(PASSES_TABLE));
   return new Map(fields.map(([host, text]) => [host, passesSchema.parse(JSON.parse(text))]));
 }
 
 /** Notes a completed job without a record, before it is queued: whoever records it takes the note back. */
 export async function noteMissing(
-  notes: Pick<Notes, 'setField'>,
+  notes: Pick<KeyValueNotes, 'setField'>,
   job: ArchiveJob,
   completedAt: string | null,
 ): Promise<void> {
@@ -173,7 +173,7 @@ export async function noteMissing(
 
 /** Notes how many jobs of a repository had no record, of which so many were named by `noteMissing`. */
 export async function noteGaps(
-  notes: Pick<Notes, 'setField'>,
+  notes: Pick<KeyValueNotes, 'setField'>,
   place: ReconciledPlace,
   missing: { readonly jobs: number; readonly named: number },
   now: Date,
@@ -188,7 +188,7 @@ export async function noteGaps(
 
 /** Notes that a repository, or all of an owner's, could not be looked into. */
 export async function notePlaceGap(
-  notes: Pick<Notes, 'setField'>,
+  notes: Pick<KeyValueNotes, 'setField'>,
   place: { readonly host: string; readonly owner: string | null; readonly repo: string | null },
   reason: string,
   now: Date,
@@ -206,7 +206,10 @@ export async function notePlaceGap(
 }
 
 /** Takes back what `notePlaceGap` noted of a host: everything there could be looked into. */
-export async function closePlaceGaps(notes: Pick<Notes, 'setField' | 'fields'>, host: string): Promise<void> {
+export async function closePlaceGaps(
+  notes: Pick<KeyValueNotes, 'setField' | 'fields'>,
+  host: string,
+): Promise<void> {
   const prefix = placeId({ host, owner: null, repo: null }).slice(0, -1);
   for (const key of (await readGaps(notes)).keys()) if (key.startsWith(prefix)) await closeGap(notes, key);
 }
@@ -216,7 +219,7 @@ function placeId(place: { host: string; owner: string | null; repo: string | nul
 }
 
 /** All gaps noted that are still believed, by what will close them. */
-export async function believedGaps(notes: Notes, now: Date): Promise<Map<string, NotedGap>> {
+export async function believedGaps(notes: KeyValueNotes, now: Date): Promise<Map<string, NotedGap>> {
   const gaps = await readGaps(notes);
   for (const [key, { since }] of gaps) {
     if (!key.startsWith(PLACE) || now.getTime() - Date.parse(since) <= BELIEVED_MS) continue;
@@ -227,7 +230,7 @@ export async function believedGaps(notes: Notes, now: Date): Promise<Map<string,
 }
 
 /** Reads what was noted. */
-export async function readReconciled(notes: Notes, now: Date): Promise<Reconciled> {
+export async function readReconciled(notes: KeyValueNotes, now: Date): Promise<Reconciled> {
   const times = await notes.fields(AT_TABLE);
   const lastAt = new Map(Object.entries(times).map(([host, at]) => [host, new Date(at)]));
   let gapJobs = 0;
@@ -236,7 +239,7 @@ export async function readReconciled(notes: Notes, now: Date): Promise<Reconcile
 }
 
 /** Jobs without a record that were counted and not named, by repository. */
-export async function readCountedGaps(notes: Notes, now: Date): Promise<readonly GapLine[]> {
+export async function readCountedGaps(notes: KeyValueNotes, now: Date): Promise<readonly GapLine[]> {
   const gaps = await believedCounts(notes, now);
   return gaps
     .filter(({ unnamed }) => unnamed > 0)
@@ -256,7 +259,7 @@ export async function readCountedGaps(notes: Notes, now: Date): Promise<readonly
 
 type BelievedCount = z.infer<typeof gapSchema> & { readonly host: string; readonly repositoryId: number };
 
-async function believedCounts(notes: Notes, now: Date): Promise<readonly BelievedCount[]> {
+async function believedCounts(notes: KeyValueNotes, now: Date): Promise<readonly BelievedCount[]> {
   const believed: BelievedCount[] = [];
   for (const [field, text] of Object.entries(await notes.fields(GAPS_TABLE))) {
     const gap = gapSchema.parse(JSON.parse(text));

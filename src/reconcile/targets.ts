@@ -63,7 +63,7 @@ async function* listHost(
     return;
   }
   for await (const { id, account, suspended } of installations()) {
-    if (scope !== null && !isSameName(account, scope.owner)) continue;
+    if (scope !== null && !isNamed(account, scope.owner)) continue;
     const about = { host: name, installation: id, account };
     if (suspended) onSkipped({ ...about, suspended, reason: 'the installation is suspended', error: null });
     else yield* tolerant(name, listInstallationRepositories(api, id), about, onSkipped);
@@ -83,7 +83,7 @@ async function* listOne(
   });
   if (found === null) return;
   for await (const { id, account } of installations?.() ?? []) {
-    if (!isSameName(account, found.owner)) continue;
+    if (!isNamed(account, found.owner)) continue;
     yield { ...found, installationId: id };
     return;
   }
@@ -104,6 +104,6 @@ async function* tolerant(
   }
 }
 
-function isSameName(one: string, other: string): boolean {
+function isNamed(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

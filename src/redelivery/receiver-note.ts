@@ -1,6 +1,6 @@
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import type { Notes } from '../queue/notes.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 
 /**
  * When a host's receiver was last given other settings (its secrets, the App it expects): deliveries that failed before may
@@ -15,7 +15,7 @@ const SALT_BYTES = 16;
 
 /** Notes the settings that a receiver starts with. They are kept as a slow hash, from which no secret can be read. */
 export async function noteReceiverSettings(
-  notes: Pick<Notes, 'note' | 'noted'>,
+  notes: Pick<KeyValueNotes, 'note' | 'noted'>,
   host: string,
   settings: readonly string[],
   now: Date,
@@ -36,12 +36,18 @@ export async function noteReceiverSettings(
 }
 
 /** Since when the host's receivers have the settings that they have; null when none has said. */
-export async function receiverChangedAt(notes: Pick<Notes, 'noted'>, host: string): Promise<Date | null> {
+export async function receiverChangedAt(
+  notes: Pick<KeyValueNotes, 'noted'>,
+  host: string,
+): Promise<Date | null> {
   const known = await read(notes, host);
   return known === null ? null : new Date(known.changed_at);
 }
 
-async function read(notes: Pick<Notes, 'noted'>, host: string): Promise<z.infer<typeof noteSchema> | null> {
+async function read(
+  notes: Pick<KeyValueNotes, 'noted'>,
+  host: string,
+): Promise<z.infer<typeof noteSchema> | null> {
   const [text] = await notes.noted([receiverNoteName(host)]);
   const parsed = noteSchema.safeParse(JSON.parse(text ?? 'null'));
   return parsed.success ? parsed.data : null;

@@ -19,9 +19,9 @@ import {
 } from './redelivery-plan.ts';
 import type { Log } from '../logger.ts';
 import { noteFailedDeliveries } from '../queue/noted/failed-deliveries.ts';
-import type { Notes } from '../queue/notes.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 import { receiverChangedAt } from './receiver-note.ts';
-import { notYourTurn, takeTurn, type BudgetDeps } from '../budget/budget.ts';
+import { budgetSpent, reserveCalls, type BudgetDeps } from '../budget/budget.ts';
 
 /**
  * One pass over an App's deliveries: what failed and matters is asked for again. Every step can be repeated; what a pass that
@@ -29,7 +29,7 @@ import { notYourTurn, takeTurn, type BudgetDeps } from '../budget/budget.ts';
  */
 export interface RedeliveryDeps extends BudgetDeps {
   readonly deliveries: DeliveryLog;
-  readonly notes: Pick<Notes, 'note' | 'noted' | 'claim' | 'release'>;
+  readonly notes: Pick<KeyValueNotes, 'note' | 'noted' | 'claim' | 'release'>;
   readonly log: Log;
 }
 
@@ -134,7 +134,11 @@ export async function redeliverAlone(
 }
 
 /** Whether Everlog itself asked GitHub for this delivery within the last day. */
-export async function wasAskedFor(notes: Pick<Notes, 'noted'>, host: string, guid: string): Promise<boolean> {
+export async function wasAskedFor(
+  notes: Pick<KeyValueNotes, 'noted'>,
+  host: string,
+  guid: string,
+): Promise<boolean> {
   const [ask] = await notes.noted([askName(host, guid)]);
   return ask !== undefined && ask !== null;
 }
@@ -230,10 +234,10 @@ async function askFor(
 async function turn(deps: RedeliveryDeps, points: number): Promise<void> {
   const { host, product } = deps.deliveries.host;
   const budget = `${host}/app`;
-  const at = await takeTurn(deps, budget, product, points, null);
+  const at = await reserveCalls(deps, budget, product, points, null);
   if (at === null) return;
   const waitMs = at.getTime() - deps.now().getTime();
-  if (waitMs > TURN_WAIT_MS_MAX) throw notYourTurn(budget, at);
+  if (waitMs > TURN_WAIT_MS_MAX) throw budgetSpent(budget, at);
   await sleep(waitMs);
 }
 

@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { archiveJob } from '../../workers/handlers/archive-job.ts';
 import type { Recorded } from '../../workers/archive-run.ts';
 import type { LedgerEnd } from './sealing/closed-ledger.ts';
-import { hintingStore } from './sealing/hinting-store.ts';
+import { withSealingOutbox } from './sealing/sealing-outbox.ts';
 import { installationChanged } from '../../workers/handlers/installation-changed.ts';
 import { pollInstallations } from '../../workers/handlers/poll-installations.ts';
 import { redeliver } from '../../workers/handlers/redeliver.ts';
@@ -166,8 +166,8 @@ function handlersOf(
 ): Handlers {
   const { notes, pending } = queue;
   const deps = {
-    store: hintingStore(store, pending, end),
-    hint: (keys: readonly string[]) => pending.add(keys),
+    store: withSealingOutbox(store, pending, end),
+    addPending: (keys: readonly string[]) => pending.add(keys),
     names: openKnownNames(store, now),
     hosts: opened.hosts,
     spool,
@@ -181,7 +181,7 @@ function handlersOf(
     jobDetails: config.jobDetails,
     version: readVersion(),
     now,
-    state: storage.state,
+    rateLimiter: storage.rateLimiter,
     notes,
     enqueue: (job: NewJob) => addCounted(queue, metrics, job),
     random: () => randomInt(2 ** 32) / 2 ** 32,
@@ -214,7 +214,7 @@ function handlersOf(
     'poll-installations': (data) => pollInstallations(deps, data),
     'installation-changed': async (data) => {
       opened.tokens.get(data.host)?.forget(data.installation_id);
-      await installationChanged({ state: storage.state, queue }, data);
+      await installationChanged({ rateLimiter: storage.rateLimiter, queue }, data);
     },
   };
 }

@@ -42,7 +42,7 @@ export async function openQueue(config: Config, log: Log, telemetry?: QueueTelem
  * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive
  */
 export function requireOwnQueueOf(config: Config, queue: JobQueue): Promise<void> {
-  return requireOwnQueue(queue.notes, archiveIdentity(config.archive), placeOf(config, queue));
+  return requireOwnQueue(queue.notes, archiveIdentity(config.archive), queuePlace(config, queue));
 }
 
 /**
@@ -50,10 +50,10 @@ export function requireOwnQueueOf(config: Config, queue: JobQueue): Promise<void
  * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive
  */
 export function refuseForeignQueueOf(config: Config, queue: JobQueue): Promise<'own' | 'unmarked'> {
-  return refuseForeignQueue(queue.notes, archiveIdentity(config.archive), placeOf(config, queue));
+  return refuseForeignQueue(queue.notes, archiveIdentity(config.archive), queuePlace(config, queue));
 }
 
-function placeOf(config: Config, queue: JobQueue): { location: string; prefix: string | null } {
+function queuePlace(config: Config, queue: JobQueue): { location: string; prefix: string | null } {
   const prefix = config.queue.kind === 'embedded' ? null : config.queuePrefix;
   return { location: queue.location, prefix };
 }

@@ -7,7 +7,7 @@ import type { Handlers } from '../../workers/run-workers.ts';
 import { queueIdOf, type NewJob } from '../queue/catalog.ts';
 import { comparedField, noteComparedRepository, readCompared } from '../reconcile/compared-note.ts';
 import { closeGap } from '../queue/gap-note.ts';
-import type { Notes } from '../queue/notes.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 import {
   beginPass,
   forgetOtherHosts,
@@ -22,7 +22,7 @@ import {
 /** The handlers that compare GitHub with the archive, with what is noted of their findings for digests and metrics. */
 export function reconcileHandlers(
   deps: Omit<ReconcileRepositoryDeps, 'onReconciled' | 'onMissing'>,
-  notes: Notes,
+  notes: KeyValueNotes,
 ): Pick<Handlers, 'reconcile-hosts' | 'reconcile-repository'> {
   return {
     'reconcile-hosts': async () => {

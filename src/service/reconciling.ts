@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { openLedgerEnd } from './sealing/closed-ledger.ts';
-import { hintingStore } from './sealing/hinting-store.ts';
+import { withSealingOutbox } from './sealing/sealing-outbox.ts';
 import { openReconciler, readOnly, type Reconciler } from '../reconcile/reconciler.ts';
 import { openKnownNames } from '../archive/known-names.ts';
 import type { ObjectStore } from '../store/object-store.ts';
@@ -9,7 +9,7 @@ import { readVersion } from './version.ts';
 import type { Config } from '../config.ts';
 import type { QueueControl } from '../control/requests.ts';
 import { closePlaceGaps, noteMissing, notePlaceGap, noteReconciled } from '../reconcile/reconcile-note.ts';
-import type { SharedState } from '../queue/shared-state.ts';
+import type { RateLimiter } from '../queue/rate-limiter.ts';
 
 export type { OpenAttempt } from '../reconcile/compare-run.ts';
 export { rerunWindow, slicesOf } from '../reconcile/plan.ts';
@@ -23,7 +23,7 @@ export interface Reconciling {
   readonly purpose: 'reconcile' | 'backfill';
   /** Null: a dry run, which writes and queues nothing. */
   readonly queue: Pick<QueueControl, 'add' | 'pending' | 'notes'> | null;
-  readonly state: SharedState;
+  readonly rateLimiter: RateLimiter;
   readonly onWait: (until: Date, why: string) => void;
 }
 
@@ -34,12 +34,14 @@ const MISSING_NAMED_MAX = 1_000;
 export function openReconciling(
   config: Config,
   archive: ObjectStore,
-  { purpose, queue, state, onWait }: Reconciling,
+  { purpose, queue, rateLimiter, onWait }: Reconciling,
 ): { readonly reconciler: Reconciler; readonly close: () => Promise<void> } {
   const now = (): Date => new Date();
   const { reconcilable, close } = openHosts(config, now);
   const store =
-    queue === null ? readOnly(archive) : hintingStore(archive, queue.pending, openLedgerEnd(archive, now));
+    queue === null
+      ? readOnly(archive)
+      : withSealingOutbox(archive, queue.pending, openLedgerEnd(archive, now));
   const share = purpose === 'reconcile' ? config.reconcileBudgetShare : config.backfillBudgetShare;
   let named = 0;
   const reconciler = openReconciler(
@@ -52,7 +54,7 @@ export function openReconciling(
       },
       version: readVersion(),
       now,
-      state,
+      rateLimiter,
       random: () => randomInt(2 ** 32) / 2 ** 32,
       hosts: reconcilable,
       retentionMs: config.logRetentionMs,
@@ -61,7 +63,7 @@ export function openReconciling(
         named += 1;
         await noteMissing(queue.notes, job, completedAt);
       },
-      hint: (keys) => queue?.pending.add(keys) ?? Promise.resolve(),
+      addPending: (keys) => queue?.pending.add(keys) ?? Promise.resolve(),
       dryRun: queue === null,
     },
     { purpose, share, onWait },

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { openLedgerEnd } from './sealing/closed-ledger.ts';
-import { hintingStore } from './sealing/hinting-store.ts';
+import { withSealingOutbox } from './sealing/sealing-outbox.ts';
 import type { Custody } from '../archive/custody/custody-format.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import type { QueueControl } from '../control/requests.ts';
@@ -21,7 +21,7 @@ const RANDOM_BYTES = 8;
 /** Wraps the archive for a command that commits records or custody objects. */
 export function openRecording(store: ObjectStore, queue: Pick<QueueControl, 'pending'>): Recording {
   return {
-    store: hintingStore(
+    store: withSealingOutbox(
       store,
       queue.pending,
       openLedgerEnd(store, () => new Date()),

@@ -3,7 +3,7 @@ import { redeliverAlone, type RedeliveryDeps, type RedeliveryReport } from '../r
 import { openHosts } from './hosts.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../logger.ts';
-import type { SharedState } from '../queue/shared-state.ts';
+import type { RateLimiter } from '../queue/rate-limiter.ts';
 
 export type { RedeliveryReport } from '../redelivery/redelivery.ts';
 
@@ -19,7 +19,7 @@ export interface Redelivering {
 /** Opens what `everlog redeliver` works with. */
 export function openRedelivering(
   config: Config,
-  queue: { readonly notes: RedeliveryDeps['notes']; readonly state: SharedState },
+  queue: { readonly notes: RedeliveryDeps['notes']; readonly rateLimiter: RateLimiter },
   log: Log,
 ): Redelivering {
   const now = (): Date => new Date();

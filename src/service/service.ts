@@ -223,7 +223,7 @@ async function sealingOf(
  * looked at each time, as a server that lost everything lost it too.
  */
 function queueTrial(config: Config, { check, queue }: OpenQueue, roles: Roles): () => Promise<void> {
-  const isSafe = once(check);
+  const isSafe = untilPassed(check);
   const knowsArchive = roles.queues.length > 0 || config.archiveNamed;
   return async () => {
     await isSafe();
@@ -233,7 +233,7 @@ function queueTrial(config: Config, { check, queue }: OpenQueue, roles: Roles): 
 }
 
 /** Makes a check until it has gone well. */
-function once(check: () => Promise<void>): () => Promise<void> {
+function untilPassed(check: () => Promise<void>): () => Promise<void> {
   let passed = false;
   return async () => {
     if (passed) return;

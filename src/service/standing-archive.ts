@@ -64,7 +64,8 @@ export async function demandArchive(config: StoreConfig, url: ArchiveUrl, store:
   if ((await holdsArchive(store)) || (url.kind === 'folder' && (await isPrepared(url.folder)))) return;
   const near = await archiveNear(config, url);
   const hint = near === null ? '' : `; there is one at ${near}`;
-  const is = url.kind === 'folder' && (await namesIn(url.folder)) === null ? 'no such folder' : 'no records';
+  const is =
+    url.kind === 'folder' && (await folderNames(url.folder)) === null ? 'no such folder' : 'no records';
   throw giveUp(
     'not_found',
     `there is no Everlog archive at ${store.location} (${is} there)${hint}: correct --archive or EVERLOG_ARCHIVE_URL; everlog up or work makes an archive`,
@@ -79,12 +80,12 @@ async function holdsArchive(store: Pick<ObjectStore, 'list'>): Promise<boolean> 
 
 /** Whether a service made the folder its archive, and has stored nothing yet, or what it stored has gone. */
 async function isPrepared(folder: string): Promise<boolean> {
-  const names = await namesIn(folder);
+  const names = await folderNames(folder);
   return names !== null && names.includes(FOLDER_STORE_MARK) && names.every((name) => OWN_NAMES.has(name));
 }
 
 /** Names in a folder; null where there is none that can be read. */
-async function namesIn(folder: string): Promise<readonly string[] | null> {
+async function folderNames(folder: string): Promise<readonly string[] | null> {
   return readdir(folder).catch(() => null);
 }
 

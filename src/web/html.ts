@@ -17,16 +17,16 @@ export class Html {
   }
 }
 
-type Part = string | number | Html | null | undefined | false | readonly Part[];
+type HtmlPart = string | number | Html | null | undefined | false | readonly HtmlPart[];
 
 /** A piece of a page: whatever is put in is escaped, unless it is HTML already. */
-export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
-  return new Html(strings.reduce((all, text, index) => all + textOf(parts[index - 1]) + text));
+export function html(strings: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
+  return new Html(strings.reduce((all, text, index) => all + partText(parts[index - 1]) + text));
 }
 
-function textOf(part: Part): string {
+function partText(part: HtmlPart): string {
   if (part === null || part === undefined || part === false) return '';
   if (part instanceof Html) return part.text;
   if (typeof part === 'string') return escapeHtml(part);
-  return typeof part === 'number' ? String(part) : part.map(textOf).join('');
+  return typeof part === 'number' ? String(part) : part.map(partText).join('');
 }

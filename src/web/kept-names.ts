@@ -27,7 +27,7 @@ export function withKeptNames(store: ObjectStore, now: () => Date): ObjectStore 
       yield* store.list(prefix, startAfter);
       return;
     }
-    for (let at = firstFrom(all, prefix); all[at]?.key.startsWith(prefix) === true; at += 1) {
+    for (let at = firstIndexFrom(all, prefix); all[at]?.key.startsWith(prefix) === true; at += 1) {
       const found = all[at];
       if (found !== undefined) yield found;
     }
@@ -46,7 +46,7 @@ async function listNames(store: ObjectStore): Promise<readonly ListedObject[] | 
 }
 
 /** Index of the first key that is not before this one. */
-function firstFrom(objects: readonly ListedObject[], key: string): number {
+function firstIndexFrom(objects: readonly ListedObject[], key: string): number {
   let [from, to] = [0, objects.length];
   while (from < to) {
     const middle = Math.floor((from + to) / 2);

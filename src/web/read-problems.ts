@@ -20,7 +20,7 @@ export class ReadProblems {
     },
   };
 
-  /** Of these repositories, by `placeOf`; of all for who reads all. */
+  /** Of these repositories, by `repositoryPlace`; of all for who reads all. */
   shownTo(reader: Reader, places: ReadonlySet<string>): number {
     return reader.readsAll ? this.#count : this.#of(places).length;
   }
@@ -46,12 +46,12 @@ export class ReadProblems {
   #of(places: ReadonlySet<string>): readonly { readonly key: string; readonly what: string }[] {
     return this.#found.filter(({ key }) => {
       const parsed = parseKey(key);
-      return parsed !== null && 'address' in parsed && places.has(placeOf(parsed.address));
+      return parsed !== null && 'address' in parsed && places.has(repositoryPlace(parsed.address));
     });
   }
 }
 
 /** A repository under one of its names. */
-export function placeOf({ host, owner, repo }: Pick<JobRecord, 'host' | 'owner' | 'repo'>): string {
+export function repositoryPlace({ host, owner, repo }: Pick<JobRecord, 'host' | 'owner' | 'repo'>): string {
   return `${host}/${owner}/${repo}`.toLowerCase();
 }

@@ -26,7 +26,9 @@ export function numberIn(text: string | undefined): number | null {
 }
 
 /** `120` or `120-140`; null for anything else. */
-export function linesIn(text: string | undefined): { readonly from: number; readonly to: number } | null {
+export function rangeInAddress(
+  text: string | undefined,
+): { readonly from: number; readonly to: number } | null {
   const [first, last] = (text ?? '').split('-');
   const from = numberIn(first);
   const to = last === undefined ? from : numberIn(last);

@@ -85,7 +85,7 @@ export class Seals {
     const key = await readWhole(this.#store, signingKeyKey(keyId));
     const isRevoked = (await this.#store.head(revocationKey(keyId))) !== null;
     const isSigned =
-      signature !== null && key !== null && isSignedBy(keyId, key.bytes, bytes, signature.bytes);
+      signature !== null && key !== null && isDigestSigned(keyId, key.bytes, bytes, signature.bytes);
     return { kind: 'sealed', sequence, sealedAt, keyId, digestSha256: sha256, isSigned, isRevoked };
   }
 }
@@ -96,7 +96,7 @@ async function isOverdue(digests: Digests, writtenMs: number): Promise<boolean> 
   return first !== null && (await digests.from(first.sequence + 2)) !== null;
 }
 
-function isSignedBy(keyId: string, key: Buffer, digest: Buffer, signature: Buffer): boolean {
+function isDigestSigned(keyId: string, key: Buffer, digest: Buffer, signature: Buffer): boolean {
   try {
     const parsed: unknown = JSON.parse(key.toString('utf8'));
     const publicKey = createPublicKey(textIn(parsed, 'public_key'));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Notes } from '../../src/queue/notes.ts';
+import type { KeyValueNotes } from '../../src/queue/key-value-notes.ts';
 import {
   beginPass,
   forgetOtherHosts,
@@ -26,7 +26,7 @@ export function notesContract(name: string, place: () => Promise<QueuePlace>): v
   describe(`notes: ${name}`, () => {
     let where: QueuePlace;
     let storage: QueueStorage;
-    let notes: Notes;
+    let notes: KeyValueNotes;
 
     async function open(): Promise<void> {
       storage = await where.open();

@@ -118,7 +118,7 @@ export function schedulesContract(name: string, place: () => Promise<QueuePlace>
       function slowly(storage: QueueStorage): RedeliveryDeps {
         return {
           notes: storage.notes,
-          state: storage.state,
+          rateLimiter: storage.rateLimiter,
           now: () => new Date(),
           random: Math.random,
           log: {

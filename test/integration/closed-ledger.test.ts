@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { openLedgerEnd } from '../../src/service/sealing/closed-ledger.ts';
-import { hintingStore } from '../../src/service/sealing/hinting-store.ts';
+import { withSealingOutbox } from '../../src/service/sealing/sealing-outbox.ts';
 import { seal } from '../../src/ledger/seal/seal.ts';
 import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
 import { retryable } from '../../src/errors.ts';
@@ -28,8 +28,8 @@ test('an archive whose ledger was closed takes no logs, records, runs and custod
     add: (keys: readonly string[]) => queue.pending.add(keys),
     announce: () => Promise.resolve(),
   };
-  const hinting = hintingStore(store, pending, end);
-  await commitJob(hinting, queue, 1);
+  const outbox = withSealingOutbox(store, pending, end);
+  await commitJob(outbox, queue, 1);
   await seal(sealerOf(store, queue), { final: true });
   // One that looked before is sure of it within a minute.
   nowMs += 60_000;
@@ -39,7 +39,7 @@ test('an archive whose ledger was closed takes no logs, records, runs and custod
     `v1/runs/${PLACE}/1/1.json`,
     'v1/custody/dt=2026-11-20/20261120T000000Z-ab.json',
   ]) {
-    const put = hinting.putIfAbsent(key, bytesBody(Buffer.from('{}\n')), JSON_OBJECT);
+    const put = outbox.putIfAbsent(key, bytesBody(Buffer.from('{}\n')), JSON_OBJECT);
     await expect(put).rejects.toMatchObject({
       code: 'ledger_closed',
       remedy: { kind: 'wait', until: new Date(nowMs + 15 * 60_000) },

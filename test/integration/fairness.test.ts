@@ -2,9 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { Redis } from 'ioredis';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
-import type { Pace } from '../../src/queue/shared-state.ts';
+import type { Pace } from '../../src/queue/rate-limiter.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
-import { notYourTurn } from '../../src/budget/budget.ts';
+import { budgetSpent } from '../../src/budget/budget.ts';
 import type { RunningWorkers } from '../../workers/run-workers.ts';
 import { each, until } from '../support/harness/everlog-under-test.ts';
 import { archiveJob, redisStorage, work, type ArchiveHandler } from '../support/harness/queue-under-test.ts';
@@ -159,9 +159,9 @@ const LIMITED = 1;
 async function inTurn(budget: string, pace: Pace, slots: Map<number, number>, id: number): Promise<void> {
   const slot = slots.get(id);
   const due = slot !== undefined && slot <= Date.now() + 5;
-  const atMs = due ? 0 : await storage.state.reserve(budget, 1, pace);
+  const atMs = due ? 0 : await storage.rateLimiter.reserve(budget, 1, pace);
   slots.set(id, due ? 0 : atMs);
-  if (atMs > Date.now() + 5) throw notYourTurn(budget, new Date(atMs));
+  if (atMs > Date.now() + 5) throw budgetSpent(budget, new Date(atMs));
 }
 
 /** Jobs of a limited installation return this fast: 50 in a second. */
@@ -172,7 +172,7 @@ test('one of twenty installations without budget: each of its jobs is looked at 
   const installations = 20;
   // More than there are slots: held in one for its hour, they would leave none for the others.
   const jobsEach = CONCURRENCY * 4;
-  await storage.state.pause('hour', Date.now() + HOUR_MS);
+  await storage.rateLimiter.pause('hour', Date.now() + HOUR_MS);
   const lookedAt: number[] = [];
   const done: number[] = [];
   const slots = new Map<number, number>();
@@ -203,7 +203,7 @@ test('one of twenty installations without budget: each of its jobs is looked at 
 test('the jobs of an installation whose budget returns come back one after another', async () => {
   const jobs = 40;
   const pausedUntilMs = Date.now() + 2_000;
-  await storage.state.pause('second', pausedUntilMs);
+  await storage.rateLimiter.pause('second', pausedUntilMs);
   const slots = new Map<number, number>();
   const places = new Map<number, number>();
   const earlyMs: number[] = [];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { retryable } from '../../src/errors.ts';
 import { seal, type SealDeps } from '../../src/ledger/seal/seal.ts';
-import type { Finding } from '../../src/ledger/seal-report.ts';
+import type { SealFinding } from '../../src/ledger/seal-report.ts';
 import { openFolderStore } from '../../src/store/folder/folder-object-store.ts';
 import type { ObjectStore } from '../../src/store/object-store.ts';
 import { put } from '../support/oracles/archived-jobs.ts';
@@ -131,7 +131,7 @@ const unreadableRun = (): Promise<OpenSite> =>
     await queue.pending.add([run]);
   });
 
-async function findingsOf(deps: SealDeps): Promise<readonly Finding[] | 'failed'> {
+async function findingsOf(deps: SealDeps): Promise<readonly SealFinding[] | 'failed'> {
   try {
     const report = await seal(deps, NOT_FINAL);
     return report.outcome === 'busy' ? 'failed' : report.findings;
@@ -143,7 +143,7 @@ async function findingsOf(deps: SealDeps): Promise<readonly Finding[] | 'failed'
 const KILLED_AFTER = { takesPlace: true, isKill: true } satisfies Ending;
 const STEP_FAILS = { takesPlace: false, isKill: false } satisfies Ending;
 
-const TRIES: readonly (readonly [string, Finding['kind'], string, Ending, () => Promise<OpenSite>])[] = [
+const TRIES: readonly (readonly [string, SealFinding['kind'], string, Ending, () => Promise<OpenSite>])[] = [
   ['cut', 'ledger_cut', 'killed before it', { takesPlace: false, isKill: true }, cutLedger],
   ['cut', 'ledger_cut', 'killed after it', KILLED_AFTER, cutLedger],
   ['cut', 'ledger_cut', 'the step fails', STEP_FAILS, cutLedger],

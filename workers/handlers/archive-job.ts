@@ -24,11 +24,11 @@ import {
   type ArchiveRun,
   type HostAccess,
 } from '../archive-run.ts';
-import { budgetOf, notePause, notYourTurn, takeTurn } from '../../src/budget/budget.ts';
+import { budgetOf, notePause, budgetSpent, reserveCalls } from '../../src/budget/budget.ts';
 import type { JobContext } from '../job-context.ts';
 import { detailsWithoutApi, listedAsRun, readJobDetails, type JobDetails } from '../job-details.ts';
 import { afterMissedLog, noteFirstLook } from '../missed-log.ts';
-import { endOf } from '../record-draft.ts';
+import { jobEnd } from '../record-draft.ts';
 
 /** The job's details and its link. */
 const POINTS = 2;
@@ -42,14 +42,15 @@ export async function archiveJob(
   queued: ArchiveJob,
   context: JobContext<ArchiveJob>,
 ): Promise<void> {
-  const prior = await findRecord(deps.store, deps.names, placeOf(queued), queued.run_id, queued.job_id);
+  const prior = await findRecord(deps.store, deps.names, jobPlace(queued), queued.run_id, queued.job_id);
   const said = prior?.record ?? null;
-  if (prior !== null && said !== null && isSettled(said.outcome, queued)) return deps.hint([prior.key]);
+  if (prior !== null && said !== null && isFinalFor(said.outcome, queued))
+    return deps.addPending([prior.key]);
   if (prior !== null && said === null && prior.revision > 1) {
     // It may have said that the job was erased.
     throw giveUp('object_corrupt', `no revision of the record at ${prior.key} can be read`);
   }
-  const data: ArchiveJob = { ...queued, source: await sourceOf(deps, queued) };
+  const data: ArchiveJob = { ...queued, source: await logSource(deps, queued) };
   const host = deps.hosts.get(data.host);
   if (host === undefined) {
     throw giveUp('config_invalid', `no credentials are configured for the GitHub host ${data.host}`);
@@ -57,10 +58,10 @@ export async function archiveJob(
   const repository = { owner: data.owner, repo: data.repo, installationId: data.installation_id };
   const budget = budgetOf(host.api, repository);
   const reserved = data.slot_at === null ? null : new Date(data.slot_at);
-  const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, reserved);
+  const turn = await reserveCalls(deps, budget, host.api.host.product, POINTS, reserved);
   if (turn !== null) {
     await context.update({ ...data, slot_at: turn.toISOString() });
-    throw notYourTurn(budget, turn);
+    throw budgetSpent(budget, turn);
   }
   // The turn is used up: another try takes another.
   const unreserved = { ...data, slot_at: null };
@@ -69,16 +70,16 @@ export async function archiveJob(
     await withGitHub(deps, host, unreserved, context, prior);
     await notePause(deps, budget, host.api, repository, null);
   } catch (error) {
-    const parked = await notePause(deps, budget, host.api, repository, error);
-    if (parked === null) throw error;
-    await context.update({ ...data, slot_at: parked.toISOString() });
+    const reservedAt = await notePause(deps, budget, host.api, repository, error);
+    if (reservedAt === null) throw error;
+    await context.update({ ...data, slot_at: reservedAt.toISOString() });
     const suspended = error instanceof EverlogError && error.code === 'installation_suspended';
-    throw notYourTurn(budget, parked, suspended ? 'installation_suspended' : 'github_rate_limited');
+    throw budgetSpent(budget, reservedAt, suspended ? 'installation_suspended' : 'github_rate_limited');
   }
 }
 
 /** Whether nothing more is to be found out. That a job never ran is open again once a listing shows that it did. */
-function isSettled(outcome: string, queued: ArchiveJob): boolean {
+function isFinalFor(outcome: string, queued: ArchiveJob): boolean {
   if (isNeverRan(outcome) && listedAsRun(queued) !== null) return false;
   return !isProvisional(outcome);
 }
@@ -87,7 +88,7 @@ function isSettled(outcome: string, queued: ArchiveJob): boolean {
  * How the job became known. A redelivery looks to the receiver like any delivery, and telling them apart there would cost every
  * delivery a question to the queue server before its answer; here it costs one beside several calls to GitHub.
  */
-async function sourceOf(deps: ArchiveJobDeps, data: ArchiveJob): Promise<ArchiveJob['source']> {
+async function logSource(deps: ArchiveJobDeps, data: ArchiveJob): Promise<ArchiveJob['source']> {
   const [guid] = data.delivery_ids;
   if (data.source !== 'webhook' || guid === undefined) return data.source;
   return (await deps.wasAskedFor(data.host, guid)) ? 'redelivery' : 'webhook';
@@ -202,7 +203,7 @@ async function spoolOrWait(
   }
 }
 
-function placeOf(data: ArchiveJob): {
+function jobPlace(data: ArchiveJob): {
   host: string;
   owner: string;
   repo: string;
@@ -223,6 +224,6 @@ function commitOf(data: ArchiveJob, details: JobDetails, prior: Commit['prior'])
   };
   const logKey = prior?.record?.log?.key;
   const logged = logKey === undefined ? null : parseKey(logKey);
-  const dt = logged?.type === 'log' ? logged.dt : endOf(details, data).toISOString().slice(0, 10);
+  const dt = logged?.type === 'log' ? logged.dt : jobEnd(details, data).toISOString().slice(0, 10);
   return { address, dt, prior };
 }

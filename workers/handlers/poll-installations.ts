@@ -1,15 +1,15 @@
 import type { Installation } from '../../src/github/repositories.ts';
 import type { NewJob, PerHost } from '../../src/queue/catalog.ts';
 import { noteInstallations, readInstallations } from '../../src/queue/noted/installations.ts';
-import type { Notes } from '../../src/queue/notes.ts';
-import type { SharedState } from '../../src/queue/shared-state.ts';
+import type { KeyValueNotes } from '../../src/queue/key-value-notes.ts';
+import type { RateLimiter } from '../../src/queue/rate-limiter.ts';
 
 export interface PollInstallationsDeps {
   /** The App's installations, by host; only those that are reached as an App have any. */
   readonly installations: ReadonlyMap<string, () => AsyncIterable<Installation>>;
   readonly isInstalled: (host: string, installationId: number) => Promise<boolean>;
-  readonly notes: Pick<Notes, 'note' | 'noted'>;
-  readonly state: Pick<SharedState, 'pause'>;
+  readonly notes: Pick<KeyValueNotes, 'note' | 'noted'>;
+  readonly rateLimiter: Pick<RateLimiter, 'pause'>;
   readonly enqueue: (job: NewJob) => Promise<'queued' | 'duplicate'>;
   readonly now: () => Date;
 }
@@ -34,7 +34,8 @@ export async function pollInstallations(deps: PollInstallationsDeps, data: PerHo
   };
   for await (const { id, suspended } of list()) {
     present[id] = suspended;
-    if (suspended) await deps.state.pause(`${data.host}/${id}`, deps.now().getTime() + SUSPENDED_PAUSE_MS);
+    if (suspended)
+      await deps.rateLimiter.pause(`${data.host}/${id}`, deps.now().getTime() + SUSPENDED_PAUSE_MS);
     else if (before[id] === true) await changed(id, 'unsuspend');
   }
   for (const [id, suspended] of Object.entries(before)) {

@@ -67,7 +67,7 @@ export async function reconcileRepository(
   for (const window of windowsOf(data.pass, startedAt, { lookbackMs, retentionMs })) {
     const rest = restOf(window, doneUntil);
     if (rest === null) continue;
-    const { counts, runNumberGaps } = await compare(comparison, placeOf(data), rest, {
+    const { counts, runNumberGaps } = await compare(comparison, repositoryPlaceOf(data), rest, {
       isMeant(run, known) {
         if (runAt === null || run.startedAt > runAt) runAt = run.startedAt;
         return isScheduled(run, known.size > 0, startedAt, lookbackMs);
@@ -104,7 +104,7 @@ function fresh(data: ReconcileRepository, now: Date): ReconcileRepository {
   return { ...data, started_at: now.toISOString(), done_until: null };
 }
 
-function placeOf(data: ReconcileRepository): Parameters<typeof compare>[1] {
+function repositoryPlaceOf(data: ReconcileRepository): Parameters<typeof compare>[1] {
   return {
     host: data.host,
     owner: data.owner,

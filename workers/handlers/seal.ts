@@ -1,5 +1,5 @@
 import type { SealReport } from '../../src/ledger/seal/seal.ts';
-import type { Finding } from '../../src/ledger/seal-report.ts';
+import type { SealFinding } from '../../src/ledger/seal-report.ts';
 import type { Log } from '../../src/logger.ts';
 
 export interface SealHandlerDeps {
@@ -30,7 +30,7 @@ export async function sealInterval({ seal, log }: SealHandlerDeps): Promise<void
   }
 }
 
-function tellFindings(findings: readonly Finding[], log: Log): void {
+function tellFindings(findings: readonly SealFinding[], log: Log): void {
   for (const { kind, key, detail } of findings.slice(0, FINDINGS_TOLD))
     log.error({ kind, key, detail }, 'the archive is not as its records say');
 }

@@ -12,7 +12,7 @@ import {
 } from '../../src/reconcile/account-run.ts';
 import type { MissRules } from '../absence.ts';
 import type { HostAccess } from '../archive-run.ts';
-import { budgetOf, notePause, notYourTurn, takeTurn, type BudgetDeps } from '../../src/budget/budget.ts';
+import { budgetOf, notePause, budgetSpent, reserveCalls, type BudgetDeps } from '../../src/budget/budget.ts';
 import type { JobContext } from '../job-context.ts';
 
 export interface SweepRunDeps extends AccountDeps, BudgetDeps {
@@ -61,12 +61,12 @@ export async function sweepRun(
     data.run_id,
   );
   const recorded = standing.get(data.run_attempt);
-  if (recorded !== undefined) return deps.hint([recorded.key]);
+  if (recorded !== undefined) return deps.addPending([recorded.key]);
   const budget = budgetOf(host.api, attempt);
-  const turn = await takeTurn(deps, budget, host.api.host.product, POINTS, null);
-  if (turn !== null) throw notYourTurn(budget, turn);
+  const turn = await reserveCalls(deps, budget, host.api.host.product, POINTS, null);
+  if (turn !== null) throw budgetSpent(budget, turn);
   try {
-    const next = await sweep(deps, host.api, attempt, data);
+    const next = await sweepAttempt(deps, host.api, attempt, data);
     await notePause(deps, budget, host.api, attempt, null);
     if (next === null) return;
     if (data.rounds >= ROUNDS_MAX) throw giveUp('job_not_finished', `run ${data.run_id} was never complete`);
@@ -87,7 +87,7 @@ interface Next {
 }
 
 /** One look; null when the attempt is accounted for, else when to look again. */
-async function sweep(
+async function sweepAttempt(
   deps: SweepRunDeps,
   api: GitHubApi,
   attempt: Attempt,

@@ -1,7 +1,7 @@
 import type { ScenarioStep } from '../../simulator/scenario.ts';
 import type { DemoAnswer, DemoListener, SeenRecord } from './demo-deliveries.ts';
 import { formatBytes, formatDuration } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { paint, type Tone } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 

@@ -2,7 +2,7 @@ import type { DemoFindings, DemoJob } from './demo-findings.ts';
 import type { DemoLedger } from './demo-ledger.ts';
 import type { DemoFolder } from './demo-service.ts';
 import { formatBytes, formatCount, formatDuration } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { formatTable, paint, type Cell, type TableColumn } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 

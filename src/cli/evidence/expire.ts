@@ -9,7 +9,7 @@ import { confirmed } from '../terminal/confirm.ts';
 import { givenOptions, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatDuration } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { lockedDocument, lockedLine, sealedByText } from './removal-report.ts';
 
 /** `everlog expire`: removes what is past the rule for its host, owner and repository, with evidence. */

@@ -1,7 +1,7 @@
 import type { ExportReport } from '../../ledger/export/export-bundle.ts';
-import { countsByStatus, type IndexRow, isFinding, STATUSES } from '../../ledger/export/bundle/index-rows.ts';
+import { countsByStatus, type IndexRow, isUnsound, STATUSES } from '../../ledger/export/bundle/index-rows.ts';
 import { counted, formatBytes, formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 
 /** What became of an export, for people and for programs. */
 
@@ -26,7 +26,7 @@ const LISTED_MAX = 10_000;
 /** The document of `--json`. */
 export function exportDocument({ out, report, problems, problemCount, custody }: ExportOutcome): object {
   const { jobs, records, logs, bytes, sequences, keyIds, indexSha256 } = report;
-  const findings = report.rows.filter(isFinding);
+  const findings = report.rows.filter(isUnsound);
   return {
     out,
     jobs,
@@ -62,7 +62,7 @@ export function exportText({ out, report, problems, problemCount, custody }: Exp
     if (status !== 'sealed')
       lines.push(`${formatCount(count)} ${status.replace('_', ' ')}: ${STATUSES[status]}`);
   }
-  const findings = report.rows.filter(isFinding);
+  const findings = report.rows.filter(isUnsound);
   for (const row of findings.slice(0, NAMED_MAX))
     lines.push(`  ${row.status.replace('_', ' ')}: ${rowName(row)}`);
   if (findings.length > NAMED_MAX)

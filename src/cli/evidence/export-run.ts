@@ -10,11 +10,11 @@ import {
   type ExportReport,
   type ExportRequest,
 } from '../../ledger/export/export-bundle.ts';
-import { isFinding } from '../../ledger/export/bundle/index-rows.ts';
+import { isUnsound } from '../../ledger/export/bundle/index-rows.ts';
 import { EXIT } from '../exit.ts';
 import { exportDocument, exportText, type CustodyOutcome, type ExportOutcome } from './export-report.ts';
 import { counted, formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { openOutput, openProgress, type OutputStream, type Terminal } from '../terminal/terminal.ts';
 
 export interface ExportDeps {
@@ -75,7 +75,7 @@ export async function runExport(deps: ExportDeps, order: ExportOrder): Promise<n
     const outcome: ExportOutcome = { out: folder.out, report, problems, problemCount, custody };
     const text = order.json ? `${JSON.stringify(exportDocument(outcome))}\n` : exportText(outcome);
     await out.write(text);
-    return problemCount > 0 || report.rows.some(isFinding) ? EXIT.findings : EXIT.ok;
+    return problemCount > 0 || report.rows.some(isUnsound) ? EXIT.findings : EXIT.ok;
   } finally {
     progress.clear();
     await folder.discard();

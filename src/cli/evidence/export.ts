@@ -6,7 +6,7 @@ import type { ScanPlace } from '../../archive/find/scan-records.ts';
 import { placesOfCommits } from '../../index/commit-places.ts';
 import { JobFinding } from '../../index/find-jobs.ts';
 import type { JobIndex } from '../../index/job-index.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { openStandingArchive } from '../../service/standing-archive.ts';
 import { openIndexFor } from '../../service/indexing.ts';
 import type { ObjectStore } from '../../store/object-store.ts';

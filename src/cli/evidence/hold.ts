@@ -6,7 +6,7 @@ import { giveUp } from '../../errors.ts';
 import { givenOptions, withCustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount, formatMoment } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
 import { filtersOf } from '../read/ls.ts';
 import type { ArchiveOption } from '../read/with-archive.ts';
@@ -65,7 +65,7 @@ async function change(verb: 'add' | 'rm', options: HoldOptions, address?: string
   const { case: name, reason, all, json, ...filters } = options;
   const given = { ...filters, ...(address === undefined ? {} : { address }) };
   const parsed = filtersOf(filters, address, new Date());
-  const problems = [...(parsed.ok ? [] : parsed.problems), ...optionProblems(verb, options, given)];
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...holdProblems(verb, options, given)];
   if (!parsed.ok || problems.length > 0) throw giveUp('usage', `hold ${verb}: ${problems.join('; ')}`);
   requireQueue(loadConfig({}));
   return withCustodyWork(async ({ session, recording }) => {
@@ -91,7 +91,7 @@ async function change(verb: 'add' | 'rm', options: HoldOptions, address?: string
   });
 }
 
-function optionProblems(verb: 'add' | 'rm', options: HoldOptions, given: object): string[] {
+function holdProblems(verb: 'add' | 'rm', options: HoldOptions, given: object): string[] {
   const { case: name, all } = options;
   const isNamed = name.trim() !== '' && name.length <= CASE_CHARACTERS_MAX && !/\p{C}/u.test(name);
   const isWide = verb === 'add' && Object.keys(given).length === 0 && all !== true;

@@ -13,7 +13,7 @@ import { loadConfig } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
 import { formatMoment, parseMoment } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { archiveNamed, type ArchiveOption } from '../read/with-archive.ts';
 import { standardTerminal } from '../terminal/standard-terminal.ts';
 import { formatTable, type Cell } from '../terminal/table.ts';

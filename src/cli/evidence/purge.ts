@@ -8,7 +8,7 @@ import { confirmed } from '../terminal/confirm.ts';
 import { withCustodyWork, type CustodyWork } from './custody-work.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
 import { lockedDocument, lockedLine, sealedByText } from './removal-report.ts';
 import { gatherValues } from '../repeatable.ts';

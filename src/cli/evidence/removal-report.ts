@@ -1,6 +1,6 @@
 import type { Locked } from '../../archive/custody/removal.ts';
 import { formatMoment } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 
 /** How commands tell what a lock kept from being removed. */
 

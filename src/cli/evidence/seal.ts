@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { EXIT } from '../exit.ts';
 import { confirmed } from '../terminal/confirm.ts';
 import { formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { openCommandQueue, type Sealed } from '../queue-work.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { paint } from '../terminal/table.ts';

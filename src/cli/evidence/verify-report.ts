@@ -3,7 +3,7 @@ import { isFinding, type Result } from '../../ledger/verify/results.ts';
 import type { Meter } from '../../ledger/verify/scope.ts';
 import type { KeySummary, Summary } from '../../ledger/verify/summary.ts';
 import { counted, formatBytes, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { paint } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 

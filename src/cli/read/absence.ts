@@ -1,7 +1,7 @@
 import type { JobRecord } from '../../archive/record.ts';
 import { formatMoment } from '../terminal/format.ts';
 import { absenceReason } from '../../log/absence-reason.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 
 /** Why a job has no log, in words and with when it was looked for. */
 export function describeAbsence(record: JobRecord): string {

@@ -5,7 +5,7 @@ import { pageAddress } from '../../archive/find/page-address.ts';
 import { EverlogError } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
 import { formatBytes, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { jobTitleOf, repositoryTitle } from '../terminal/job-table.ts';
 import { failedStepsOf, stepsNamed, stepsOf } from '../../log/log-steps.ts';
 import type { JobStep } from '../../log/log-steps.ts';

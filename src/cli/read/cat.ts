@@ -8,7 +8,7 @@ import { printLog } from './cat-log.ts';
 import type { CatRequest } from './cat-log.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { formatJobTable, jobTitleOf } from '../terminal/job-table.ts';
 import { isFailed } from '../../archive/find/conclusion.ts';
 import { stepsOf } from '../../log/log-steps.ts';

@@ -1,7 +1,7 @@
 import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { EverlogError } from '../../errors.ts';
 import { lookUpCoverage } from '../../ledger/coverage.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { counted } from '../terminal/format.ts';
 import type { ReadingSession } from './reading-session.ts';

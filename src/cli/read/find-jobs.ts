@@ -4,7 +4,7 @@ import type { SeenValues } from '../../archive/find/seen-values.ts';
 import type { JobRecord } from '../../archive/record.ts';
 import { JobFinding } from '../../index/find-jobs.ts';
 import type { JobIndex } from '../../index/job-index.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { counted, formatBytes, formatCount, formatMoment } from '../terminal/format.ts';
 import type { ReadingDeps, ReadingSession } from './reading-session.ts';
 

@@ -7,7 +7,7 @@ import { probablyMeant, SeenValues, type UnknownValue } from '../../archive/find
 import { JsonText } from '../../json-text.ts';
 import { EXIT } from '../exit.ts';
 import { counted, formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { formatJobTable } from '../terminal/job-table.ts';
 import { LOOKED_UP_MAX, tellUncovered } from './coverage.ts';
 import { chosenFields, fieldsOf } from './json-fields.ts';

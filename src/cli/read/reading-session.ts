@@ -1,7 +1,7 @@
 import type { JobIndex } from '../../index/job-index.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { formatCount } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { openOutput, openProgress } from '../terminal/terminal.ts';
 import type { Output, OutputStream, Progress, Terminal } from '../terminal/terminal.ts';
 

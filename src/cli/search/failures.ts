@@ -3,7 +3,7 @@ import type { FailingSince } from '../../archive/find/failing-since.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { momentOf, type JobRecord } from '../../archive/record.ts';
 import { EverlogError } from '../../errors.ts';
-import { inertLine, inertText } from '../../log/inert.ts';
+import { inertLine, inertText } from '../../log/terminal-sanitiser.ts';
 import { failedStepsOf, stepsOf } from '../../log/log-steps.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { StepTails, type StepTail } from '../../log/step-tail.ts';

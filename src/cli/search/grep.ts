@@ -6,7 +6,7 @@ import { EverlogError } from '../../errors.ts';
 import { JsonText } from '../../json-text.ts';
 import { compilePattern, LineSearch, type FoundLine, type LinePattern } from '../../log/line-search.ts';
 import { readLog } from '../../log/log-reader.ts';
-import { inertLine, inertText } from '../../log/inert.ts';
+import { inertLine, inertText } from '../../log/terminal-sanitiser.ts';
 import { EXIT } from '../exit.ts';
 import { addFilterOptions, type FilterOptions } from '../read/filter-options.ts';
 import { filtersOf, tellEmptiness } from '../read/ls.ts';

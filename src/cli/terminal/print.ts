@@ -1,5 +1,5 @@
 import { inertJson } from '../../json-text.ts';
-import { createInertFilter } from '../../log/inert.ts';
+import { createInertFilter } from '../../log/terminal-sanitiser.ts';
 
 /**
  * Text on its way to standard output or standard error, with nothing in it that acts on a terminal but colours: names, keys, paths

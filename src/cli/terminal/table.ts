@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import type { Terminal } from './terminal.ts';
 
 /** One column of a table. On a narrow terminal columns give way: those with a `dropOrder` at once, the others by and by. */

@@ -1,4 +1,4 @@
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { inertOutput } from './print.ts';
 
 /** What a command writes to: a stream as Node has them, so far as commands need it. */

@@ -1,7 +1,7 @@
 import type { Terminal } from '../terminal/terminal.ts';
 import type { ComparisonPlan, ComparisonProgress, ComparisonResult } from './comparison.ts';
 import { counted, formatCount, formatDuration, formatMoment } from '../terminal/format.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { formatTable } from '../terminal/table.ts';
 
 /** What a comparison of GitHub with the archive shows: progress, the gaps, and the figures. */

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { AREAS, examineAll, type Area, type Checked } from '../../doctor/examine.ts';
 import { giveUp } from '../../errors.ts';
 import { EXIT } from '../exit.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { standardTerminal, terminalOf } from '../terminal/standard-terminal.ts';
 import { paint, type Tone } from '../terminal/table.ts';
 import { openProgress } from '../terminal/terminal.ts';

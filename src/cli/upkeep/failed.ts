@@ -21,7 +21,7 @@ export function registerFailed(program: Command, done: (exit: number) => void): 
   failed
     .command('ls')
     .description('list them, newest first')
-    .option('--limit <n>', 'how many at most', parseLimit, 50)
+    .option('--limit <n>', 'how many at most', limitOf, 50)
     .option('--json', 'NDJSON')
     .action(async (options: { limit: number; json?: boolean }) => done(await listFailed(options)));
   failed
@@ -206,7 +206,7 @@ function failedTable(jobs: readonly FailedJob[]): string {
   );
 }
 
-function parseLimit(text: string): number {
+function limitOf(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
   throw giveUp('usage', `--limit ${text} is not a whole number from 1 to 999999`);
 }

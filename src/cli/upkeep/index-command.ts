@@ -128,11 +128,13 @@ async function printIndexStatus(
     bytes,
     days,
   };
-  await session.out.write(options.json === true ? `${JSON.stringify(document)}\n` : statusText(index, found));
+  await session.out.write(
+    options.json === true ? `${JSON.stringify(document)}\n` : indexStatusText(index, found),
+  );
   return through === null ? EXIT.notFound : EXIT.ok;
 }
 
-function statusText(index: ObjectStore, found: IndexStatus): string {
+function indexStatusText(index: ObjectStore, found: IndexStatus): string {
   const { through, recordedThrough, behind, rebuilding, files, bytes, days } = found;
   const state = rebuilding
     ? 'It is being made anew, or that was broken off: run `everlog index rebuild`.\n'

@@ -8,7 +8,7 @@ import {
 } from '../../service/reconciling.ts';
 import { loadConfig, type Config } from '../../config.ts';
 import { giveUp } from '../../errors.ts';
-import { openLocalState } from '../../queue/shared-state.ts';
+import { openLocalRateLimiter } from '../../queue/rate-limiter.ts';
 import { comparisonDocument, comparisonText, progressLine } from './comparison-report.ts';
 import { runComparison, type ComparisonPlan, type ComparisonProgress } from './comparison.ts';
 import { EXIT } from '../exit.ts';
@@ -68,7 +68,7 @@ async function compare(purpose: 'reconcile' | 'backfill', options: CompareOption
   const { reconciler, close } = openReconciling(config, archive, {
     purpose,
     queue: queue?.control ?? null,
-    state: queue?.state ?? openLocalState(() => new Date()),
+    rateLimiter: queue?.rateLimiter ?? openLocalRateLimiter(() => new Date()),
     onWait: (until, why) => progress.say(`waiting until ${formatMoment(until.toISOString())} UTC: ${why}`),
   });
   try {

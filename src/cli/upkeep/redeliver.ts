@@ -33,7 +33,11 @@ async function runRedeliver(json: boolean): Promise<number> {
   await warnOfNobody(config);
   const queue = await openCommandQueue({ mayBegin: true });
   const log = openLog('error', destination({ fd: 2, sync: true }));
-  const redelivering = openRedelivering(config, { notes: queue.control.notes, state: queue.state }, log);
+  const redelivering = openRedelivering(
+    config,
+    { notes: queue.control.notes, rateLimiter: queue.rateLimiter },
+    log,
+  );
   try {
     const reports: RedeliveryReport[] = [];
     for (const host of redelivering.hosts) reports.push(await passOver(redelivering, host));

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { archiveIdentity } from '../../config/archive-url.ts';
 import { loadConfig, type Config } from '../../config.ts';
 import { EverlogError } from '../../errors.ts';
-import { inertText } from '../../log/inert.ts';
+import { inertText } from '../../log/terminal-sanitiser.ts';
 import { openQueue } from '../../service/queue.ts';
 import { openStandingArchive } from '../../service/standing-archive.ts';
 import type { QueueControl } from '../../control/requests.ts';
@@ -110,11 +110,11 @@ function unreached(queue: string): QueueStatus {
 
 async function queueStatus(
   queue: string,
-  control: Pick<QueueControl, 'counts' | 'census' | 'notes'>,
+  control: Pick<QueueControl, 'counts' | 'backlog' | 'notes'>,
 ): Promise<QueueStatus> {
-  const [queues, census, digest, reconciled] = await Promise.all([
+  const [queues, backlog, digest, reconciled] = await Promise.all([
     control.counts(),
-    control.census(),
+    control.backlog(),
     readLastDigest(control.notes),
     readReconciled(control.notes, new Date()),
   ]);
@@ -122,8 +122,8 @@ async function queueStatus(
     queue,
     reached: true,
     queues,
-    put_off: Object.fromEntries(Object.entries(census.putOff).filter(([, jobs]) => jobs > 0)),
-    oldest_at: census.oldestAt?.toISOString() ?? null,
+    put_off: Object.fromEntries(Object.entries(backlog.putOff).filter(([, jobs]) => jobs > 0)),
+    oldest_at: backlog.oldestAt?.toISOString() ?? null,
     last_digest: digest === null ? null : { sequence: digest.sequence, at: digest.at.toISOString() },
     reconciled_at: Object.fromEntries([...reconciled.lastAt].map(([host, at]) => [host, at.toISOString()])),
     gaps: reconciled.gapJobs,

@@ -21,13 +21,13 @@ export interface ChosenRecord {
   readonly writtenMs: number;
   /** Of the newest version, by which it was chosen. */
   readonly sha256: string;
-  readonly facts: RecordFacts;
+  readonly facts: BundleFacts;
   /** The line of the commit list that it answers; null where none was given. */
   readonly askedFor: string | null;
 }
 
 /** Of a record, what people look for. */
-export type RecordFacts = Pick<
+export type BundleFacts = Pick<
   JobRecord,
   | 'host'
   | 'owner'
@@ -76,7 +76,7 @@ export async function chooseJobs(
   const chosen: ChosenRecord[] = [];
   const passes = openRecordFilter(store, filters);
   for (const place of places ?? (await findPlaces(store, filters))) {
-    await forEachInFlight(jobsOf(store.list(place.prefix)), RECORDS_IN_FLIGHT_MAX, async (job) => {
+    await forEachInFlight(jobsInListing(store.list(place.prefix)), RECORDS_IN_FLIGHT_MAX, async (job) => {
       const revisions = await readRevisions(store, job, hooks);
       const newest = revisions[0]?.stored;
       if (newest === undefined || !place.holds(newest.record) || !(await passes(newest.record))) return;
@@ -100,13 +100,13 @@ interface Revision {
   readonly listed: ListedObject;
 }
 
-interface ListedJob {
+interface JobRevisions {
   readonly address: JobAddress;
   readonly revisions: readonly Revision[];
 }
 
 /** Folds a listing of records into jobs: a job's keys are neighbours in key order. */
-async function* jobsOf(listing: AsyncIterable<ListedObject>): AsyncGenerator<ListedJob> {
+async function* jobsInListing(listing: AsyncIterable<ListedObject>): AsyncGenerator<JobRevisions> {
   let job: { address: JobAddress; revisions: Revision[] } | null = null;
   for await (const listed of listing) {
     const parsed = parseKey(listed.key);
@@ -128,7 +128,7 @@ async function* jobsOf(listing: AsyncIterable<ListedObject>): AsyncGenerator<Lis
 /** A job's readable revisions, newest first; of one that cannot be used, those before it are evidence all the same. */
 async function readRevisions(
   store: ObjectStore,
-  { address, revisions }: ListedJob,
+  { address, revisions }: JobRevisions,
   hooks: ChoosingHooks,
 ): Promise<readonly { readonly stored: StoredRecord; readonly listed: ListedObject }[]> {
   const readable: { stored: StoredRecord; listed: ListedObject }[] = [];
@@ -155,11 +155,11 @@ function chosenRecord(
   const recordedMs = Date.parse(record.recorded_at);
   const writtenMs = Number.isNaN(recordedMs) ? storedMs : Math.min(storedMs, recordedMs);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  return { key, address, revision, writtenMs, sha256, facts: factsOf(record), askedFor };
+  return { key, address, revision, writtenMs, sha256, facts: bundleFacts(record), askedFor };
 }
 
 /** What an index says of a record. */
-export function factsOf(record: JobRecord): RecordFacts {
+export function bundleFacts(record: JobRecord): BundleFacts {
   const { host, owner, repo, run_id, run_attempt, job_id, job_name, workflow_name, head_branch } = record;
   const { head_sha, conclusion, outcome, started_at, completed_at, recorded_at } = record;
   const log =

@@ -4,13 +4,13 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { parseRecord } from '../../archive/record.ts';
 import type { LedgerEntry } from '../formats/formats.ts';
 import type { BundleFolder } from './bundle/bundle-folder.ts';
-import { factsOf } from './choose-jobs.ts';
+import { bundleFacts } from './choose-jobs.ts';
 import type { ChosenRecord } from './choose-jobs.ts';
 import { copySealed } from './copy-sealed.ts';
 import type { CopiedEntry } from './copy-sealed.ts';
 import type { Digests } from './digests.ts';
 import type { EntryFiles } from './entry-files.ts';
-import { findErasures, repositoryOf } from './erasures.ts';
+import { findErasures, repositoryOfKey } from './erasures.ts';
 import type { Erasure } from './erasures.ts';
 import { findSealed } from './find-sealed.ts';
 import type { SearchHooks } from './find-sealed.ts';
@@ -35,7 +35,7 @@ export interface CollectingDeps {
 const SEALED: ReadonlySet<Status> = new Set(['sealed', 'erased', 'expired']);
 
 /** What was copied into the bundle. */
-export interface Collected {
+export interface CollectedEvidence {
   readonly rows: readonly IndexRow[];
   readonly records: number;
   readonly logs: number;
@@ -62,7 +62,7 @@ interface Gathered {
 export async function collectEvidence(
   deps: CollectingDeps,
   chosen: readonly ChosenRecord[],
-): Promise<Collected> {
+): Promise<CollectedEvidence> {
   return new Collection(deps, chosen).run();
 }
 
@@ -86,7 +86,7 @@ class Collection {
     );
   }
 
-  async run(): Promise<Collected> {
+  async run(): Promise<CollectedEvidence> {
     const sought = [...this.#byKey.values()].map(({ record }) => record);
     await this.#search(sought, (entry, copied, sequence) => this.#onRecord(entry, copied, sequence));
     if (this.#isLedgerDamaged) {
@@ -185,7 +185,7 @@ class Collection {
     onProblem(key, 'was written again after it was sealed; the sealed version is exported');
     const bytes = await folder.read(key);
     const parsed = bytes === null ? null : parseRecord(bytes);
-    if (parsed?.ok === true) it.record = { ...it.record, facts: factsOf(parsed.record) };
+    if (parsed?.ok === true) it.record = { ...it.record, facts: bundleFacts(parsed.record) };
   }
 
   async #explainAbsences(): Promise<void> {
@@ -195,7 +195,7 @@ class Collection {
     if (unexplained.length === 0) return;
     const { store, onProblem } = this.#deps;
     const jobs = new Set(unexplained.map(({ record }) => jobOf(record.key)));
-    const repositories = new Set([...this.#byKey.keys()].map((key) => repositoryOf(key) ?? ''));
+    const repositories = new Set([...this.#byKey.keys()].map((key) => repositoryOfKey(key) ?? ''));
     const sinceMs = Math.min(...unexplained.map(({ record }) => record.writtenMs));
     const found = await findErasures(store, sinceMs, (key) => jobs.has(jobOf(key)), repositories);
     const usable = found.filter(({ key, isForeign }) => {

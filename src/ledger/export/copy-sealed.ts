@@ -4,12 +4,12 @@ import type { LedgerEntry } from '../formats/formats.ts';
 import type { BundleFolder } from './bundle/bundle-folder.ts';
 
 /** How an object stands in the archive, against what was sealed of it. */
-export type Standing = 'sealed' | 'differs' | 'missing';
+export type CopyState = 'sealed' | 'differs' | 'missing';
 
 export interface CopiedEntry {
-  readonly object: Standing;
+  readonly object: CopyState;
   /** Null where the entry names no log. */
-  readonly log: Standing | null;
+  readonly log: CopyState | null;
   readonly bytes: number;
 }
 
@@ -35,7 +35,7 @@ async function copy(
   store: ObjectStore,
   folder: BundleFolder,
   sealed: Pick<LedgerEntry, 'key' | 'version_id' | 'bytes' | 'sha256'>,
-): Promise<{ standing: Standing; bytes: number }> {
+): Promise<{ standing: CopyState; bytes: number }> {
   const found = await store.read(sealed.key, sealed.version_id ?? undefined);
   if (found === null) return { standing: 'missing', bytes: 0 };
   const { bytes, sha256 } = await folder.copy(sealed.key, found.body);

@@ -7,7 +7,7 @@ import type { StoredDigest } from './digests.ts';
 import type { SealedLine } from './sealed-lines.ts';
 
 /** A line of a bundle's entries and of its paths; written out only when its turn comes. */
-interface Line {
+interface LeafLine {
   readonly index: number;
   readonly entry: () => Buffer;
   readonly path: () => string;
@@ -36,21 +36,21 @@ export class EntryFiles {
     const standing = this.#digests.has(sequence) ? await this.#read(sequence) : [];
     if (!this.#digests.has(sequence)) await this.#folder.write(digestKey(sequence), digest.bytes);
     this.#digests.set(sequence, digest);
-    const all = [...standing, ...lines.map(lineOf)].sort((a, b) => a.index - b.index);
+    const all = [...standing, ...lines.map(pathLine)].sort((a, b) => a.index - b.index);
     await this.#write(entryLinesPath(sequence), all, (line) => line.entry());
     await this.#write(auditPathsPath(sequence), all, (line) => Buffer.from(line.path()));
   }
 
-  async #write(path: string, lines: readonly Line[], bytesOf: (line: Line) => Buffer): Promise<void> {
-    await this.#folder.copy(path, Readable.from(chunksOf(lines, bytesOf), { objectMode: false }));
+  async #write(path: string, lines: readonly LeafLine[], bytesOf: (line: LeafLine) => Buffer): Promise<void> {
+    await this.#folder.copy(path, Readable.from(lineChunks(lines, bytesOf), { objectMode: false }));
   }
 
-  async #read(sequence: number): Promise<Line[]> {
+  async #read(sequence: number): Promise<LeafLine[]> {
     const [entries, paths] = await Promise.all(
       [entryLinesPath(sequence), auditPathsPath(sequence)].map((path) => this.#folder.read(path)),
     );
-    const pathLines = linesIn(paths ?? null);
-    return linesIn(entries ?? null).map((entry, at) => {
+    const pathLines = splitLines(paths ?? null);
+    return splitLines(entries ?? null).map((entry, at) => {
       const path = pathLines[at] ?? '';
       const index = Number(/^\{"index":(\d+),/.exec(path)?.[1]);
       // Latin-1 keeps every byte as it is, whatever the line holds.
@@ -59,14 +59,14 @@ export class EntryFiles {
   }
 }
 
-function* chunksOf(lines: readonly Line[], bytesOf: (line: Line) => Buffer): Generator<Buffer> {
+function* lineChunks(lines: readonly LeafLine[], bytesOf: (line: LeafLine) => Buffer): Generator<Buffer> {
   const lineFeed = Buffer.from('\n');
   for (let at = 0; at < lines.length; at += LINES_AT_ONCE) {
     yield Buffer.concat(lines.slice(at, at + LINES_AT_ONCE).flatMap((line) => [bytesOf(line), lineFeed]));
   }
 }
 
-function lineOf({ line, leaf }: SealedLine): Line {
+function pathLine({ line, leaf }: SealedLine): LeafLine {
   return { index: leaf.index, entry: () => line, path: () => JSON.stringify(pathLineOf(leaf)) };
 }
 
@@ -74,6 +74,6 @@ function pathLineOf({ index, leaf, path }: SealedLine['leaf']): PathLine {
   return { index, leaf: leaf.toString('hex'), path: path.map((hash) => hash.toString('hex')) };
 }
 
-function linesIn(bytes: Buffer | null): string[] {
+function splitLines(bytes: Buffer | null): string[] {
   return bytes === null ? [] : bytes.toString('latin1').split('\n').slice(0, -1);
 }

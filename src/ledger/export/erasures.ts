@@ -24,7 +24,7 @@ const CLOCK_SKEW_MS = 24 * 60 * 60_000;
 const ERASURES_MAX = 100_000;
 
 /** Which repository a key is of, as in keys; null where it is of none. */
-export function repositoryOf(key: string): string | null {
+export function repositoryOfKey(key: string): string | null {
   const parsed = parseKey(key);
   if (parsed === null || !('address' in parsed)) return null;
   const { host, owner, repo } = parsed.address;
@@ -34,7 +34,7 @@ export function repositoryOf(key: string): string | null {
 /**
  * The custody objects that say who removed objects of chosen jobs, from `sinceMs` on. Reads every custody object since then.
  * @param isChosen whether a key is of a chosen job
- * @param repositories those of the chosen jobs, as `repositoryOf` writes them
+ * @param repositories those of the chosen jobs, as `repositoryOfKey` writes them
  */
 export async function findErasures(
   store: ObjectStore,
@@ -58,7 +58,7 @@ export async function findErasures(
       const keys = custody.objects.map(({ key }) => key);
       const objects = new Set(keys.filter(isChosen));
       if (objects.size === 0) return;
-      const isForeign = keys.some((key) => !repositories.has(repositoryOf(key) ?? ''));
+      const isForeign = keys.some((key) => !repositories.has(repositoryOfKey(key) ?? ''));
       const atMs = Date.parse(custody.at);
       const storedMs = it.lastModified.getTime();
       const writtenMs = Number.isNaN(atMs) ? storedMs : Math.min(atMs, storedMs);

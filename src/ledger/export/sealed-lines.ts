@@ -57,7 +57,7 @@ export async function readSealedLines(
   const whole = createHash('sha256');
   let count = 0;
   try {
-    for await (const line of linesOf(found.body, entries.bytes, (chunk) => whole.update(chunk))) {
+    for await (const line of unzippedLines(found.body, entries.bytes, (chunk) => whole.update(chunk))) {
       count += 1;
       const entry = wantedEntry(line, isWanted);
       const leaf = tree.add(line, entry !== null);
@@ -65,7 +65,7 @@ export async function readSealedLines(
       if (entry !== null && leaf !== null) lines.push({ line: Buffer.from(line), entry, leaf });
     }
   } catch (error) {
-    return { ok: false, problem: problemOf(error) };
+    return { ok: false, problem: readingProblem(error) };
   }
   const isWhole =
     count === entries.count &&
@@ -79,7 +79,7 @@ export async function readSealedLines(
 /** What the entries file itself is guilty of, and not the store. */
 class Unreadable extends Error {}
 
-async function* linesOf(
+async function* unzippedLines(
   body: NodeJS.ReadableStream,
   bytesMax: number,
   onChunk: (chunk: Buffer) => void,
@@ -126,7 +126,7 @@ function wantedEntry(line: Buffer, isWanted: (key: string) => boolean): LedgerEn
   return sealedLog === undefined ? entry : { ...entry, log: sealedLog };
 }
 
-function problemOf(error: unknown): string {
+function readingProblem(error: unknown): string {
   if (error instanceof Unreadable) return error.message;
   if (error instanceof EverlogError) throw error;
   const code = codeOf(error) ?? '';

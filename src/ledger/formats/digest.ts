@@ -21,12 +21,12 @@ const OTHER_OUTCOME = 'other';
  * whatever it counts: a location too long for that is cut and ends in `…`.
  */
 export function serializeDigest(digest: Digest): Buffer {
-  const bytes = Buffer.from(`${JSON.stringify(inOrder(digest))}\n`);
+  const bytes = Buffer.from(`${JSON.stringify(orderedDigest(digest))}\n`);
   if (bytes.byteLength > DIGEST_BYTES_MAX) throw new Error(`a digest of ${bytes.byteLength} bytes`);
   return bytes;
 }
 
-function inOrder(digest: Digest): Digest {
+function orderedDigest(digest: Digest): Digest {
   const { entries, completeness, storage, previous } = digest;
   return {
     schema: digest.schema,

@@ -70,8 +70,8 @@ export async function listKeys(store: ObjectStore): Promise<readonly SigningKey[
     const one = found.get(keyId) ?? { file: null, revocation: null };
     if (found.size >= KEYS_MAX)
       throw giveUp('ledger_damaged', `more than ${KEYS_MAX} keys below ${SIGNING_KEYS_ROOT}`);
-    if (isRevocation === undefined) one.file = await readJson(store, key, keySchema);
-    else one.revocation = await readJson(store, key, revocationSchema);
+    if (isRevocation === undefined) one.file = await readParsed(store, key, keySchema);
+    else one.revocation = await readParsed(store, key, revocationSchema);
     found.set(keyId, one);
   }
   const files = new Map([...found].flatMap(([id, { file }]) => (file === null ? [] : [[id, file] as const])));
@@ -82,7 +82,7 @@ export async function listKeys(store: ObjectStore): Promise<readonly SigningKey[
 type KeyFile = z.infer<typeof keySchema>;
 type RevocationFile = z.infer<typeof revocationSchema>;
 
-async function readJson<T>(store: ObjectStore, key: string, schema: z.ZodType<T>): Promise<T | null> {
+async function readParsed<T>(store: ObjectStore, key: string, schema: z.ZodType<T>): Promise<T | null> {
   const found = await readWhole(store, key);
   if (found === null) return null;
   try {
@@ -119,11 +119,13 @@ function signingKey(
 function problemOfKey(keyId: string, file: KeyFile, files: ReadonlyMap<string, KeyFile>): string | null {
   if (file.key_id !== keyId || idOfPem(file.public_key) !== keyId) return 'its file holds another key';
   const statement = keyStatement(file);
-  if (!isSignedBy(file, statement, file.signatures)) return 'its file is not signed by itself';
+  if (!isStatementSigned(file, statement, file.signatures)) return 'its file is not signed by itself';
   if (file.previous_key_id === null) return null;
   const previous = files.get(file.previous_key_id);
   if (previous === undefined) return 'the key before it is missing';
-  return isSignedBy(previous, statement, file.signatures) ? null : 'it is not signed by the key before it';
+  return isStatementSigned(previous, statement, file.signatures)
+    ? null
+    : 'it is not signed by the key before it';
 }
 
 /** By the key itself, or by one that followed it. */
@@ -135,7 +137,7 @@ function isValidRevocation(
   const by = files.get(revocation.signature.key_id);
   if (by === undefined || revocation.key_id !== keyId) return false;
   const isEntitled = by.key_id === keyId || follows(by.key_id, keyId, files);
-  return isEntitled && isSignedBy(by, revocationStatement(revocation), [revocation.signature]);
+  return isEntitled && isStatementSigned(by, revocationStatement(revocation), [revocation.signature]);
 }
 
 function follows(laterId: string, earlierId: string, files: ReadonlyMap<string, KeyFile>): boolean {
@@ -148,7 +150,7 @@ function follows(laterId: string, earlierId: string, files: ReadonlyMap<string, 
   return false;
 }
 
-function isSignedBy(
+function isStatementSigned(
   key: KeyFile,
   statement: Uint8Array,
   signatures: readonly z.infer<typeof signatureSchema>[],

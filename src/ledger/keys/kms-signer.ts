@@ -55,7 +55,7 @@ export async function openKmsSigner(options: KmsSignerOptions): Promise<KmsSigne
       'EVERLOG_SIGNING_KEY=awskms:… needs the ARN of a key or alias, as arn:aws:kms:REGION:ACCOUNT:key/ID',
     );
   }
-  const client = new KMSClient(clientConfig(options, region));
+  const client = new KMSClient(kmsConfig(options, region));
   try {
     const publicKey = await publicKeyOf(client, keyArn);
     return {
@@ -70,7 +70,7 @@ export async function openKmsSigner(options: KmsSignerOptions): Promise<KmsSigne
   }
 }
 
-function clientConfig(options: KmsSignerOptions, region: string): KMSClientConfig {
+function kmsConfig(options: KmsSignerOptions, region: string): KMSClientConfig {
   const { endpoint, credentials, agents } = options;
   return {
     region,

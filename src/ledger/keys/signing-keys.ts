@@ -97,7 +97,7 @@ export async function revokeKey(
       `key ${signer.keyId} may not revoke ${keyId}: only that key itself and those that followed it may`,
     );
   }
-  await put(store, revocationKey(keyId), object);
+  await putKeyObject(store, revocationKey(keyId), object);
   const written = (await listKeys(store)).find((key) => key.keyId === keyId);
   if ((written?.revoked ?? null) === null)
     throw giveUp('ledger_damaged', `the revocation of key ${keyId} is not what was written`);
@@ -167,7 +167,7 @@ async function putKey(
     previous_key_id,
     signatures,
   };
-  await put(store, signingKeyKey(signer.keyId), object);
+  await putKeyObject(store, signingKeyKey(signer.keyId), object);
 }
 
 async function signatureOf(
@@ -179,7 +179,11 @@ async function signatureOf(
 }
 
 /** What another process wrote meanwhile stands; whoever reads the keys next judges it. */
-async function put(store: ObjectStore, key: string, object: KeyObject | RevocationObject): Promise<void> {
+async function putKeyObject(
+  store: ObjectStore,
+  key: string,
+  object: KeyObject | RevocationObject,
+): Promise<void> {
   const body = bytesBody(Buffer.from(`${JSON.stringify(object)}\n`));
   await store.putIfAbsent(key, body, { contentType: 'application/json', kind: 'other' });
 }

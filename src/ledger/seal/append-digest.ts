@@ -5,7 +5,7 @@ import type { ObjectStore, PutBody } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 import { giveUp, retryable } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
-import { listedCandidates, pendingCandidates, type Candidate } from './candidates.ts';
+import { listedCandidates, pendingCandidates, type SealCandidate } from './seal-candidates.ts';
 import { keyCandidates, KEYS_NOTE, type KeyCandidates } from './key-candidates.ts';
 import { collect, ENTRIES_PER_DIGEST_MAX, type Collected, type CollectionFiles } from './collection.ts';
 import { appendGaps, draftDigest, finishFiles, type DigestFiles, type DigestFrame } from './digest-draft.ts';
@@ -16,7 +16,7 @@ import { openLineFile, type LineFile } from '../formats/line-file.ts';
 import { openMerkleTree } from '../formats/merkle.ts';
 import type { Accounting, CommitsToSeal, SealNotes, Signer } from '../ports.ts';
 import type { SealClaim } from './seal-claim.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 import { openSealedKeys } from './sealed-keys.ts';
 import { readSealed, sha256Hex, type Standing } from '../standing-digests.ts';
 
@@ -37,7 +37,7 @@ export interface AppendDeps {
   readonly stream: string;
   readonly throwIfStopped: () => void;
   /** Keeps what was found before the digest stands, after which it is not looked at again; `where` is as in `OnFindings`. */
-  readonly onFound: (where: string, findings: readonly Finding[]) => Promise<void>;
+  readonly onFound: (where: string, findings: readonly SealFinding[]) => Promise<void>;
 }
 
 /**
@@ -65,7 +65,7 @@ export type Appended =
       readonly stoppedAt: string | null;
       readonly entries: number;
       readonly gaps: number;
-      readonly findings: readonly Finding[];
+      readonly findings: readonly SealFinding[];
       readonly handled: DigestFiles['handled'];
       /** Of the keys and revocations that are all sealed with it; see `KEYS_NOTE`. */
       readonly keysMark: string;
@@ -91,7 +91,7 @@ export async function appendDigest(
 ): Promise<Appended> {
   const files = await openFiles(deps);
   try {
-    const findings: Finding[] = [];
+    const findings: SealFinding[] = [];
     const entriesMax = options.entriesMax ?? ENTRIES_PER_DIGEST_MAX;
     const keys = keyCandidates(state.keys, deps.signer.keyId, deps.stream);
     findings.push(...keys.findings);
@@ -150,7 +150,7 @@ async function collectInto(
   keys: KeyCandidates,
   { base, listedSinceMs, after }: Collecting,
   entriesMax: number,
-  onFinding: (finding: Finding) => void,
+  onFinding: (finding: SealFinding) => void,
 ): Promise<Collected> {
   const { store, pending, notes, log, throwIfStopped } = deps;
   // Those that were sealed with the last digest by this queue's account are not looked for in the ledger again.
@@ -169,14 +169,14 @@ async function collectInto(
 
 /** Keys of the archive's `ledger/` come before all of `v1/`. */
 async function* inTurn(
-  first: readonly Candidate[],
-  rest: AsyncIterable<Candidate>,
-): AsyncGenerator<Candidate> {
+  first: readonly SealCandidate[],
+  rest: AsyncIterable<SealCandidate>,
+): AsyncGenerator<SealCandidate> {
   yield* first;
   yield* rest;
 }
 
-function isBehind({ key }: Candidate, after: string | null): boolean {
+function isBehind({ key }: SealCandidate, after: string | null): boolean {
   return after === null || compareKeys(key, after) > 0;
 }
 
@@ -188,8 +188,8 @@ function frameOf(
   { isLast, final }: { readonly isLast: boolean; readonly final: boolean },
 ): DigestFrame {
   const windowStart = last === null ? startedAt : new Date(last.digest.window_end);
-  const windowEnd = isLast ? latest(startedAt, windowStart) : windowStart;
-  const createdAt = latest(
+  const windowEnd = isLast ? latestTime(startedAt, windowStart) : windowStart;
+  const createdAt = latestTime(
     deps.now(),
     windowEnd,
     new Date(key.notBefore),
@@ -212,7 +212,7 @@ function frameOf(
   };
 }
 
-function latest(...times: readonly Date[]): Date {
+function latestTime(...times: readonly Date[]): Date {
   return new Date(Math.max(...times.map((time) => time.getTime())));
 }
 
@@ -230,14 +230,20 @@ async function commit(
   const signature = await signer.sign(bytes);
   if (!verify(null, bytes, createPublicKey(signer.publicKeyPem), signature))
     throw retryable('signing_unavailable', `the signature of key ${signer.keyId} does not hold`);
-  await put(store, folder + files.entriesName, files.entries.body, 'application/gzip');
-  if (files.gaps !== null) await put(store, folder + files.gapsName, files.gaps.body, 'application/x-ndjson');
-  await put(store, digestSignatureKey(sequence, sha256), bytesBody(signature), 'application/octet-stream');
+  await putDigestFile(store, folder + files.entriesName, files.entries.body, 'application/gzip');
+  if (files.gaps !== null)
+    await putDigestFile(store, folder + files.gapsName, files.gaps.body, 'application/x-ndjson');
+  await putDigestFile(
+    store,
+    digestSignatureKey(sequence, sha256),
+    bytesBody(signature),
+    'application/octet-stream',
+  );
   deps.throwIfStopped();
   await claim.confirm();
   await notes.note(COMMIT_NOTE, commitNote(sequence, sha256), COMMIT_KEPT_MS);
   const key = digestKey(sequence);
-  const outcome = await put(store, key, bytesBody(bytes), 'application/json');
+  const outcome = await putDigestFile(store, key, bytesBody(bytes), 'application/json');
   const digest = parseStandingDigest(bytes);
   if (digest === null) throw new Error('a digest that cannot be read back');
   const ours: Standing = { sequence, bytes, sha256, digest };
@@ -256,7 +262,7 @@ export function commitNote(sequence: number, sha256: string): string {
   return `${sequence} ${sha256}`;
 }
 
-async function put(
+async function putDigestFile(
   store: ObjectStore,
   key: string,
   body: PutBody,

@@ -1,7 +1,7 @@
 import { parseKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { Log } from '../../logger.ts';
-import type { Candidate } from './candidates.ts';
+import type { SealCandidate } from './seal-candidates.ts';
 import { committedKey, readCommitted, type CommittedObject, type RunCounts } from './committed-object.ts';
 import { countedOutcomes } from '../formats/digest.ts';
 import { entryLine, gapLine } from '../formats/entry-line.ts';
@@ -9,7 +9,7 @@ import type { GapLine } from '../formats/formats.ts';
 import type { LineFile } from '../formats/line-file.ts';
 import { leafHash, type MerkleTree } from '../formats/merkle.ts';
 import type { SealedKeys } from './sealed-keys.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 
 /** Collects the entries of one digest: reads what was committed, leaves out what is sealed already, writes the rest in order. */
 export interface CollectionDeps {
@@ -18,7 +18,7 @@ export interface CollectionDeps {
   /** When the last digest was made; -Infinity before the first. */
   readonly lastCreatedMs: number;
   readonly files: CollectionFiles;
-  readonly onFinding: (finding: Finding) => void;
+  readonly onFinding: (finding: SealFinding) => void;
   /** Throws when the work is to end. */
   readonly throwIfStopped: () => void;
   readonly log: Log;
@@ -56,7 +56,7 @@ const UPLOAD_MS = 60 * 60_000;
 /** Takes candidates, ascending, until there are no more or the digest is full. */
 export async function collect(
   deps: CollectionDeps,
-  candidates: AsyncIterable<Candidate>,
+  candidates: AsyncIterable<SealCandidate>,
   entriesMax: number,
 ): Promise<Collected> {
   const tally = new RunTally();
@@ -80,10 +80,10 @@ export async function collect(
 
 /** Candidates in batches; one that only the pending commits name ends a batch early, as its object has to be read anyway. */
 async function* batches(
-  candidates: AsyncIterable<Candidate>,
+  candidates: AsyncIterable<SealCandidate>,
   listedMax: number,
-): AsyncGenerator<readonly Candidate[]> {
-  let batch: Candidate[] = [];
+): AsyncGenerator<readonly SealCandidate[]> {
+  let batch: SealCandidate[] = [];
   let hinted = 0;
   for await (const candidate of candidates) {
     batch.push(candidate);
@@ -100,14 +100,14 @@ async function* batches(
 /** Leaves out what a listing alone shows to be sealed, before anything is read. */
 async function withoutSealed(
   { sealed, lastCreatedMs, files }: CollectionDeps,
-  candidates: readonly Candidate[],
-): Promise<readonly Candidate[]> {
+  candidates: readonly SealCandidate[],
+): Promise<readonly SealCandidate[]> {
   const suspects = candidates.flatMap(({ key, modifiedMs }) =>
     modifiedMs !== null && mayBeSealed(modifiedMs, lastCreatedMs)
       ? [{ key, sinceMs: modifiedMs - UPLOAD_MS - CLOCK_SKEW_MS }]
       : [],
   );
-  const found = await sealed.among(suspects);
+  const found = await sealed.alreadySealed(suspects);
   for (const { key, isPending } of candidates) {
     if (isPending && found.has(key)) await files.handled.append(JSON.stringify(key));
   }
@@ -121,16 +121,16 @@ function mayBeSealed(committedMs: number, lastCreatedMs: number): boolean {
 const NO_OBJECT: CommittedObject = { entry: null, committedMs: 0, run: null, findings: [] };
 
 interface Read {
-  readonly candidate: Candidate;
+  readonly candidate: SealCandidate;
   readonly object: CommittedObject;
 }
 
 async function collectBatch(
   deps: CollectionDeps,
-  candidates: readonly Candidate[],
+  candidates: readonly SealCandidate[],
   tally: RunTally,
 ): Promise<{ entries: number; lastKey: string | null }> {
-  const reads = await readAll(deps, candidates);
+  const reads = await readCandidates(deps, candidates);
   const suspects = reads.flatMap(({ candidate: { key, modifiedMs }, object: { entry, committedMs } }) => {
     // A copied archive has later times than its records.
     const isLookedUp =
@@ -140,7 +140,7 @@ async function collectBatch(
     const isSuspect = entry !== null && !isLookedUp && mayBeSealed(committedMs, deps.lastCreatedMs);
     return isSuspect ? [{ key, sinceMs: committedMs - CLOCK_SKEW_MS }] : [];
   });
-  const found = await deps.sealed.among(suspects);
+  const found = await deps.sealed.alreadySealed(suspects);
   let entries = 0;
   for (const { candidate, object } of reads) {
     const { key } = candidate;
@@ -148,7 +148,7 @@ async function collectBatch(
     if (found.has(key)) continue;
     for (const finding of object.findings) {
       deps.onFinding(finding);
-      const gap = gapOf(finding, key);
+      const gap = gapOfFinding(finding, key);
       if (gap !== null) await deps.files.gaps.append(gapLine(gap));
     }
     if (object.entry === null) continue;
@@ -162,7 +162,10 @@ async function collectBatch(
 }
 
 /** Reads objects side by side; the answers are in the order of the keys. */
-async function readAll(deps: CollectionDeps, candidates: readonly Candidate[]): Promise<readonly Read[]> {
+async function readCandidates(
+  deps: CollectionDeps,
+  candidates: readonly SealCandidate[],
+): Promise<readonly Read[]> {
   const reads: (Read | null)[] = candidates.map(() => null);
   let next = 0;
   async function work(): Promise<void> {
@@ -185,7 +188,7 @@ async function readAll(deps: CollectionDeps, candidates: readonly Candidate[]): 
   return reads.filter((read) => read !== null);
 }
 
-function gapOf({ kind }: Finding, key: string): GapLine | null {
+function gapOfFinding({ kind }: SealFinding, key: string): GapLine | null {
   const parsed = parseKey(key);
   if (parsed?.type !== 'record') return null;
   const { host, owner, repo, runId, runAttempt, jobId } = parsed.address;

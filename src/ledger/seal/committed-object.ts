@@ -5,7 +5,7 @@ import { parseKey, type JobAddress, type ParsedKey } from '../../archive/keys.ts
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { EntryLog, LedgerEntry } from '../formats/formats.ts';
 import { readObject, type ReadObject } from '../object-facts.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 
 /** What the store says of a committed object, and what of it concerns the digest. */
 export interface CommittedObject {
@@ -15,7 +15,7 @@ export interface CommittedObject {
   readonly committedMs: number;
   /** Null for other objects than those of runs. */
   readonly run: RunCounts | null;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
 }
 
 /** What a run attempt's object accounts for. */
@@ -108,7 +108,7 @@ interface Contents {
   readonly at: string | null;
   readonly log: EntryLog | null;
   readonly run: RunCounts | null;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
 }
 
 async function contents(
@@ -127,7 +127,7 @@ async function contents(
   if (parsed.type === 'record') {
     const record = sealedRecordSchema.safeParse(json);
     if (!record.success) return unreadable('it is no record');
-    if (!isOf(record.data, parsed.address, parsed.revision))
+    if (!isRecordOf(record.data, parsed.address, parsed.revision))
       return unreadable('it says that it belongs under another key');
     const { log, findings } = await logOf(store, record.data.log, parsed.address);
     return { ...nothing, at: record.data.recorded_at, log, findings };
@@ -160,7 +160,7 @@ async function logOf(
   store: ObjectStore,
   recorded: SealedRecord['log'],
   address: JobAddress,
-): Promise<{ log: EntryLog | null; findings: readonly Finding[] }> {
+): Promise<{ log: EntryLog | null; findings: readonly SealFinding[] }> {
   if (recorded === null) return { log: null, findings: [] };
   const named = parseKey(recorded.key);
   if (named?.type !== 'log' || !isDeepStrictEqual(named.address, address)) {
@@ -198,7 +198,7 @@ async function storedLog(store: ObjectStore, key: string): Promise<EntryLog | nu
   return { key, version_id: read.head.versionId, bytes: read.bytes, sha256: read.sha256 };
 }
 
-function otherThanItsHash(key: string): Finding {
+function otherThanItsHash(key: string): SealFinding {
   return {
     kind: 'object_unreadable',
     key,
@@ -206,7 +206,7 @@ function otherThanItsHash(key: string): Finding {
   };
 }
 
-function isOf(record: SealedRecord, address: JobAddress, revision: number): boolean {
+function isRecordOf(record: SealedRecord, address: JobAddress, revision: number): boolean {
   // An earlier Everlog gave a confirmation by GitHub's listing the number of the revision before; all else of it is right.
   const isByListing = record.details_source === 'list' && (record.job_sha256 ?? null) === null;
   const isMisnumbered = isByListing && revision > 1 && record.revision === revision - 1;

@@ -3,14 +3,14 @@ import { EverlogError } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import { copyToAnchor } from '../witness/anchor.ts';
 import type { Anchor, TimeStamper } from '../ports.ts';
-import type { Finding, FollowUp } from '../seal-report.ts';
+import type { SealFinding, FollowUp } from '../seal-report.ts';
 import { stampDigests } from '../witness/time-stamps.ts';
 
 /** What came of the work that may come later. */
 export interface FollowedUp {
   readonly anchor: FollowUp;
   readonly timeStamps: FollowUp;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
 }
 
 export interface FollowUpDeps {
@@ -23,7 +23,7 @@ export interface FollowUpDeps {
 /** Has the last digests stamped and copies what the second place lacks. Places that are away do not fail a seal. */
 export async function followUp(deps: FollowUpDeps, last: number): Promise<FollowedUp> {
   const { store, anchor, timeStamp, log } = deps;
-  const findings: Finding[] = [];
+  const findings: SealFinding[] = [];
   const timeStamps: FollowUp =
     timeStamp === null
       ? { state: 'off' }

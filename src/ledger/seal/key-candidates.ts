@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto';
 import { revocationKey, signingKeyKey } from '../../archive/keys.ts';
 import { compareKeys } from '../../store/object-key.ts';
 import { strayFrom, UNSIGNED_REVOCATION, type SigningKey } from '../keys/key-files.ts';
-import type { Finding } from '../seal-report.ts';
-import type { Candidate } from './candidates.ts';
+import type { SealFinding } from '../seal-report.ts';
+import type { SealCandidate } from './seal-candidates.ts';
 
-/** The files of keys and revocations that may have to be sealed, found by what stands there and not by a hint. */
+/** The files of keys and revocations that may have to be sealed, found by what stands there and not by a pending key. */
 export interface KeyCandidates {
   /** Ascending. */
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly SealCandidate[];
   /** Known again by: the same keys and revocations of the same ledger have the same. */
   readonly mark: string;
   /** Files that get no entry. */
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
 }
 
 /** Which queue note says that the keys with that mark are all sealed. */
@@ -24,7 +24,7 @@ export const KEYS_NOTE = 'ledger-keys';
  */
 export function keyCandidates(keys: readonly SigningKey[], signerId: string, stream: string): KeyCandidates {
   const wanted: string[] = [];
-  const findings: Finding[] = [];
+  const findings: SealFinding[] = [];
   const refuse = (key: string, detail: string): void =>
     void findings.push({ kind: 'key_refused', key, detail });
   for (const key of keys) {

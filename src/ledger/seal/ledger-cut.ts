@@ -1,7 +1,7 @@
 import { digestKey } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { CommitsToSeal, SealNotes } from '../ports.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 import { readSealed, type Standing } from '../standing-digests.ts';
 
 /**
@@ -10,7 +10,7 @@ import { readSealed, type Standing } from '../standing-digests.ts';
  */
 
 export interface Cut {
-  readonly finding: Finding;
+  readonly finding: SealFinding;
   /** What stands where digests were cut off was not made by this queue's sealers, so that nothing says since when to look. */
   readonly isReplaced: boolean;
 }

@@ -39,7 +39,7 @@ const SIGNATURE_BYTES = 64;
 export async function openLedger(deps: LedgerStateDeps): Promise<LedgerState> {
   const { store, signer, pending, now } = deps;
   let keys = await listKeys(store);
-  const isSigned = signedBy(store, keys);
+  const isSigned = isSignedByKnown(store, keys);
   const last = await findLastDigest(store, (await pending.mark()) ?? 0, isSigned);
   if (last === null) {
     await registerFirstKey(store, signer, now());
@@ -52,7 +52,10 @@ export async function openLedger(deps: LedgerStateDeps): Promise<LedgerState> {
 }
 
 /** Nothing is built on a digest that nobody signed: it would be vouched for by what follows it. */
-function signedBy(store: ObjectStore, keys: readonly SigningKey[]): (standing: Standing) => Promise<boolean> {
+function isSignedByKnown(
+  store: ObjectStore,
+  keys: readonly SigningKey[],
+): (standing: Standing) => Promise<boolean> {
   return async ({ sequence, sha256, bytes, digest }) => {
     const key = keys.find(({ keyId }) => keyId === digest.key_id);
     if (key === undefined || key.publicKeyPem === '') return false;

@@ -1,16 +1,16 @@
 import type { Log } from '../../logger.ts';
 import type { FollowedUp } from './follow-ups.ts';
-import { FINDINGS_REPORTED_MAX, type Finding, type FollowUp, type SealReport } from '../seal-report.ts';
+import { FINDINGS_REPORTED_MAX, type SealFinding, type FollowUp, type SealReport } from '../seal-report.ts';
 import type { Standing } from '../standing-digests.ts';
 
 /** A report that grows with each digest. */
 export interface ReportDraft {
   add(
-    done: { readonly entries: number; readonly gaps: number; readonly findings: readonly Finding[] },
+    done: { readonly entries: number; readonly gaps: number; readonly findings: readonly SealFinding[] },
     log: Log,
   ): void;
   /** What was found before anything was appended, or by earlier seals. */
-  found(findings: readonly Finding[], log: Log): void;
+  found(findings: readonly SealFinding[], log: Log): void;
   listed(wasListed: boolean): void;
   followed(followed: FollowedUp, log: Log): void;
   sealed(last: Standing): SealReport;
@@ -18,7 +18,7 @@ export interface ReportDraft {
 
 /** Opens an empty report. */
 export function openReport(keyId: string): ReportDraft {
-  const findings: Finding[] = [];
+  const findings: SealFinding[] = [];
   let findingCount = 0;
   let digests = 0;
   let entries = 0;
@@ -27,7 +27,7 @@ export function openReport(keyId: string): ReportDraft {
   let anchor: FollowUp = { state: 'off' };
   let timeStamps: FollowUp = { state: 'off' };
 
-  function note(found: readonly Finding[], log: Log): void {
+  function note(found: readonly SealFinding[], log: Log): void {
     findingCount += found.length;
     for (const finding of found.slice(0, FINDINGS_REPORTED_MAX - findings.length)) {
       findings.push(finding);

@@ -21,7 +21,7 @@ import type { FinishedLines } from '../formats/line-file.ts';
 import type { Accounting, Anchor, CommitsToSeal, SealNotes, Signer, TimeStamper } from '../ports.ts';
 import { claimSeal, type SealClaim } from './seal-claim.ts';
 import { openReport, type ReportDraft } from './report-draft.ts';
-import type { Finding, SealReport } from '../seal-report.ts';
+import type { SealFinding, SealReport } from '../seal-report.ts';
 import { readSealed, type Standing } from '../standing-digests.ts';
 import { openUntoldFindings, type UntoldFindings } from './untold-findings.ts';
 
@@ -71,7 +71,7 @@ const HOLDER_BYTES = 12;
 const STREAM_BYTES = 16;
 /** Keys removed from the pending commits at once. */
 const REMOVED_AT_ONCE = 1_000;
-/** How far before the last window a listing begins: a hint may come this much later than its commit. */
+/** How far before the last window a listing begins: a pending key may come this much later than its commit. */
 const LATE_COMMIT_MS = 24 * 60 * 60_000;
 /** A queue that nothing sealed from for so long lists the keys' entries anew. */
 const KEYS_NOTED_MS = 400 * 24 * 60 * 60_000;
@@ -123,7 +123,7 @@ async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim)
       await noteSeen(deps.notes, done.standing);
       report.add(done, deps.log);
       await settle(deps, { tree, report, untold }, done);
-      collecting = await marked(deps.pending, current, done);
+      collecting = await withMark(deps.pending, current, done);
     });
     if (appended.outcome === 'lost') {
       losses += 1;
@@ -243,7 +243,7 @@ async function settle(
  * Marks the pending commits as sealed with this digest, unless what was listed is not all sealed yet. Another mark than
  * before: they were dropped meanwhile, so they stay without one and the next seal lists the archive.
  */
-async function marked(
+async function withMark(
   pending: CommitsToSeal,
   collecting: MarkedCollecting,
   { standing, stoppedAt }: { readonly standing: Standing; readonly stoppedAt: string | null },
@@ -274,7 +274,7 @@ async function followedUp(
   last: number,
   report: ReportDraft,
   untold: UntoldFindings,
-): Promise<readonly Finding[]> {
+): Promise<readonly SealFinding[]> {
   const followed = await followUp(deps, last);
   if (followed.findings.length > 0) await untold.remember('second place', followed.findings);
   report.followed(followed, deps.log);

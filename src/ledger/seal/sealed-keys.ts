@@ -5,7 +5,7 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { compareKeys } from '../../store/object-key.ts';
 import { EverlogError, messageOf } from '../../errors.ts';
 import { linesOf } from '../formats/lines.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 import { readSealed, type Standing } from '../standing-digests.ts';
 
 /** A key that may stand in a digest made at `sinceMs` or later, and in none made before. */
@@ -17,7 +17,7 @@ export interface Suspect {
 /** Which keys earlier digests sealed. */
 export interface SealedKeys {
   /** Those of `suspects`, ascending by key, that stand in the entries of an earlier digest. */
-  among(suspects: readonly Suspect[]): Promise<ReadonlySet<string>>;
+  alreadySealed(suspects: readonly Suspect[]): Promise<ReadonlySet<string>>;
   /** Whether a key stands in the entries of a digest that was made before `beforeMs` by a key for which `isOwn` is false. */
   isSealedBefore(key: string, beforeMs: number, isOwn: (keyId: string) => boolean): Promise<boolean>;
 }
@@ -27,33 +27,33 @@ const DIGESTS_KEPT_MAX = 512;
 const ENTRY_KEY = /^\{"type":"[a-z]+","key":("(?:[^"\\]|\\.)*")/;
 
 /**
- * Looks keys up in the ledger up to `last`. Starts with the first digest that can hold a key, where a hint that came twice
+ * Looks keys up in the ledger up to `last`. Starts with the first digest that can hold a key, where a key that came twice
  * is found at once; a key that nobody sealed costs the entries of every digest since.
  */
 export function openSealedKeys(
   store: ObjectStore,
   last: Standing | null,
-  onFinding: (finding: Finding) => void,
+  onFinding: (finding: SealFinding) => void,
 ): SealedKeys {
   if (last === null)
-    return { among: () => Promise.resolve(new Set()), isSealedBefore: () => Promise.resolve(false) };
+    return { alreadySealed: () => Promise.resolve(new Set()), isSealedBefore: () => Promise.resolve(false) };
   return new LedgerSearch(store, last, onFinding);
 }
 
 class LedgerSearch implements SealedKeys {
   private readonly store: ObjectStore;
   private readonly last: Standing;
-  private readonly onFinding: (finding: Finding) => void;
+  private readonly onFinding: (finding: SealFinding) => void;
   private readonly kept = new Map<number, Standing>();
   private readonly told = new Set<string>();
 
-  constructor(store: ObjectStore, last: Standing, onFinding: (finding: Finding) => void) {
+  constructor(store: ObjectStore, last: Standing, onFinding: (finding: SealFinding) => void) {
     this.store = store;
     this.last = last;
     this.onFinding = onFinding;
   }
 
-  async among(suspects: readonly Suspect[]): Promise<ReadonlySet<string>> {
+  async alreadySealed(suspects: readonly Suspect[]): Promise<ReadonlySet<string>> {
     const found = new Set<string>();
     const waiting = await this.byFirstDigest(suspects);
     const wanted = new Set<string>();

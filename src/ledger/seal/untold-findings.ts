@@ -2,7 +2,7 @@ import { messageOf } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import type { OnFindings } from './append-digest.ts';
 import type { SealNotes } from '../ports.ts';
-import { FINDING_KINDS, FINDINGS_REPORTED_MAX, type Finding } from '../seal-report.ts';
+import { FINDING_KINDS, FINDINGS_REPORTED_MAX, type SealFinding } from '../seal-report.ts';
 
 /**
  * Findings that no seal has told yet, kept with the queue. What is sealed or marked is not looked at again, so that a seal that
@@ -13,9 +13,9 @@ export interface UntoldFindings {
    * Keeps what was found, before anything moves on that would hide it; answers what this seal had not found before. `where` is
    * as in `OnFindings`.
    */
-  remember(where: string, findings: readonly Finding[]): Promise<readonly Finding[]>;
+  remember(where: string, findings: readonly SealFinding[]): Promise<readonly SealFinding[]>;
   /** What earlier seals found and this one did not find again. */
-  earlier(): readonly Finding[];
+  earlier(): readonly SealFinding[];
   /** Forgets them all, as this seal tells them; where the queue fails to, they are told twice. */
   told(log: Log): Promise<void>;
 }
@@ -24,7 +24,7 @@ const TABLE = 'ledger-untold';
 
 /** Reads what earlier seals could not tell. `onFindings` counts what is found until a verification has looked at it. */
 export async function openUntoldFindings(notes: SealNotes, onFindings: OnFindings): Promise<UntoldFindings> {
-  const kept = new Map<string, Finding>();
+  const kept = new Map<string, SealFinding>();
   for (const [field, detail] of Object.entries(await notes.fields(TABLE))) {
     const finding = findingOf(field, detail);
     if (finding !== null) kept.set(field, finding);
@@ -33,7 +33,7 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
   return {
     async remember(where, findings) {
       await onFindings(where, findings.length);
-      const first: Finding[] = [];
+      const first: SealFinding[] = [];
       for (const finding of findings) {
         const field = fieldOf(finding);
         if (ours.has(field) || ours.size >= FINDINGS_REPORTED_MAX) continue;
@@ -61,12 +61,12 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
   };
 }
 
-function fieldOf({ kind, key }: Finding): string {
+function fieldOf({ kind, key }: SealFinding): string {
   return `${kind} ${key}`;
 }
 
 /** Null for what a later version found, which will tell it. */
-function findingOf(field: string, detail: string): Finding | null {
+function findingOf(field: string, detail: string): SealFinding | null {
   const kind = FINDING_KINDS.find((one) => field.startsWith(`${one} `));
   return kind === undefined ? null : { kind, key: field.slice(kind.length + 1), detail };
 }

@@ -9,7 +9,7 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 import { readObject } from '../object-facts.ts';
 import type { Anchor } from '../ports.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 import { findLastNote, readSealed } from '../standing-digests.ts';
 
 /**
@@ -23,10 +23,10 @@ const COPIES_MAX = 1_000;
 const OBJECT_BYTES_MAX = 1024 * 1024;
 
 /** What came of copying. */
-export interface Anchored {
+export interface AnchorReport {
   /** Everything up to it stands in the second place. */
   readonly through: number;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly SealFinding[];
 }
 
 /** The last sequence that stands whole in the second place: its note is copied last. */
@@ -38,9 +38,9 @@ export async function anchoredThrough(anchor: Anchor, hint: number): Promise<num
  * Copies what is missing up to `last`, in order, at most 1,000 sequences. Nothing there is overwritten: an object that
  * differs is a finding, and copying stops at it.
  */
-export async function copyToAnchor(store: ObjectStore, anchor: Anchor, last: number): Promise<Anchored> {
+export async function copyToAnchor(store: ObjectStore, anchor: Anchor, last: number): Promise<AnchorReport> {
   const through = await anchoredThrough(anchor, last);
-  const findings: Finding[] = await copyKeys(store, anchor);
+  const findings: SealFinding[] = await anchorKeys(store, anchor);
   if (through > 0) findings.push(...(await compared(store, anchor, checkpointKey(Math.min(through, last)))));
   let done = Math.min(through, last);
   const goal = Math.min(last, done + COPIES_MAX);
@@ -56,7 +56,7 @@ export async function copyToAnchorIfAbsent(
   store: ObjectStore,
   anchor: Anchor,
   key: string,
-): Promise<readonly Finding[]> {
+): Promise<readonly SealFinding[]> {
   const found = await readObject(store, key, OBJECT_BYTES_MAX);
   if (found === null) return [];
   if (found.content === null) return [differs(key, 'it is too large to be copied')];
@@ -75,7 +75,7 @@ async function copySequence(
   store: ObjectStore,
   anchor: Anchor,
   sequence: number,
-): Promise<readonly Finding[]> {
+): Promise<readonly SealFinding[]> {
   const { sha256 } = await readSealed(store, sequence);
   const keys = [
     digestSignatureKey(sequence, sha256),
@@ -91,17 +91,17 @@ async function copySequence(
   return [];
 }
 
-async function copyKeys(store: ObjectStore, anchor: Anchor): Promise<Finding[]> {
+async function anchorKeys(store: ObjectStore, anchor: Anchor): Promise<SealFinding[]> {
   const there = new Set<string>();
   for await (const { key } of anchor.list(SIGNING_KEYS_ROOT)) there.add(key);
-  const findings: Finding[] = [];
+  const findings: SealFinding[] = [];
   for await (const { key } of store.list(SIGNING_KEYS_ROOT)) {
     if (!there.has(key)) findings.push(...(await copyToAnchorIfAbsent(store, anchor, key)));
   }
   return findings;
 }
 
-async function compared(store: ObjectStore, anchor: Anchor, key: string): Promise<readonly Finding[]> {
+async function compared(store: ObjectStore, anchor: Anchor, key: string): Promise<readonly SealFinding[]> {
   const [ours, theirs] = await Promise.all([
     readObject(store, key, OBJECT_BYTES_MAX),
     readObject(anchor, key, OBJECT_BYTES_MAX),
@@ -110,6 +110,6 @@ async function compared(store: ObjectStore, anchor: Anchor, key: string): Promis
   return [differs(key, `${anchor.location} has another note: it may hold another ledger`)];
 }
 
-function differs(key: string, detail: string): Finding {
+function differs(key: string, detail: string): SealFinding {
   return { kind: 'anchor_differs', key, detail };
 }

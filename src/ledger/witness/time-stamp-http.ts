@@ -22,8 +22,8 @@ const ANSWER_BYTES_MAX = 256 * 1024;
 export function timeStampOverHttp({ url, agents }: TimeStampHttpOptions): TimeStampPost {
   return async (body) => {
     try {
-      const message = await answer(url, agents, body);
-      return { status: message.statusCode ?? 0, body: await readAll(message) };
+      const message = await postQuery(url, agents, body);
+      return { status: message.statusCode ?? 0, body: await readReply(message) };
     } catch (error) {
       // The address may hold a password, so only its host is named.
       const problem = `the time stamp authority at ${url.host} (EVERLOG_TSA_URL): ${messageOf(error)}`;
@@ -32,7 +32,7 @@ export function timeStampOverHttp({ url, agents }: TimeStampHttpOptions): TimeSt
   };
 }
 
-function answer(
+function postQuery(
   url: URL,
   agents: TimeStampHttpOptions['agents'],
   body: Uint8Array,
@@ -60,7 +60,7 @@ function answer(
   });
 }
 
-async function readAll(message: IncomingMessage): Promise<Buffer> {
+async function readReply(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of message) {

@@ -29,9 +29,9 @@ export function openTimeStamper({ post, randomBytes }: TimeStamperOptions): Time
     async stamp(sha256) {
       const nonce = randomBytes(NONCE_BYTES);
       const { status, body } = await post(timeStampRequest(sha256, nonce));
-      if (status !== 200) throw unavailable(`it answered with status ${status}`);
+      if (status !== 200) throw authorityUnavailable(`it answered with status ${status}`);
       const problem = problemWithResponse(body, sha256, nonce);
-      if (problem !== null) throw unavailable(problem);
+      if (problem !== null) throw authorityUnavailable(problem);
       return body;
     },
   };
@@ -106,6 +106,6 @@ function integerOf(value: DerValue | undefined): number {
   return value.content.readIntBE(0, value.content.byteLength);
 }
 
-function unavailable(problem: string): EverlogError {
+function authorityUnavailable(problem: string): EverlogError {
   return retryable('time_stamp_unavailable', `the time stamp authority (EVERLOG_TSA_URL): ${problem}`);
 }

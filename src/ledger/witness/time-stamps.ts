@@ -3,7 +3,7 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 import { copyToAnchorIfAbsent } from './anchor.ts';
 import type { Anchor, TimeStamper } from '../ports.ts';
-import type { Finding } from '../seal-report.ts';
+import type { SealFinding } from '../seal-report.ts';
 import { readSealed } from '../standing-digests.ts';
 
 /** Digests that are stamped late; older ones are vouched for by what follows them. */
@@ -16,11 +16,11 @@ const LATE_STAMPS_MAX = 24;
 export async function stampDigests(
   deps: { readonly store: ObjectStore; readonly anchor: Anchor | null; readonly timeStamp: TimeStamper },
   last: number,
-): Promise<readonly Finding[]> {
+): Promise<readonly SealFinding[]> {
   const { store, anchor, timeStamp } = deps;
   const first = Math.max(1, last - LATE_STAMPS_MAX + 1);
   const stamped = await stampedBetween(store, first, last);
-  const findings: Finding[] = [];
+  const findings: SealFinding[] = [];
   for (let sequence = first; sequence <= last; sequence += 1) {
     if (stamped.has(sequence)) continue;
     const { sha256 } = await readSealed(store, sequence);

@@ -115,7 +115,7 @@ function startUpkeep(pool: PglitePool, log: Log): { stop(): void } {
     running = true;
     doneAtStatement = pool.statements;
     try {
-      await sweep(pool);
+      await vacuum(pool);
     } catch (error) {
       if (!stopped) log.warn({ reason: messageOf(error) }, 'the embedded queue could not be tidied');
     } finally {
@@ -131,7 +131,7 @@ function startUpkeep(pool: PglitePool, log: Log): { stop(): void } {
   };
 }
 
-async function sweep(pool: PgPool): Promise<void> {
+async function vacuum(pool: PgPool): Promise<void> {
   const { rows } = await pool.query<{ name: string }>(
     `SELECT format('%I.%I', schemaname, relname) AS name FROM pg_stat_user_tables WHERE n_dead_tup >= $1`,
     [DEAD_ROWS_WORTH_A_SWEEP],

@@ -2,15 +2,15 @@ import { createPostgresBackend, Queue, Worker, type IQueueBackend, type PgPool }
 import type { Log } from '../../logger.ts';
 import { messageOf, retryable } from '../../errors.ts';
 import { paceFailures } from '../health/paced-backend.ts';
-import { embeddedCensus } from '../census.ts';
+import { embeddedBacklog } from '../backlog.ts';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
 import { requireRoom } from './machine-lacks.ts';
 import { tryEmbeddedWork } from './embedded-trial.ts';
 import { TAGS_MAX, type FairOrder } from '../fair-order.ts';
 import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow } from './local-order.ts';
-import { openEmbeddedNotes } from '../notes.ts';
+import { openEmbeddedNotes } from '../key-value-notes.ts';
 import { openEmbeddedPending } from '../pending-commits.ts';
-import { openLocalState } from '../shared-state.ts';
+import { openLocalRateLimiter } from '../rate-limiter.ts';
 import {
   tracedBy,
   workerOptions,
@@ -66,8 +66,8 @@ export async function openEmbeddedStorage(
       orders.set(queue.name, order);
       return order;
     },
-    state: openLocalState(() => new Date()),
-    census: (queue) => embeddedCensus(postgres.pool, queue.name),
+    rateLimiter: openLocalRateLimiter(() => new Date()),
+    backlog: (queue) => embeddedBacklog(postgres.pool, queue.name),
     notes,
     pending,
     firstContact: Promise.resolve(),

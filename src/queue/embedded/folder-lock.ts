@@ -115,7 +115,7 @@ async function held(child: ChildProcess, folder: string, file: string): Promise<
     if (outcome === 'held') return;
   } catch (error) {
     child.kill('SIGKILL');
-    throw refusal(folder, giveUpWaiting.aborted ? 'flock does not answer' : error);
+    throw lockRefusal(folder, giveUpWaiting.aborted ? 'flock does not answer' : error);
   } finally {
     answers.abort();
   }
@@ -123,10 +123,10 @@ async function held(child: ChildProcess, folder: string, file: string): Promise<
     const owner = await readOwner(file);
     throw giveUp('queue_locked', `The queue folder ${folder} belongs to ${owner}. ${ANOTHER_QUEUE}`);
   }
-  throw refusal(folder, complaint.trim() || `flock ended with ${child.exitCode ?? child.signalCode}`);
+  throw lockRefusal(folder, complaint.trim() || `flock ended with ${child.exitCode ?? child.signalCode}`);
 }
 
-function refusal(folder: string, reason: unknown): EverlogError {
+function lockRefusal(folder: string, reason: unknown): EverlogError {
   const text = isMissingProgram(reason)
     ? `the program "flock" was not found: install util-linux, or use a queue server with EVERLOG_QUEUE_URL`
     : messageOf(reason);

@@ -41,7 +41,7 @@ export function openLocalOrder(
 
   return {
     async admit(id, urgency, flow) {
-      learnt ??= learn(readWaiting, tags).catch((error: unknown) => {
+      learnt ??= restoreTags(readWaiting, tags).catch((error: unknown) => {
         learnt = null;
         throw error;
       });
@@ -56,7 +56,10 @@ export function openLocalOrder(
   };
 }
 
-async function learn(readWaiting: () => Promise<readonly WaitingFlow[]>, tags: FairTags): Promise<void> {
+async function restoreTags(
+  readWaiting: () => Promise<readonly WaitingFlow[]>,
+  tags: FairTags,
+): Promise<void> {
   for (const { flow, first, last } of await readWaiting()) {
     for (const place of [tagOf(first), tagOf(last)])
       if (place !== null) tags.restore(place.urgency, flow, place.tag);

@@ -46,7 +46,7 @@ export async function demandRuined(data: string, failure: unknown): Promise<void
   const words = messageOf(failure);
   const lack = lackOf(data, words, failure);
   if (lack !== null) throw lack;
-  await readAll(data);
+  await tryReadingAll(data);
   const state = failure instanceof DatabaseRefusal ? failure.sqlState : '';
   if (RUINED_STATES.test(state) || RUINED_WORDS.test(words)) return;
   throw giveUp(
@@ -57,7 +57,7 @@ export async function demandRuined(data: string, failure: unknown): Promise<void
 }
 
 /** Reads every file to its end: a bad disk tells itself only by the bytes. */
-async function readAll(folder: string): Promise<void> {
+async function tryReadingAll(folder: string): Promise<void> {
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     throw unreadable(folder, error);
@@ -65,7 +65,7 @@ async function readAll(folder: string): Promise<void> {
   for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
-      await readAll(path);
+      await tryReadingAll(path);
       continue;
     }
     try {

@@ -1,5 +1,5 @@
 import { curable, type EverlogError } from '../../errors.ts';
-import type { Notes, StoredNotes } from '../notes.ts';
+import type { KeyValueNotes, StoredNotes } from '../key-value-notes.ts';
 
 const TABLE = 'deployment';
 const FIELD = 'archive';
@@ -29,7 +29,7 @@ export async function requireOwnQueue(
  * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive
  */
 export async function refuseForeignQueue(
-  notes: Pick<Notes, 'fields'>,
+  notes: Pick<KeyValueNotes, 'fields'>,
   archive: string,
   place: QueuePlace,
 ): Promise<'own' | 'unmarked'> {

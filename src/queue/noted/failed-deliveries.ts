@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Notes } from '../notes.ts';
+import type { KeyValueNotes } from '../key-value-notes.ts';
 
 /** Deliveries of a host that failed and are not asked for again, for metrics: what reconcile alone can still find. */
 export interface FailedDeliveries {
@@ -16,19 +16,19 @@ const noteSchema = z.object({ final: z.int().min(0), exhausted: z.int().min(0) }
 
 /** Notes what a pass over the deliveries of a host has left. */
 export async function noteFailedDeliveries(
-  notes: Pick<Notes, 'note'>,
+  notes: Pick<KeyValueNotes, 'note'>,
   host: string,
   { final, exhausted }: FailedDeliveries,
 ): Promise<void> {
-  await notes.note(nameOf(host), JSON.stringify({ final, exhausted }), KEPT_MS);
+  await notes.note(failedDeliveriesName(host), JSON.stringify({ final, exhausted }), KEPT_MS);
 }
 
 /** What the last pass left, by host; a host whose deliveries nobody has gone through is not in it. */
 export async function readFailedDeliveries(
-  notes: Pick<Notes, 'noted'>,
+  notes: Pick<KeyValueNotes, 'noted'>,
   hosts: readonly string[],
 ): Promise<ReadonlyMap<string, FailedDeliveries>> {
-  const texts = await notes.noted(hosts.map(nameOf));
+  const texts = await notes.noted(hosts.map(failedDeliveriesName));
   const found = new Map<string, FailedDeliveries>();
   for (const [index, host] of hosts.entries()) {
     const parsed = noteSchema.safeParse(JSON.parse(texts[index] ?? 'null'));
@@ -37,6 +37,6 @@ export async function readFailedDeliveries(
   return found;
 }
 
-function nameOf(host: string): string {
+function failedDeliveriesName(host: string): string {
   return `failed-deliveries/${host}`;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Notes } from '../notes.ts';
+import type { KeyValueNotes } from '../key-value-notes.ts';
 
 /** Whether each known installation of the App on a host was suspended when they were last listed, by its id. */
 export type KnownInstallations = Readonly<Record<string, boolean>>;
@@ -11,19 +11,19 @@ const knownSchema = z.record(z.string(), z.boolean());
 
 /** Notes the installations of a host. */
 export async function noteInstallations(
-  notes: Pick<Notes, 'note'>,
+  notes: Pick<KeyValueNotes, 'note'>,
   host: string,
   known: KnownInstallations,
 ): Promise<void> {
-  await notes.note(nameOf(host), JSON.stringify(known), KEPT_MS);
+  await notes.note(installationsName(host), JSON.stringify(known), KEPT_MS);
 }
 
 /** The installations noted, by host; a host whose installations were never listed is not in it. */
 export async function readInstallations(
-  notes: Pick<Notes, 'noted'>,
+  notes: Pick<KeyValueNotes, 'noted'>,
   hosts: readonly string[],
 ): Promise<ReadonlyMap<string, KnownInstallations>> {
-  const texts = await notes.noted(hosts.map(nameOf));
+  const texts = await notes.noted(hosts.map(installationsName));
   const found = new Map<string, KnownInstallations>();
   for (const [index, host] of hosts.entries()) {
     const parsed = knownSchema.safeParse(JSON.parse(texts[index] ?? 'null'));
@@ -32,6 +32,6 @@ export async function readInstallations(
   return found;
 }
 
-function nameOf(host: string): string {
+function installationsName(host: string): string {
   return `installations/${host}`;
 }

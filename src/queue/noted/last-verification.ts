@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Notes } from '../notes.ts';
+import type { KeyValueNotes } from '../key-value-notes.ts';
 
 /** A recorded verification as far as metrics tell of it. */
 export interface LastVerification {
@@ -40,7 +40,7 @@ export function standingAfter(later: LastVerification, noted: LastVerification |
 
 /** Notes a verification beside what was found before. */
 export async function noteVerification(
-  notes: Pick<Notes, 'note' | 'noted'>,
+  notes: Pick<KeyValueNotes, 'note' | 'noted'>,
   later: LastVerification,
 ): Promise<void> {
   const { at, findings, isWhole, depth } = standingAfter(later, await readLastVerification(notes));
@@ -48,7 +48,9 @@ export async function noteVerification(
 }
 
 /** The last verification that counts; null when none was recorded, or the queue was lost since. */
-export async function readLastVerification(notes: Pick<Notes, 'noted'>): Promise<LastVerification | null> {
+export async function readLastVerification(
+  notes: Pick<KeyValueNotes, 'noted'>,
+): Promise<LastVerification | null> {
   const [text] = await notes.noted([NOTE]);
   if (text === undefined || text === null) return null;
   const { at, findings, whole, depth } = noteSchema.parse(JSON.parse(text));

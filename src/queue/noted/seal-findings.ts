@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Notes } from '../notes.ts';
+import type { KeyValueNotes } from '../key-value-notes.ts';
 
 /**
  * What seals have found and nobody has looked at since. A seal looks only at what is new to it, so that the next one, which
@@ -14,7 +14,7 @@ const findingsSchema = z.object({ at: z.iso.datetime(), findings: z.int().positi
 
 /** Notes what a seal found, under a name of its own: told of twice, it counts once. */
 export async function noteSealFindings(
-  notes: Pick<Notes, 'setField' | 'fields'>,
+  notes: Pick<KeyValueNotes, 'setField' | 'fields'>,
   seal: string,
   findings: number,
   at: Date,
@@ -26,7 +26,7 @@ export async function noteSealFindings(
 }
 
 /** How many findings of seals nobody has looked at; 0 where there are none, or the queue was lost since. */
-export async function readSealFindings(notes: Pick<Notes, 'fields'>): Promise<number> {
+export async function readSealFindings(notes: Pick<KeyValueNotes, 'fields'>): Promise<number> {
   let sum = 0;
   for (const { findings } of await readNoted(notes)) sum += findings;
   return sum;
@@ -34,7 +34,7 @@ export async function readSealFindings(notes: Pick<Notes, 'fields'>): Promise<nu
 
 /** Forgets what was found before `moment`: a verification of the whole archive that began then has found nothing. */
 export async function clearSealFindings(
-  notes: Pick<Notes, 'setField' | 'fields'>,
+  notes: Pick<KeyValueNotes, 'setField' | 'fields'>,
   moment: Date,
 ): Promise<void> {
   for (const { seal, atMs } of await readNoted(notes))
@@ -42,7 +42,7 @@ export async function clearSealFindings(
 }
 
 async function readNoted(
-  notes: Pick<Notes, 'fields'>,
+  notes: Pick<KeyValueNotes, 'fields'>,
 ): Promise<{ readonly seal: string; readonly atMs: number; readonly findings: number }[]> {
   return Object.entries(await notes.fields(TABLE)).map(([seal, text]) => {
     const { at, findings } = findingsSchema.parse(JSON.parse(text));

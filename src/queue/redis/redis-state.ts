@@ -6,16 +6,16 @@ import {
   minuteOf,
   PAUSE_LUA,
   RESERVE_LUA,
-  type SharedState,
-} from '../shared-state.ts';
+  type RateLimiter,
+} from '../rate-limiter.ts';
 
 /** Admissions in one script, during which the server does nothing else. */
 const ADMITTED_AT_ONCE = 100;
 /** A budget's reservations are remembered this long past their end. */
 const BUDGET_KEPT_MS = 60_000;
 
-/** Shared state on a Redis or Valkey server, below `prefix`. */
-export function openRedisState(connection: Redis, prefix: string, now: () => Date): SharedState {
+/** The rate limiter on a Redis or Valkey server, below `prefix`. */
+export function openRedisRateLimiter(connection: Redis, prefix: string, now: () => Date): RateLimiter {
   const spentKey = (budget: string): string => `${prefix}:shared:spent:${budget}`;
   const pausedKey = (budget: string): string => `${prefix}:shared:paused:${budget}`;
   const countKey = (series: string, minute: number): string => `${prefix}:shared:count:${series}:${minute}`;

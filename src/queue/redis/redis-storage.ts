@@ -2,13 +2,13 @@ import { createRedisBackend, Queue, Worker, type IQueueBackend } from 'bullmq';
 import { Redis, type RedisOptions } from 'ioredis';
 import { curable, EverlogError, messageOf } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
-import { redisCensus } from '../census.ts';
-import { openRedisNotes } from '../notes.ts';
+import { redisBacklog } from '../backlog.ts';
+import { openRedisNotes } from '../key-value-notes.ts';
 import { paceFailures } from '../health/paced-backend.ts';
 import { openRedisPending } from '../pending-commits.ts';
 import { DEFAULT_PREFIX } from '../queue-url.ts';
 import { judgeServer, readServerFacts, requireDurable, type DurabilityJudgement } from './durability.ts';
-import { openRedisOrder, openRedisState } from './redis-state.ts';
+import { openRedisOrder, openRedisRateLimiter } from './redis-state.ts';
 import { requireInfo, tryRedisWork } from './redis-trial.ts';
 import { explainTrouble } from './refusals.ts';
 import {
@@ -48,7 +48,7 @@ export interface RedisStorageOptions {
 
 /**
  * Connects to a queue server. Does not wait for it: a receiver answers 503 until it is there. The safety of the server
- * is judged by `checkRedisSafety` as soon as it answers.
+ * is checked by `requireSafeServer` as soon as it answers.
  */
 export function openRedisStorage(options: RedisStorageOptions): QueueStorage & { check(): Promise<void> } {
   const { location, log, prefix = DEFAULT_PREFIX } = options;
@@ -72,7 +72,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
     },
     async check() {
       await contact;
-      ({ durability, weaknesses } = await judged(producer, options).catch((error: unknown) => {
+      ({ durability, weaknesses } = await requireSafeServer(producer, options).catch((error: unknown) => {
         throw error instanceof EverlogError ? error : explain(error);
       }));
     },
@@ -100,8 +100,8 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
         (name) => queue.toKey(name),
         (error) => log.debug({ error: messageOf(error) }, 'the order of the queue was not noted'),
       ),
-    state: openRedisState(producer, prefix, options.now ?? (() => new Date())),
-    census: (queue) => redisCensus(producer, (name) => queue.toKey(name)),
+    rateLimiter: openRedisRateLimiter(producer, prefix, options.now ?? (() => new Date())),
+    backlog: (queue) => redisBacklog(producer, (name) => queue.toKey(name)),
     notes: openRedisNotes(producer, prefix),
     pending: openRedisPending(producer, prefix, options.now, options.pendingMax),
     firstContact: contact,
@@ -140,7 +140,10 @@ function createWorker(
 }
 
 /** @throws EverlogError `queue_unsafe` or `queue_unsuitable` (give up), and what the server says. */
-async function judged(connection: Redis, options: RedisStorageOptions): Promise<DurabilityJudgement> {
+async function requireSafeServer(
+  connection: Redis,
+  options: RedisStorageOptions,
+): Promise<DurabilityJudgement> {
   await requireInfo(connection);
   const facts = await readServerFacts(connection, options.options.sentinels !== undefined);
   const judgement = judgeServer(facts);
@@ -161,14 +164,14 @@ function explainer(
   // A refusal that makes a new connection, as READONLY does, is what there is to tell until that one is there.
   let lastRefusal: string | null = null;
   connection.on('error', (error: Error) => {
-    lastTrouble = wordsOf(error);
+    lastTrouble = failureWords(error);
   });
   connection.on('ready', () => {
     lastTrouble = null;
   });
   return {
     explain(error) {
-      const words = wordsOf(error);
+      const words = failureWords(error);
       const isAway = NOT_CONNECTED.test(words);
       if (!isAway) lastRefusal = words;
       const said = isAway ? (lastTrouble ?? lastRefusal ?? 'there is no connection') : words;
@@ -182,7 +185,7 @@ function explainer(
 }
 
 /** Several addresses of one host fail together: their words are those of its parts. */
-function wordsOf(error: unknown): string {
+function failureWords(error: unknown): string {
   const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
   const [first] = parts;
   return first === undefined ? messageOf(error) : messageOf(first);

@@ -13,7 +13,7 @@ import type { Workforce } from '../compose.ts';
 /** What takes more than a few small reads is read at most this often: it moves by the hour. */
 const READ_AGAIN_MS = 60_000;
 
-type Observed = Pick<JobQueue, 'counts' | 'census' | 'notes' | 'pending' | 'durability' | 'heldArchiveJobs'>;
+type Observed = Pick<JobQueue, 'counts' | 'backlog' | 'notes' | 'pending' | 'durability' | 'heldArchiveJobs'>;
 
 /**
  * What a process tells when its metrics are asked for. Reads the queue and its notes, never the archive; what does not answer is
@@ -57,10 +57,10 @@ export function openObservation(
     const now = new Date();
     const { notes } = queue;
     const spool = workforce?.spool;
-    const [queues, census, reconciled, pendingCommits, lastDigest, lastVerification, findings, failed, slow] =
+    const [queues, backlog, reconciled, pendingCommits, lastDigest, verified, findings, failed, slow] =
       await Promise.all([
         orNull(queue.counts()),
-        orNull(queue.census()),
+        orNull(queue.backlog()),
         orNull(readReconciled(notes, now)),
         orNull(queue.pending.count()),
         orNull(readLastDigest(notes)),
@@ -73,11 +73,11 @@ export function openObservation(
       now,
       roles,
       ...(queues === null ? {} : { queues }),
-      ...(census === null ? {} : { census }),
+      ...(backlog === null ? {} : { backlog }),
       ...(reconciled === null ? {} : { reconciled: { ...reconciled, lastAt: orNever(reconciled.lastAt) } }),
       ...(pendingCommits === null ? {} : { pendingCommits }),
       ...(lastDigest === null ? {} : { lastDigest }),
-      ...(lastVerification === null ? {} : { lastVerification }),
+      ...(verified === null ? {} : { lastVerification: verified }),
       ...(findings === null ? {} : { sealFindings: findings }),
       ...(failed === null ? {} : { failedDeliveries: failed }),
       ...(workforce === null ? {} : { rateLimits: workforce.rateLimits() }),

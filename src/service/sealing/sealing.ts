@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { addUnhinted } from './unhinted-commits.ts';
+import { addMissedCommits } from './missed-commits.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { proxyAgents } from '../../store/s3/proxy.ts';
 import type { Config } from '../../config.ts';
@@ -55,7 +55,7 @@ export function openSealing(
   return {
     async seal(options) {
       const { signer } = await key.get();
-      await addUnhinted({ store, pending: queue.pending, notes: queue.notes, now });
+      await addMissedCommits({ store, pending: queue.pending, notes: queue.notes, now });
       const report = await seal(
         {
           store,

@@ -16,7 +16,7 @@ export async function* tarOf(folder: string, name: string, at: Date): AsyncGener
   for (const file of files.sort()) {
     const { size, mode } = await stat(file);
     const path = `${name}${file.slice(folder.length)}`;
-    yield* headerOf(path, size, mode, at);
+    yield* tarHeader(path, size, mode, at);
     let sent = 0;
     for await (const chunk of createReadStream(file)) {
       if (!Buffer.isBuffer(chunk)) throw new Error('a file was not read as bytes');
@@ -29,7 +29,7 @@ export async function* tarOf(folder: string, name: string, at: Date): AsyncGener
   yield Buffer.alloc(2 * BLOCK);
 }
 
-function* headerOf(path: string, size: number, mode: number, at: Date): Generator<Buffer> {
+function* tarHeader(path: string, size: number, mode: number, at: Date): Generator<Buffer> {
   const split = splitPath(path);
   if (split !== null) {
     yield block(split.name, split.prefix, size, mode, at, '0');

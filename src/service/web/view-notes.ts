@@ -37,7 +37,7 @@ export function openViewNotes(store: ObjectStore, log: Log): ViewNotes {
   let isFailing = false;
   let writing: Promise<void> | null = null;
   const write = async (action: 'view' | 'download', kind: View['kind'], batch: Batch): Promise<void> => {
-    await commitCustody(store, draftOf(action, kind, batch, version), deps);
+    await commitCustody(store, viewDraft(action, kind, batch, version), deps);
   };
   const batchOf = (reader: Reader): Batch => {
     const who = `${reader.knownBy} ${reader.name}`;
@@ -83,7 +83,7 @@ export function openViewNotes(store: ObjectStore, log: Log): ViewNotes {
   };
 }
 
-function draftOf(
+function viewDraft(
   action: 'view' | 'download',
   kind: View['kind'],
   { reader, keys }: Batch,

@@ -29,9 +29,9 @@ export async function readStatus(
   };
   if (queue === null) return unknown;
   try {
-    const [counts, census, failed, digest, verified, reconciled, pendingCommits] = await Promise.all([
+    const [counts, backlog, failed, digest, verified, reconciled, pendingCommits] = await Promise.all([
       queue.counts(),
-      queue.census(),
+      queue.backlog(),
       queue.failed(FAILED_SHOWN_MAX),
       readLastDigest(queue.notes),
       readLastVerification(queue.notes),
@@ -43,8 +43,8 @@ export async function readStatus(
       queue: {
         location: queue.location,
         queues: counts,
-        putOff: census.putOff,
-        oldestAt: census.oldestAt?.toISOString() ?? null,
+        putOff: backlog.putOff,
+        oldestAt: backlog.oldestAt?.toISOString() ?? null,
         failedJobs: failed.map(({ id, reason, failedAt }) => ({
           id,
           reason,

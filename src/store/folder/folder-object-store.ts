@@ -75,7 +75,7 @@ function folderStore(
     },
     head: async (key) => {
       checkFolderKey(key);
-      return guarded(() => headOf(folder, key));
+      return guarded(() => fileHead(folder, key));
     },
     read: async (key) => {
       checkFolderKey(key);
@@ -122,7 +122,7 @@ function folderStore(
   };
 }
 
-async function headOf(folder: string, key: string): Promise<ObjectHead | null> {
+async function fileHead(folder: string, key: string): Promise<ObjectHead | null> {
   try {
     const found = await lstat(join(folder, key));
     return found.isFile() ? objectHead(key, found) : null;
@@ -213,12 +213,12 @@ async function answers(folder: string): Promise<void> {
 function checkFolderKey(key: string): void {
   checkObjectKey(key);
   for (const segment of key.split('/')) {
-    const problem = problemWith(segment);
+    const problem = nameProblem(segment);
     if (problem !== null) throw giveUp('store_refused', `object key ${JSON.stringify(key)} ${problem}`);
   }
 }
 
-function problemWith(segment: string): string | null {
+function nameProblem(segment: string): string | null {
   if (segment.startsWith('.')) return 'has a hidden name in it, which a folder archive does not keep';
   if (Buffer.byteLength(segment) <= NAME_BYTES_MAX) return null;
   return `has a part longer than ${NAME_BYTES_MAX} bytes, the most a file name can have`;

@@ -37,7 +37,7 @@ async function* walk(
   depth: number,
 ): AsyncGenerator<ListedObject> {
   if (depth > DEPTH_MAX) return;
-  const entries = await entriesOf(root, base, wanted);
+  const entries = await folderEntries(root, base, wanted);
   for (let at = 0; at < entries.length; at += LOOKUPS_AT_ONCE) {
     const some = entries.slice(at, at + LOOKUPS_AT_ONCE);
     const files = await Promise.all(
@@ -51,7 +51,7 @@ async function* walk(
   }
 }
 
-async function entriesOf(
+async function folderEntries(
   root: string,
   base: string,
   { prefix, startAfter }: { prefix: string; startAfter: string },

@@ -150,7 +150,7 @@ async function send(
   const headers: Readonly<Record<string, string>> = response.headers;
   followClock(client, headers['date']);
   if (response.statusCode < 200 || response.statusCode > 299) {
-    throw refusal(response.statusCode, headers, text);
+    throw refusalError(response.statusCode, headers, text);
   }
   return { headers, text };
 }
@@ -195,7 +195,7 @@ const refusalSchema = z.object({
   }),
 });
 
-function refusal(
+function refusalError(
   status: number,
   headers: Readonly<Record<string, string>>,
   text: string,

@@ -113,16 +113,16 @@ export function saysExists(error: unknown): boolean {
 export function saysUnknownHeader(error: unknown): boolean {
   const status = statusOf(error);
   if (status === 501) return true;
-  const code = codeOf(error);
+  const code = answerCode(error);
   return status === 400 && (NO_CODE.test(code) || UNKNOWN_HEADER_CODES.has(code));
 }
 
 /** Sorts a failed call into passing trouble and refusals that name the bucket and the cure. `what` is the object or operation. */
 export function s3Error(error: unknown, bucket: string, what: string): EverlogError {
-  const code = codeOf(error);
+  const code = answerCode(error);
   const status = statusOf(error);
-  const message = `bucket ${bucket}, ${what}: ${describe(error, code, status)}`;
-  const { cure, passes } = judge(code, status, error);
+  const message = `bucket ${bucket}, ${what}: ${sentenceOf(error, code, status)}`;
+  const { cure, passes } = classify(code, status, error);
   const text = cure === null ? message : `${message}; ${cure}`;
   return new EverlogError(
     errorCodeOf(code, status, passes),
@@ -133,7 +133,7 @@ export function s3Error(error: unknown, bucket: string, what: string): EverlogEr
 }
 
 /** What mends it, where that is known, and whether it may pass all the same. */
-function judge(
+function classify(
   code: string,
   status: number | null,
   error: unknown,
@@ -169,7 +169,7 @@ function errorCodeOf(code: string, status: number | null, passes: boolean): Erro
   return passes && !isWho ? 'store_unavailable' : 'store_refused';
 }
 
-function codeOf(error: unknown): string {
+function answerCode(error: unknown): string {
   if (!(error instanceof Error)) return '';
   if (error instanceof S3ServiceException) return error.name;
   if (statusOf(error) !== null) return '';
@@ -178,7 +178,7 @@ function codeOf(error: unknown): string {
 }
 
 /** Of an answer: status, code, the store's own sentence made safe to show, and the id its support asks for. */
-function describe(error: unknown, code: string, status: number | null): string {
+function sentenceOf(error: unknown, code: string, status: number | null): string {
   if (!(error instanceof S3ServiceException))
     return status === null ? messageOf(error) || code : `the store answered ${status} with a page`;
   const id = error.$metadata.requestId;

@@ -37,12 +37,12 @@ export async function* listObjects(
   }
 }
 
-interface Page {
-  readonly Contents?: readonly Listed[] | undefined;
+interface ListingPage {
+  readonly Contents?: readonly ListedEntry[] | undefined;
   readonly IsTruncated?: boolean | undefined;
 }
 
-interface Listed {
+interface ListedEntry {
   readonly Key?: string | undefined;
   readonly Size?: number | undefined;
   readonly LastModified?: Date | undefined;
@@ -53,7 +53,7 @@ async function listPage(
   Prefix: string,
   after: string,
   abortSignal: AbortSignal,
-): Promise<Page> {
+): Promise<ListingPage> {
   if (context.direct.isReady()) return listDirectly(context, Prefix, after, abortSignal);
   const StartAfter = after === '' ? {} : { StartAfter: after };
   const command = new ListObjectsV2Command({
@@ -88,7 +88,7 @@ async function listDirectly(
   prefix: string,
   after: string,
   signal: AbortSignal,
-): Promise<Page> {
+): Promise<ListingPage> {
   const query = {
     'list-type': '2',
     'max-keys': String(PAGE_KEYS),
@@ -134,7 +134,7 @@ export async function* listObjectVersions(context: S3Context, prefix: string): A
       return context.client.send(command, { abortSignal });
     });
     if (page.IsTruncated === undefined) throw incomplete(context);
-    yield* inOrder(context, page);
+    yield* inKeyOrder(context, page);
     if (!page.IsTruncated) return;
     const { NextKeyMarker, NextVersionIdMarker } = page;
     const stands = NextKeyMarker === marker.KeyMarker && NextVersionIdMarker === marker.VersionIdMarker;
@@ -147,7 +147,7 @@ export async function* listObjectVersions(context: S3Context, prefix: string): A
 }
 
 /** Versions and delete markers come as two lists; times have whole seconds, so the one that is latest goes first by its flag. */
-function inOrder(context: S3Context, page: ListObjectVersionsCommandOutput): ListedVersion[] {
+function inKeyOrder(context: S3Context, page: ListObjectVersionsCommandOutput): ListedVersion[] {
   const versions = (page.Versions ?? []).map((entry) => listedVersion(context, entry, false));
   const markers = (page.DeleteMarkers ?? []).map((entry) => listedVersion(context, entry, true));
   if (markers.length === 0) return versions;

@@ -49,7 +49,7 @@ export async function setLegalHold(
 ): Promise<'done' | 'missing' | 'unsupported'> {
   const answer = await tried(context, key, async (abortSignal) => {
     const command = new PutObjectLegalHoldCommand({
-      ...placeOf(context, key, versionId ?? undefined),
+      ...versionPlace(context, key, versionId ?? undefined),
       LegalHold: { Status: held ? 'ON' : 'OFF' },
     });
     return context.client.send(command, { abortSignal });
@@ -76,7 +76,7 @@ export async function removeVersion(
   const head = await headObject(context, key, version);
   const answer = await tried(context, key, async (abortSignal) => {
     const command = new DeleteObjectCommand({
-      ...placeOf(context, key, version),
+      ...versionPlace(context, key, version),
       ...(bypassGovernance ? { BypassGovernanceRetention: true } : {}),
     });
     return context.client.send(command, { abortSignal });
@@ -110,7 +110,7 @@ async function askForLock(
   key: string,
   versionId: string | undefined,
 ): Promise<ObjectLock | null> {
-  const place = placeOf(context, key, versionId);
+  const place = versionPlace(context, key, versionId);
   const cure = 'allow s3:GetObjectRetention and s3:GetObjectLegalHold on its objects';
   const asked = await tried(context, key, async (abortSignal) =>
     context.client.send(new GetObjectRetentionCommand(place), { abortSignal }),
@@ -163,7 +163,7 @@ function modeOf(mode: string | undefined): ObjectLock['mode'] {
   return mode === 'GOVERNANCE' || mode === 'COMPLIANCE' ? mode : null;
 }
 
-function placeOf(
+function versionPlace(
   context: S3Context,
   key: string,
   versionId: string | undefined,

@@ -75,7 +75,7 @@ export interface S3StoreOptions {
  * @throws EverlogError `config_invalid` for a lock without a retention
  */
 export function openS3Store(options: S3StoreOptions): ObjectStore {
-  const context = contextOf(options);
+  const context = openContext(options);
   let known: Promise<StoreAbilities> | null = null;
   const abilities = async (): Promise<StoreAbilities> => {
     known ??= probeAbilities(context);
@@ -108,7 +108,7 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
     },
     read: async (key, versionId) => {
       checkObjectKey(key);
-      return readObject(context, key, versionId);
+      return openObject(context, key, versionId);
     },
     readRange: async (key, range, pin) => {
       checkObjectKey(key);
@@ -134,7 +134,7 @@ export function openS3Store(options: S3StoreOptions): ObjectStore {
   };
 }
 
-function contextOf(options: S3StoreOptions): S3Context {
+function openContext(options: S3StoreOptions): S3Context {
   const { bucket, lockMode = 'none', retentionDays = 0 } = options;
   const trimmed = options.prefix.replace(/^\/+|\/+$/g, '');
   if ((lockMode === 'GOVERNANCE' || lockMode === 'COMPLIANCE') && retentionDays <= 0) {
@@ -201,7 +201,7 @@ async function putWhole(
   });
 }
 
-async function readObject(
+async function openObject(
   context: S3Context,
   key: string,
   versionId: string | undefined,
@@ -245,12 +245,12 @@ function objectHead(
     versionId: versionIdOf(found.VersionId),
     lastModified: found.LastModified,
     metadata: { ...found.Metadata },
-    sha256: found.ChecksumType === 'COMPOSITE' ? null : sha256Hex(found.ChecksumSHA256),
+    sha256: found.ChecksumType === 'COMPOSITE' ? null : checksumHex(found.ChecksumSHA256),
   };
 }
 
 /** A checksum of parts is not one of the bytes; where its type is not named, its `-<parts>` gives it away. */
-function sha256Hex(base64: string | undefined): string | null {
+function checksumHex(base64: string | undefined): string | null {
   if (base64 === undefined || !/^[A-Za-z0-9+/]{43}=$/.test(base64)) return null;
   return Buffer.from(base64, 'base64').toString('hex');
 }

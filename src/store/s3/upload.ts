@@ -33,7 +33,7 @@ export async function putOnce(
   options: PutOptions,
 ): Promise<PutResult> {
   try {
-    const stored = await send(context, key, body, async (Body, abortSignal) => {
+    const stored = await sendUpload(context, key, body, async (Body, abortSignal) => {
       if (Body instanceof Uint8Array && context.direct.isReady()) {
         return putDirectly(context, key, body, Body, options, abortSignal);
       }
@@ -178,7 +178,7 @@ function hasHeaders(request: unknown): request is { headers: Record<string, stri
 }
 
 /** Opens the body and sends it: under a deadline by size, given up sooner when it stands still or breaks. */
-async function send<T>(
+async function sendUpload<T>(
   context: S3Context,
   key: string,
   body: PutBody,

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import type { Notes } from '../../queue/notes.ts';
+import type { KeyValueNotes } from '../../queue/key-value-notes.ts';
 
 /** Somebody who has logged in. The token is their account: it is never shown and never stored in the clear. */
 export interface Session {
@@ -47,7 +47,7 @@ export function memorySessions(): SessionPlace {
 }
 
 /** With the queue, so that several processes serve the same people. */
-export function notedSessions(notes: Pick<Notes, 'note' | 'noted'>): SessionPlace {
+export function notedSessions(notes: Pick<KeyValueNotes, 'note' | 'noted'>): SessionPlace {
   const nameOf = (name: string): string => `web-session:${name}`;
   return {
     read: async (name) => (await notes.noted([nameOf(name)]))[0] || null,
@@ -74,7 +74,7 @@ export class Sessions {
   /** Begins a session; answers its id, for the cookie. */
   async begin(session: Session): Promise<string> {
     const id = randomBytes(ID_BYTES).toString('base64url');
-    const name = nameOf(id);
+    const name = sessionName(id);
     const keptMs = session.untilMs - this.#now().getTime();
     await this.#place.keep(name, this.#seal(name, JSON.stringify(session)), keptMs);
     return id;
@@ -82,14 +82,14 @@ export class Sessions {
 
   /** The session of an id; null where there is none, or it has ended. */
   async find(id: string): Promise<Session | null> {
-    const name = nameOf(id);
+    const name = sessionName(id);
     const sealed = await this.#place.read(name);
     const session = sealed === null ? null : this.#open(name, sealed);
     return session !== null && session.untilMs > this.#now().getTime() ? session : null;
   }
 
   end(id: string): Promise<void> {
-    return this.#place.remove(nameOf(id));
+    return this.#place.remove(sessionName(id));
   }
 
   #seal(name: string, text: string): string {
@@ -114,6 +114,6 @@ export class Sessions {
   }
 }
 
-function nameOf(id: string): string {
+function sessionName(id: string): string {
   return createHash('sha256').update(id).digest('hex');
 }

@@ -7,7 +7,7 @@ import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { html, type Html } from '../html.ts';
 import type { Addresses } from '../log/job-facts.ts';
 import { noteOf } from '../page.ts';
-import { placeOf, ReadProblems } from '../read-problems.ts';
+import { repositoryPlace, ReadProblems } from '../read-problems.ts';
 import type { Page } from '../requests.ts';
 import { crumbsOf, type Site } from '../site.ts';
 import type { CoverageLooks } from './coverage-marks.ts';
@@ -35,8 +35,8 @@ export async function home(site: Site, browsing: Browsing, c: Page): Promise<Res
   const addresses = await site.addresses();
   const isNarrowed = Object.keys(parsed.filters).length > 0;
   const content = html`<h1>${isNarrowed ? 'Jobs that match' : 'Newest jobs'}</h1>
-    <p class="facts">${countOf(found)} <a href="/?failed=1">Failed ones</a></p>
-    ${filterForm('/', query)} ${await jobsOf(browsing, c, found, problems, addresses, true)}
+    <p class="facts">${reachText(found)} <a href="/?failed=1">Failed ones</a></p>
+    ${filterForm('/', query)} ${await jobsHtml(browsing, c, found, problems, addresses, true)}
     <h2>Repositories</h2>
     <ul>
       ${await repositories(site, c, found.records, addresses)}
@@ -54,8 +54,8 @@ async function repositories(
   const items: Html[] = [];
   const seen = new Set<string>();
   const add = (one: { host: string; owner: string; repo: string }): void => {
-    if (seen.has(placeOf(one))) return;
-    seen.add(placeOf(one));
+    if (seen.has(repositoryPlace(one))) return;
+    seen.add(repositoryPlace(one));
     items.push(html`<li><a href="${addresses.repository(one)}">${one.owner}/${one.repo}</a></li>`);
   };
   if (!c.get('reader').readsAll) {
@@ -134,7 +134,7 @@ export async function run(site: Site, browsing: Browsing, c: Page): Promise<Resp
   const [first] = records;
   if (first === undefined) return site.missing();
   const addresses = await site.addresses();
-  const attempts = await attemptsOf(site, records, reference.kind === 'place' ? reference.attempt : null);
+  const attempts = await runAttempts(site, records, reference.kind === 'place' ? reference.attempt : null);
   const title = `${first.record.workflow_name ?? 'Run'} · run ${first.record.run_id}`;
   const marks = await browsing.coverage.of(records);
   const content = html`${problems.told(c.get('reader'), placesOf(records))}
@@ -142,13 +142,13 @@ export async function run(site: Site, browsing: Browsing, c: Page): Promise<Resp
   return site.page(title, crumbsOf(first.record, addresses, null), content);
 }
 
-async function attemptsOf(
+async function runAttempts(
   site: Site,
   records: readonly StoredRecord[],
   only: number | null,
 ): Promise<RunAttempt[]> {
   const places = new Map<string, RunAddress>();
-  for (const { address } of records) places.set(placeOf(address), address);
+  for (const { address } of records) places.set(repositoryPlace(address), address);
   const [first] = records;
   const entries =
     first === undefined
@@ -208,9 +208,9 @@ export async function code(site: Site, browsing: Browsing, c: Page): Promise<Res
   const isWhole = sha === null && number === null && !isNarrowed;
   const mayChart = isWhole && (await site.mayCount(c, host, owner, repo));
   const content = html`<h1>${title}</h1>
-    <p class="facts">${countOf(found)} <a href="?failed=1">Failed ones</a></p>
+    <p class="facts">${reachText(found)} <a href="?failed=1">Failed ones</a></p>
     ${mayChart ? await browsing.sums.charts(c.get('reader'), place) : ''} ${filterForm(c.req.path, query)}
-    ${await jobsOf(browsing, c, found, problems, addresses, false)}`;
+    ${await jobsHtml(browsing, c, found, problems, addresses, false)}`;
   const home = what === null ? null : addresses.repository({ host, owner, repo });
   const crumbs = [
     { name: owner, href: `/?owner=${encodeURIComponent(owner)}` },
@@ -228,7 +228,7 @@ function badFilter(site: Site, problem: string): Response {
   return site.page('No such filter', [], noteOf('This filter cannot be read', `${problem}.`), 400);
 }
 
-function countOf({ records, reach, coverage }: FoundJobs): Html {
+function reachText({ records, reach, coverage }: FoundJobs): Html {
   const count = {
     all: `${records.length} shown.`,
     newest: `The newest ${LISTED_MAX} shown.`,
@@ -243,7 +243,7 @@ function countOf({ records, reach, coverage }: FoundJobs): Html {
   return html`${count} <span title="${indexed}">Through the index: ${indexed}.</span>`;
 }
 
-async function jobsOf(
+async function jobsHtml(
   browsing: Browsing,
   c: Page,
   { records }: FoundJobs,
@@ -260,5 +260,5 @@ async function jobsOf(
 }
 
 function placesOf(records: readonly StoredRecord[]): ReadonlySet<string> {
-  return new Set(records.map(({ record }) => placeOf(record)));
+  return new Set(records.map(({ record }) => repositoryPlace(record)));
 }

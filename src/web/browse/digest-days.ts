@@ -67,7 +67,7 @@ const GAPS_BYTES_MAX = 16 * 1024 * 1024;
 const GAPS_SHOWN_MAX = 1_000;
 const GAPS_FILE = /^[0-9a-f]{64}\.gaps\.ndjson$/;
 
-type Told = z.infer<typeof completenessSchema>;
+type DigestSummary = z.infer<typeof completenessSchema>;
 
 /** Reads what digests say of completeness; whether they are signed and chained is for `verify`. */
 export class DigestDays {
@@ -92,7 +92,7 @@ export class DigestDays {
     let read = 0;
     for (; next !== null && read < DIGESTS_MAX; read += 1) {
       const told = completenessSchema.safeParse(JSON.parse(next.bytes.toString('utf8')));
-      if (told.success) add(days, next.sequence, told.data);
+      if (told.success) addDigest(days, next.sequence, told.data);
       else onProblem(`digest ${next.sequence}`, 'says nothing of completeness that can be read');
       this.#keep(next);
       const following = this.#kept.get(next.sequence + 1);
@@ -138,7 +138,11 @@ export class DigestDays {
   }
 }
 
-function add(days: Map<string, DigestDay>, sequence: number, { window_end, completeness }: Told): void {
+function addDigest(
+  days: Map<string, DigestDay>,
+  sequence: number,
+  { window_end, completeness }: DigestSummary,
+): void {
   // A window belongs to the day in which it began to end: midnight itself ends the day before.
   const day = new Date(Date.parse(window_end) - 1).toISOString().slice(0, 10);
   const known = days.get(day);

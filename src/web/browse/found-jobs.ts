@@ -3,7 +3,7 @@ import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import { giveUp } from '../../errors.ts';
 import { JobFinding } from '../../index/find-jobs.ts';
 import type { IndexCoverage } from '../../index/job-index.ts';
-import { placeOf, type ReadProblems } from '../read-problems.ts';
+import { repositoryPlace, type ReadProblems } from '../read-problems.ts';
 import type { Page } from '../requests.ts';
 import type { Site } from '../site.ts';
 import { Turns, type TurnLimits } from '../turns.ts';
@@ -88,7 +88,7 @@ async function chosen(
   const records: StoredRecord[] = [];
   const asked = new Set<string>();
   for await (const stored of found) {
-    const place = placeOf(stored.record);
+    const place = repositoryPlace(stored.record);
     if (!asked.has(place) && asked.size >= REPOSITORIES_ASKED_MAX) continue;
     asked.add(place);
     if (!(await site.may(c, stored.record))) continue;

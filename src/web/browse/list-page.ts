@@ -30,7 +30,7 @@ export function jobTable(
       </tr>
     </thead>
     <tbody>
-      ${records.map((stored) => jobRow(stored.record, addresses, marks.get(stored.key), withRepository))}
+      ${records.map((stored) => jobRowHtml(stored.record, addresses, marks.get(stored.key), withRepository))}
     </tbody>
   </table>`;
 }
@@ -41,7 +41,7 @@ const MARKS = {
   unknown: html`<span class="mark">not looked up in the ledger</span>`,
 };
 
-function jobRow(
+function jobRowHtml(
   record: JobRecord,
   addresses: Addresses,
   mark: keyof typeof MARKS | undefined,

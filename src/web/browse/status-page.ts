@@ -60,7 +60,7 @@ export function statusPage(facts: StatusFacts, lags: readonly Lag[], charts: Htm
     ${charts} ${lags.length === 0 ? '' : html`<div class="charts">${lag}</div>`}
     <table class="facts-table">
       <tbody>
-        ${[...queueRows(facts, now), ...ledgerRows(facts, now)].map(
+        ${[...queueRows(facts, now), ...ledgerStatusRows(facts, now)].map(
           ({ name, value, isBad }) =>
             html`<tr>
               <th scope="row">${name}</th>
@@ -70,19 +70,19 @@ export function statusPage(facts: StatusFacts, lags: readonly Lag[], charts: Htm
       </tbody>
     </table>
     ${queue === null ? '' : queuesTable(queue.queues)}
-    ${queue === null || queue.failedJobs.length === 0 ? '' : failedTable(queue.failedJobs)}
+    ${queue === null || queue.failedJobs.length === 0 ? '' : failedRows(queue.failedJobs)}
     <p class="facts">
       More: <code>everlog status</code>, <code>everlog doctor</code>, and the metrics of the admin address.
     </p>`;
 }
 
-interface Row {
+interface StatusRow {
   readonly name: string;
   readonly value: string;
   readonly isBad?: boolean;
 }
 
-function queueRows({ archive, queue, budgets }: StatusFacts, now: Date): readonly Row[] {
+function queueRows({ archive, queue, budgets }: StatusFacts, now: Date): readonly StatusRow[] {
   const putOff = Object.entries(queue?.putOff ?? {})
     .filter(([, jobs]) => jobs > 0)
     .map(([reason, jobs]) => `${countText(jobs)} ${reason.replaceAll('_', ' ')}`);
@@ -101,7 +101,7 @@ function queueRows({ archive, queue, budgets }: StatusFacts, now: Date): readonl
   ];
 }
 
-function ledgerRows(facts: StatusFacts, now: Date): readonly Row[] {
+function ledgerStatusRows(facts: StatusFacts, now: Date): readonly StatusRow[] {
   const { queue, lastDigest, lastVerify, pendingCommits, reconciledThrough } = facts;
   const orUnknown = (value: string): string => (queue === null ? UNKNOWN : value);
   return [
@@ -171,7 +171,7 @@ function queuesTable(
     </table>`;
 }
 
-function failedTable(
+function failedRows(
   jobs: readonly { readonly id: string; readonly reason: string; readonly at: string | null }[],
 ): Html {
   return html`<h2>Newest failed jobs</h2>

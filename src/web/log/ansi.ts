@@ -1,4 +1,4 @@
-import { createInertFilter } from '../../log/inert.ts';
+import { createInertFilter } from '../../log/terminal-sanitiser.ts';
 import { escapeHtml } from '../html.ts';
 
 /** How text is shown: colours by their number in the palette of 256, null for the page's own. */
@@ -35,14 +35,14 @@ export function lineToHtml(line: Buffer, textToHtml: (text: string) => string = 
   let out = '';
   let from = 0;
   for (const match of text.matchAll(SEQUENCE)) {
-    out += spanOf(look, text.slice(from, match.index), textToHtml);
+    out += styledSpan(look, text.slice(from, match.index), textToHtml);
     look = changed(look, (match[1] ?? '').split(/[;:]/).slice(0, NUMBERS_MAX).map(Number));
     from = match.index + match[0].length;
   }
-  return out + spanOf(look, text.slice(from), textToHtml);
+  return out + styledSpan(look, text.slice(from), textToHtml);
 }
 
-function spanOf(look: Look, text: string, textToHtml: (text: string) => string): string {
+function styledSpan(look: Look, text: string, textToHtml: (text: string) => string): string {
   if (text === '') return '';
   const classes = [
     ...(look.fore === null || look.back !== null ? [] : [`f${look.fore}`]),

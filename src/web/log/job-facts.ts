@@ -23,7 +23,7 @@ export function titleOf({ workflow_name, job_name }: JobRecord): string {
 }
 
 /** The facts of a job in one line. */
-export function factsOf(record: JobRecord): Html {
+export function factsHtml(record: JobRecord): Html {
   const tookMs = Date.parse(record.completed_at ?? '') - Date.parse(record.started_at ?? '');
   const attempt = record.run_attempt === null ? null : `attempt ${record.run_attempt}`;
   const parts = [
@@ -43,7 +43,7 @@ export function factsOf(record: JobRecord): Html {
 function shaOf(record: JobRecord): Html | null {
   const sha = record.head_sha;
   if (sha === null) return null;
-  const source = sourceOf(record);
+  const source = repositoryAddress(record);
   const short = html`<code>${sha.slice(0, 12)}</code>`;
   return source === null
     ? short
@@ -51,7 +51,11 @@ function shaOf(record: JobRecord): Html | null {
 }
 
 /** Where a repository's source is, on its own host; null where the host is none of GitHub's own names. */
-export function sourceOf({ host, owner, repo }: Pick<JobRecord, 'host' | 'owner' | 'repo'>): string | null {
+export function repositoryAddress({
+  host,
+  owner,
+  repo,
+}: Pick<JobRecord, 'host' | 'owner' | 'repo'>): string | null {
   if (!/^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/.test(host) || /^[\d.]+$/.test(host)) return null;
   return `https://${host}/${encodeURIComponent(owner)}/${encodeURIComponent(repo)}`;
 }

@@ -4,7 +4,7 @@ import { absenceReason } from '../../log/absence-reason.ts';
 import { stepsOf, type JobStep } from '../../log/log-steps.ts';
 import { html, type Html } from '../html.ts';
 import type { SealState } from '../seal.ts';
-import { factsOf, titleOf } from './job-facts.ts';
+import { factsHtml, titleOf } from './job-facts.ts';
 import { durationOf, resultClass } from './log-lines-html.ts';
 import { WINDOW_LINES, type ShownLog } from './log-window.ts';
 import { sealLine } from './proof-page.ts';
@@ -17,7 +17,7 @@ export function absencePage(record: JobRecord, seal: SealState, address: string)
       ? ''
       : `${absence.tries} ${absence.tries === 1 ? 'look' : 'looks'}, the last at ${absence.last_tried_at?.slice(0, 16).replace('T', ' ') ?? '–'} UTC`;
   return html`<h1>${titleOf(record)}</h1>
-    ${factsOf(record)} ${sealLine(seal, null, address)}
+    ${factsHtml(record)} ${sealLine(seal, null, address)}
     <section class="note">
       <p><b>No log:</b> ${absenceReason(record.outcome)}.</p>
       <p class="dim">${[absence?.reason, looked].filter(Boolean).join(' · ')}</p>
@@ -35,7 +35,7 @@ export function jobPage(
   const { record } = stored;
   const wide = log.lines > 999_999 ? ' wide' : '';
   return html`<h1>${titleOf(record)}</h1>
-    ${factsOf(record)} ${sealLine(seal, shown.isWhole, address)}
+    ${factsHtml(record)} ${sealLine(seal, shown.isWhole, address)}
     <div class="log">
       <nav class="steps" aria-label="Steps">
         <ol>

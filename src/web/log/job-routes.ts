@@ -3,8 +3,8 @@ import { EverlogError } from '../../errors.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { html, type Html } from '../html.ts';
 import { noteOf } from '../page.ts';
-import { placeOf, ReadProblems } from '../read-problems.ts';
-import { linesIn, numberIn, QUERY_CHARACTERS_MAX, SECURITY, type Page } from '../requests.ts';
+import { repositoryPlace, ReadProblems } from '../read-problems.ts';
+import { rangeInAddress, numberIn, QUERY_CHARACTERS_MAX, SECURITY, type Page } from '../requests.ts';
 import type { Seals } from '../seal.ts';
 import { crumbsOf, type Site, type View } from '../site.ts';
 import type { Turns } from '../turns.ts';
@@ -36,7 +36,7 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
   const { record } = stored;
   if (!(await site.may(c, record))) return site.missing();
   const reader = c.get('reader');
-  const told = problems.told(reader, new Set([placeOf(record)]));
+  const told = problems.told(reader, new Set([repositoryPlace(record)]));
   const addresses = await site.addresses();
   const address = addresses.job(record);
   const crumbs = crumbsOf(record, addresses, titleOf(record));
@@ -61,7 +61,7 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
     const doubt = c.req.query('anyway') === '1' ? null : await doubtOf(views, stored, told, address, kind);
     if (doubt !== null) return site.page('Not the last word', crumbs, doubt, 502);
     await note(isHead ? 'page' : kind);
-    return bytesOf(site, views, c, stored, kind);
+    return logResponse(site, views, c, stored, kind);
   }
   await note('page');
   const query = c.req.query('q')?.slice(0, QUERY_CHARACTERS_MAX) ?? '';
@@ -73,7 +73,7 @@ export async function job(site: Site, views: Views, c: Page, kind: JobView): Pro
     const found = await views.passes.take(reader, find, signal);
     return site.page(`${query} · ${titleOf(record)}`, crumbs, html`${told} ${found}`);
   }
-  const wanted = { lines: linesIn(c.req.query('line')), step: numberIn(c.req.query('step')) };
+  const wanted = { lines: rangeInAddress(c.req.query('line')), step: numberIn(c.req.query('step')) };
   const seal = await views.seals.of(stored);
   try {
     const shown = await views.windows.show(record, log, wanted, { reader, signal });
@@ -103,7 +103,7 @@ async function doubtOf(
 }
 
 /** The log as GitHub served it. A reader of what turns out not to be the archived bytes sees the answer break off. */
-async function bytesOf(
+async function logResponse(
   site: Site,
   views: Views,
   c: Page,

@@ -7,7 +7,7 @@ import type { ObjectStore } from '../../store/object-store.ts';
 import { escapeHtml, type Html } from '../html.ts';
 import type { Reader } from '../access/access.ts';
 import type { Turns } from '../turns.ts';
-import { sourceOf } from './job-facts.ts';
+import { repositoryAddress } from './job-facts.ts';
 import { LogLinesHtml, type LineWindow } from './log-lines-html.ts';
 import { sourceLinks } from './source-links.ts';
 
@@ -165,7 +165,7 @@ export class LogWindows {
 
 /** Links places in the source, where the commit and its host are known. */
 function textToHtmlOf(record: JobRecord): (text: string) => string {
-  const source = sourceOf(record);
+  const source = repositoryAddress(record);
   return source === null || record.head_sha === null ? escapeHtml : sourceLinks(source, record.head_sha);
 }
 

@@ -2,7 +2,7 @@ import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { digestKey } from '../../archive/keys.ts';
 import { html, type Html } from '../html.ts';
 import type { SealState } from '../seal.ts';
-import { factsOf, titleOf } from './job-facts.ts';
+import { factsHtml, titleOf } from './job-facts.ts';
 
 /** What is known of a job's truth, and no more; `isWhole` says how much of its log was checked, null where it has none. */
 export function sealLine(seal: SealState, isWhole: boolean | null, address: string): Html {
@@ -72,7 +72,7 @@ export function proofPage(stored: StoredRecord, seal: SealState, address: string
     ...ledgerRows(seal),
   ];
   return html`<h1>Proof of ${titleOf(record)}</h1>
-    ${factsOf(record)}
+    ${factsHtml(record)}
     <table class="facts-table">
       <tbody>
         ${rows.map(

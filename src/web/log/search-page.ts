@@ -4,7 +4,7 @@ import { readLog } from '../../log/log-reader.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { lineToHtml } from './ansi.ts';
 import { html, Html } from '../html.ts';
-import { factsOf, titleOf } from './job-facts.ts';
+import { factsHtml, titleOf } from './job-facts.ts';
 
 /** What is looked for, and which page of its hits is shown. */
 export interface LogSearch {
@@ -52,7 +52,7 @@ export async function searchPage(
   const link = (to: number, name: string): Html =>
     html`<a href="${address}?q=${encodeURIComponent(query)}&page=${to}">${name}</a> `;
   return html`<h1>${titleOf(record)}</h1>
-    ${factsOf(record)}
+    ${factsHtml(record)}
     <div class="tools">
       <form action="${address}" method="get">
         <input type="search" name="q" value="${query}" aria-label="Search this log" maxlength="500" /><button>

@@ -88,8 +88,8 @@ const deps: ArchiveJobDeps = {
   version: 'bench',
   wasAskedFor: () => Promise.resolve(false),
   onRecorded: () => undefined,
-  hint: () => Promise.resolve(),
-  state: storage.state,
+  addPending: () => Promise.resolve(),
+  rateLimiter: storage.rateLimiter,
   now,
   random: Math.random,
 };

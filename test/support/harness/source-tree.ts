@@ -9,6 +9,8 @@ export interface SourceFile {
   readonly lines: number;
   readonly imports: readonly Import[];
   readonly functions: readonly FunctionBody[];
+  /** Functions, types and classes that stand in the file itself, not inside another. */
+  readonly declared: readonly Declared[];
   readonly environmentReads: readonly number[];
   readonly looseTypes: readonly LooseType[];
   readonly switchedTests: readonly SwitchedTest[];
@@ -24,6 +26,12 @@ interface FunctionBody {
   readonly name: string;
   readonly line: number;
   readonly lines: number;
+}
+
+interface Declared {
+  readonly name: string;
+  readonly line: number;
+  readonly isExported: boolean;
 }
 
 interface LooseType {
@@ -90,7 +98,35 @@ export function parseSource(path: string, text: string): SourceFile {
       looseTypes.push({ what: '@ts comment', line: index + 1 });
   }
   const lines = text.endsWith('\n') ? text.split('\n').length - 1 : text.split('\n').length;
-  return { path, text, lines, imports, functions, environmentReads, looseTypes, switchedTests };
+  const declared = source.statements.flatMap((statement) =>
+    declaredBy(statement).map((name) => ({
+      name,
+      line: lineOf(statement),
+      isExported: isExported(statement),
+    })),
+  );
+  return { path, text, lines, imports, functions, declared, environmentReads, looseTypes, switchedTests };
+}
+
+/** Names of the functions, types and classes that a statement declares. */
+function declaredBy(statement: ts.Statement): readonly string[] {
+  if (
+    ts.isFunctionDeclaration(statement) ||
+    ts.isClassDeclaration(statement) ||
+    ts.isInterfaceDeclaration(statement) ||
+    ts.isTypeAliasDeclaration(statement)
+  ) {
+    return statement.name === undefined ? [] : [statement.name.text];
+  }
+  if (!ts.isVariableStatement(statement)) return [];
+  return statement.declarationList.declarations.flatMap(({ name, initializer }) =>
+    ts.isIdentifier(name) && initializer !== undefined && ts.isFunctionLike(initializer) ? [name.text] : [],
+  );
+}
+
+function isExported(statement: ts.Statement): boolean {
+  const modifiers = ts.canHaveModifiers(statement) ? (ts.getModifiers(statement) ?? []) : [];
+  return modifiers.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword);
 }
 
 function specifierOf(node: ts.Node): string | null {

@@ -113,6 +113,12 @@ const FUNCTION_LINES_MAX = 70;
 /** Folders of tests hold one file for each thing tested, found by its name. */
 const FOLDER_FILES_MAX = 16;
 const FLAT_FOLDERS = /^test\/(unit|contract|integration)(\/|$)/;
+/**
+ * Names that two or more files may give to functions, types or classes of their own, and those of them that two or more
+ * files export. Verification has its own copies on purpose, and adapters of one port may call their parts alike.
+ */
+export const SHARED_NAMES_MAX = 30;
+export const SHARED_EXPORTS_MAX = 6;
 const DRAWER = /(^|[/-])(utils?|helpers?|managers?|common|shared|misc)(\.|\/|$)/;
 // Written so that this line does not break its own rule.
 const PUT_OFF = /\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b/;
@@ -212,6 +218,20 @@ export const RULES: readonly TreeRule[] = [
       ),
   },
   {
+    name: `at most ${SHARED_NAMES_MAX} names stand for something in several files, ${SHARED_EXPORTS_MAX} of them exported`,
+    reason:
+      'what is called alike is taken for the same: give what does the same one place, and name what differs by what it gives',
+    breaches: (files) => {
+      const counted = files.filter(({ path }) => /^(src|workers)\//.test(path));
+      const shared = sharedNames(counted, () => true);
+      const exported = sharedNames(counted, ({ isExported }) => isExported);
+      return [
+        ...(shared.length > SHARED_NAMES_MAX ? shared : []),
+        ...(exported.length > SHARED_EXPORTS_MAX ? exported.map((line) => `exported: ${line}`) : []),
+      ];
+    },
+  },
+  {
     name: 'no drawers, and names in kebab-case',
     reason: 'a file called after what it is about can be found; "helpers" takes in anything',
     breaches: (files) =>
@@ -263,6 +283,22 @@ export const RULES: readonly TreeRule[] = [
 
 function product(files: readonly SourceFile[]): readonly SourceFile[] {
   return files.filter(({ path }) => !isTest(path));
+}
+
+/** For each name that more than one file declares, the name and where; only declarations that `counts` are looked at. */
+function sharedNames(
+  files: readonly SourceFile[],
+  counts: (declared: SourceFile['declared'][number]) => boolean,
+): readonly string[] {
+  const places = new Map<string, Map<string, number>>();
+  for (const { path, declared } of files) {
+    for (const one of declared) {
+      if (counts(one)) places.set(one.name, new Map(places.get(one.name)).set(path, one.line));
+    }
+  }
+  return [...places]
+    .filter(([, found]) => found.size > 1)
+    .map(([name, found]) => `${name}: ${[...found].map(([path, line]) => `${path}:${line}`).join(', ')}`);
 }
 
 function linesWith(what: RegExp, allowed: RegExp): TreeRule['breaches'] {

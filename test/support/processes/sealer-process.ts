@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
 import { seal } from '../../../src/ledger/seal/seal.ts';
 import { openPemSigner } from '../../../src/ledger/keys/signer.ts';
-import { openRedisNotes } from '../../../src/queue/notes.ts';
+import { openRedisNotes } from '../../../src/queue/key-value-notes.ts';
 import { openRedisPending } from '../../../src/queue/pending-commits.ts';
 import { memoryQueue, sealerOf } from '../harness/sealing-under-test.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Product } from '../../../src/github/host.ts';
-import { openLocalState } from '../../../src/queue/shared-state.ts';
-import { budgetOf, takeTurn } from '../../../src/budget/budget.ts';
+import { openLocalRateLimiter } from '../../../src/queue/rate-limiter.ts';
+import { budgetOf, reserveCalls } from '../../../src/budget/budget.ts';
 
 const MINUTE_MS = 60_000;
 const JOB_POINTS = 2;
@@ -10,11 +10,11 @@ const JOB_POINTS = 2;
 async function turns(product: Product, jobs: number, restMs = 0): Promise<number[]> {
   let nowMs = 1_000_000;
   const clock = () => new Date(nowMs);
-  const deps = { state: openLocalState(clock), now: clock, random: () => 0 };
+  const deps = { rateLimiter: openLocalRateLimiter(clock), now: clock, random: () => 0 };
   const startMs = nowMs;
   const given: number[] = [];
   for (let job = 0; job < jobs; job += 1) {
-    const turn = await takeTurn(deps, 'host/1', product, JOB_POINTS, null);
+    const turn = await reserveCalls(deps, 'host/1', product, JOB_POINTS, null);
     given.push((turn?.getTime() ?? nowMs) - startMs);
     nowMs += restMs;
   }

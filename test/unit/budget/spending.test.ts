@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { EverlogError, retryable } from '../../../src/errors.ts';
 import type { ApiAnswer, GitHubApi } from '../../../src/github/api.ts';
 import type { RateState } from '../../../src/github/rate-limit.ts';
-import { openLocalState } from '../../../src/queue/shared-state.ts';
+import { openLocalRateLimiter } from '../../../src/queue/rate-limiter.ts';
 import { openSpending, type SpendingApi } from '../../../src/budget/spending.ts';
 
 const REPOSITORY = { owner: 'octo-org', repo: 'repo', installationId: 7 };
@@ -19,7 +19,7 @@ interface Scene {
 function openScene(rate: RateState | null): Scene {
   let nowMs = Date.parse('2026-11-20T12:00:00Z');
   const now = (): Date => new Date(nowMs);
-  const state = openLocalState(now);
+  const state = openLocalRateLimiter(now);
   const answers: (() => ApiAnswer)[] = [];
   const ok = (): ApiAnswer => ({ status: 200, headers: {}, bytes: Buffer.from('{}'), path: '/' });
   const api: GitHubApi = {
@@ -41,7 +41,7 @@ function openScene(rate: RateState | null): Scene {
       nowMs += ms;
     },
     spender: (purpose, onWait) =>
-      openSpending({ state, now, random: () => 0 }, api, {
+      openSpending({ rateLimiter: state, now, random: () => 0 }, api, {
         purpose,
         share: 0.1,
         onWait: onWait === undefined ? null : (until) => onWait(until),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createInertFilter, inertText } from '../../../src/log/inert.ts';
+import { createInertFilter, inertText } from '../../../src/log/terminal-sanitiser.ts';
 
 const ESC = '\u001b';
 const ST = `${ESC}\\`;

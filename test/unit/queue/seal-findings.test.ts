@@ -5,9 +5,9 @@ import {
   readSealFindings,
   SEALS_NOTED_MAX,
 } from '../../../src/queue/noted/seal-findings.ts';
-import type { Notes } from '../../../src/queue/notes.ts';
+import type { KeyValueNotes } from '../../../src/queue/key-value-notes.ts';
 
-function memoryTable(): Pick<Notes, 'setField' | 'fields'> {
+function memoryTable(): Pick<KeyValueNotes, 'setField' | 'fields'> {
   const table = new Map<string, string>();
   return {
     setField(_, field, text) {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { wrongTarget, type Target } from '../../../src/receiver/target.ts';
+import { wrongTarget, type ExpectedTarget } from '../../../src/receiver/target.ts';
 
 const NOTHING = { targetType: null, targetId: null, enterpriseHost: null, tenant: null };
-const DOTCOM: Target = { host: 'github.com', product: 'github.com', appId: 12 };
-const TENANT: Target = { host: 'octo.ghe.com', product: 'ghe.com', appId: 12 };
-const SERVER: Target = { host: 'ghes.example.com', product: 'ghes', appId: 12 };
+const DOTCOM: ExpectedTarget = { host: 'github.com', product: 'github.com', appId: 12 };
+const TENANT: ExpectedTarget = { host: 'octo.ghe.com', product: 'ghe.com', appId: 12 };
+const SERVER: ExpectedTarget = { host: 'ghes.example.com', product: 'ghes', appId: 12 };
 
 const ANOTHER_APP = 'the delivery is for another GitHub App than the configured one';
 const ANOTHER_HOST = 'X-GitHub-Enterprise-Host names another host than the configured one';

@@ -2,8 +2,8 @@ import { beforeEach, expect, test } from 'vitest';
 import { retryable } from '../../../src/errors.ts';
 import type { HookDelivery } from '../../../src/github/deliveries.ts';
 import type { Log } from '../../../src/logger.ts';
-import type { Notes } from '../../../src/queue/notes.ts';
-import { openLocalState } from '../../../src/queue/shared-state.ts';
+import type { KeyValueNotes } from '../../../src/queue/key-value-notes.ts';
+import { openLocalRateLimiter } from '../../../src/queue/rate-limiter.ts';
 import {
   redeliverAlone,
   wasAskedFor,
@@ -23,7 +23,7 @@ let pagesRead = 0;
 let askedFor: string[];
 let most = 0;
 let refuse: (id: string) => boolean;
-let notes: Pick<Notes, 'note' | 'noted' | 'claim' | 'release'>;
+let notes: Pick<KeyValueNotes, 'note' | 'noted' | 'claim' | 'release'>;
 
 beforeEach(() => {
   listed = [];
@@ -68,7 +68,7 @@ function deps(): RedeliveryDeps {
   return {
     notes,
     // The clock stands still here, so that a pace would never be over.
-    state: { ...openLocalState(now), reserve: () => Promise.resolve(nowMs) },
+    rateLimiter: { ...openLocalRateLimiter(now), reserve: () => Promise.resolve(nowMs) },
     now,
     random: () => 0.5,
     log: SILENT,

@@ -36,7 +36,7 @@ function memoryQueue(): Observed {
   return {
     durability: 'persistent',
     counts: () => Promise.resolve({ archive: none, upkeep: none, seal: none }),
-    census: () => Promise.reject(new Error('the queue does not answer')),
+    backlog: () => Promise.reject(new Error('the queue does not answer')),
     async *heldArchiveJobs() {
       /* There are none. */
     },

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
 import { loopbackAccess, type Access, type Reader } from '../../../src/web/access/access.ts';
 import { memorySessions, Sessions, type SessionPlace } from '../../../src/web/access/sessions.ts';
-import { createInertFilter } from '../../../src/log/inert.ts';
+import { createInertFilter } from '../../../src/log/terminal-sanitiser.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import { escapeHtml } from '../../../src/web/html.ts';
 import { takesGzip } from '../../../src/web/compression.ts';

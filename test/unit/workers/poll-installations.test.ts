@@ -35,7 +35,7 @@ function open(): {
             note: (name, text) => Promise.resolve(void texts.set(name, text)),
             noted: (names) => Promise.resolve(names.map((name) => texts.get(name) ?? null)),
           },
-          state: {
+          rateLimiter: {
             pause(budget, untilMs) {
               expect(untilMs).toBeGreaterThan(NOW.getTime() + HOUR_MS);
               paused.push(budget);

@@ -5,7 +5,7 @@ import { parseKey, recordKey } from '../../../src/archive/keys.ts';
 import { EverlogError, giveUp } from '../../../src/errors.ts';
 import type { GitHubApi } from '../../../src/github/api.ts';
 import type { NewJob, SweepRun } from '../../../src/queue/catalog.ts';
-import { openLocalState } from '../../../src/queue/shared-state.ts';
+import { openLocalRateLimiter } from '../../../src/queue/rate-limiter.ts';
 import { openSpool } from '../../../src/spool/spool-space.ts';
 import { archiveJob } from '../../../workers/handlers/archive-job.ts';
 import { sweepRun } from '../../../workers/handlers/sweep-run.ts';
@@ -91,7 +91,7 @@ async function openScene(answers: Answers): Promise<Scene> {
     hosts: new Map([
       ['github.com', { api, lookUpLog: () => Promise.resolve({ kind: 'found' as const, answer }) }],
     ]),
-    state: openLocalState(now),
+    rateLimiter: openLocalRateLimiter(now),
     now,
     random: () => 0,
     enqueue: (job: NewJob) => {
@@ -99,7 +99,7 @@ async function openScene(answers: Answers): Promise<Scene> {
       return Promise.resolve('queued' as const);
     },
     version: '0.0.0',
-    hint: () => Promise.resolve(),
+    addPending: () => Promise.resolve(),
     missRules: { waitsMs: WAITS_MS, retentionMs: 90 * 24 * HOUR_MS },
     spool: openSpool(64 * 1024 * 1024),
     spoolLimits: { folder: '/tmp', logBytesMax: 1_000, storedBytesMax: 1_000, temporaryName: () => 'x' },

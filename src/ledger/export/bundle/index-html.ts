@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { pageAddress } from '../../../archive/find/page-address.ts';
-import { countsByStatus, isFinding, STATUSES } from './index-rows.ts';
+import { countsByStatus, isUnsound, STATUSES } from './index-rows.ts';
 import type { IndexRow, Status } from './index-rows.ts';
 import { htmlText } from './visible-text.ts';
 
@@ -129,7 +129,7 @@ function tableRow(row: IndexRow, webUrl: string | null): string {
   ];
   const log =
     hasLog && it.log !== null
-      ? `${link(it.log.key, 'log')}<br><span class="soft">${bytesText(it.log.bytes)}</span>`
+      ? `${link(it.log.key, 'log')}<br><span class="soft">${exactBytes(it.log.bytes)}</span>`
       : '–';
   const record_ = isHere
     ? `${link(record.key, record.revision === 1 ? 'record' : `revision ${record.revision}`)}<br><span class="soft">digest ${row.sequence ?? ''}</span>`
@@ -156,7 +156,7 @@ function link(key: string, text: string): string {
 }
 
 function badge(status: Status): string {
-  const isBad = isFinding({
+  const isBad = isUnsound({
     status,
     askedFor: null,
     record: null,
@@ -178,6 +178,6 @@ function ranges(sequences: readonly number[]): string {
   return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(', ');
 }
 
-function bytesText(bytes: number): string {
+function exactBytes(bytes: number): string {
   return `${bytes.toLocaleString('en-US')} B`;
 }

@@ -34,7 +34,7 @@ export interface IndexRow {
 }
 
 /** Whether a row keeps the export from being what was asked for. */
-export function isFinding({ status }: IndexRow): boolean {
+export function isUnsound({ status }: IndexRow): boolean {
   return !SOUND.has(status);
 }
 

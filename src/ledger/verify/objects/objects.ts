@@ -2,7 +2,7 @@ import { CUSTODY_ROOT } from '../../../archive/keys.ts';
 import type { ObjectStore } from '../../../store/object-store.ts';
 import type { EntryLog, LedgerEntry } from '../../formats/formats.ts';
 import { openBoundedWork, type BoundedWork } from '../bounded-work.ts';
-import { openBuckets, type Buckets } from './buckets.ts';
+import { openDiskGroupBy, type DiskGroupBy } from './disk-group-by.ts';
 import { compareGroup } from './comparison.ts';
 import { checkEntry, placeOf, type CheckedEntry, type SealedEntry } from './contents.ts';
 import { groupOf, jobGroup, parseFact, type EntryFact, type Fact, type RemovalFact } from '../facts.ts';
@@ -28,7 +28,7 @@ const CUSTODY_BYTES_MAX = 16 * 1024 * 1024;
 export class Objects {
   readonly #scope: Scope;
   readonly #work: BoundedWork = openBoundedWork(AT_ONCE);
-  readonly #facts: Buckets<Fact>;
+  readonly #facts: DiskGroupBy<Fact>;
   readonly #sample: Reservoir<SealedEntry> | null;
   /** Objects that may be waiting for their digest, and the first of them. */
   #waiting = 0;
@@ -36,7 +36,7 @@ export class Objects {
 
   constructor(scope: Scope, temporaryFolder: string, random: () => number) {
     this.#scope = scope;
-    this.#facts = openBuckets(temporaryFolder, parseFact);
+    this.#facts = openDiskGroupBy(temporaryFolder, parseFact);
     this.#sample = scope.sample === null ? null : new Reservoir(scope.sample, random);
   }
 

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { inOrder, openBoundedWork } from '../../../../src/ledger/verify/bounded-work.ts';
-import { openBuckets } from '../../../../src/ledger/verify/objects/buckets.ts';
+import { openDiskGroupBy } from '../../../../src/ledger/verify/objects/disk-group-by.ts';
 import { GrowingTree, leafHash, rootOfPath } from '../../../../src/ledger/verify/chain/merkle.ts';
 import { parseCheckpoint } from '../../../../src/ledger/verify/chain/note.ts';
 import { BadGzip, gunzipped, linesOf } from '../../../../src/ledger/verify/objects/object-bytes.ts';
@@ -69,7 +69,7 @@ describe('buckets on disk', () => {
 
   test('give every row of a group together, and leave no file behind', async () => {
     const folder = temporaryFolder();
-    const buckets = openBuckets(folder, parse);
+    const buckets = openDiskGroupBy(folder, parse);
     const adding: Promise<void>[] = [];
     for (let row = 0; row < 30_000; row += 1) adding.push(buckets.add(`group\n${row % 10_000}`, row));
     await Promise.all(adding);
@@ -87,7 +87,7 @@ describe('buckets on disk', () => {
   });
 
   test('are divided again where one would not fit into memory', async () => {
-    const buckets = openBuckets(temporaryFolder(), parse, 1_000);
+    const buckets = openDiskGroupBy(temporaryFolder(), parse, 1_000);
     const rows = 5_000;
     for (let row = 0; row < rows; row += 1) await buckets.add(`group ${row}`, row);
     let groups = 0;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { priorityOf, URGENCIES } from './fair-order.ts';
 
 /** Who waits in a queue, since when and why: what a number per state does not say. */
-export interface Census {
+export interface BacklogStatistics {
   /** When the oldest job that has not ended well was queued, failed ones included; null when there is none. */
   readonly oldestAt: Date | null;
   /** Jobs that are put off, by why. Adds up to all that are. */
@@ -58,8 +58,8 @@ export function putOffReason(progress: unknown, dueMs: number): PutOffReason {
 /** A queue's key of this name. */
 type ToKey = (name: string) => string;
 
-/** The census of a queue on a Redis or Valkey server: a few hundred small reads. */
-export async function redisCensus(connection: Redis, toKey: ToKey): Promise<Census> {
+/** Backlog statistics of a queue on a Redis or Valkey server: a few hundred small reads. */
+export async function redisBacklog(connection: Redis, toKey: ToKey): Promise<BacklogStatistics> {
   const [delayed, failed, heads, delayedCount] = await Promise.all([
     connection.zrange(toKey('delayed'), 0, LOOKED_AT_MAX - 1, 'WITHSCORES'),
     connection.zrange(toKey('failed'), 0, LOOKED_AT_MAX - 1),
@@ -74,7 +74,7 @@ export async function redisCensus(connection: Redis, toKey: ToKey): Promise<Cens
   const reasons = [...waits].map(([id, dueMs]) =>
     putOffReason(JSON.parse(found.get(id)?.progress ?? 'null'), dueMs),
   );
-  return census(
+  return statisticsOf(
     [...found.values()].map(({ queuedMs }) => queuedMs),
     reasons,
     delayedCount,
@@ -101,8 +101,11 @@ async function jobFields(
   return found;
 }
 
-/** The census of a queue in the database that this process owns. */
-export async function embeddedCensus(pool: Pick<PgPool, 'query'>, queue: string): Promise<Census> {
+/** Backlog statistics of a queue in the database that this process owns. */
+export async function embeddedBacklog(
+  pool: Pick<PgPool, 'query'>,
+  queue: string,
+): Promise<BacklogStatistics> {
   const oldest: number[] = [];
   for (const state of ['waiting', 'delayed', 'failed']) {
     const { rows } = await pool.query<{ oldest: string | null }>(
@@ -122,10 +125,14 @@ export async function embeddedCensus(pool: Pick<PgPool, 'query'>, queue: string)
     [queue],
   );
   const reasons = rows.map(({ progress, due }) => putOffReason(progress, Number(due)));
-  return census(oldest, reasons, Number(counted.rows[0]?.count ?? 0));
+  return statisticsOf(oldest, reasons, Number(counted.rows[0]?.count ?? 0));
 }
 
-function census(queuedMs: readonly number[], reasons: readonly PutOffReason[], delayed: number): Census {
+function statisticsOf(
+  queuedMs: readonly number[],
+  reasons: readonly PutOffReason[],
+  delayed: number,
+): BacklogStatistics {
   const putOff: Record<PutOffReason, number> = {
     log_not_yet: 0,
     rate_limited: 0,

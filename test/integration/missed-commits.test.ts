@@ -4,8 +4,8 @@ import type { ObjectStore, PutOptions } from '../../src/store/object-store.ts';
 import { bytesBody } from '../../src/store/put-body.ts';
 import { retryable } from '../../src/errors.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
-import { hintingStore } from '../../src/service/sealing/hinting-store.ts';
-import { addUnhinted } from '../../src/service/sealing/unhinted-commits.ts';
+import { withSealingOutbox } from '../../src/service/sealing/sealing-outbox.ts';
+import { addMissedCommits } from '../../src/service/sealing/missed-commits.ts';
 import { openStage, until } from '../support/harness/everlog-under-test.ts';
 import { redisPlace, type QueuePlace } from '../support/harness/queue-under-test.ts';
 
@@ -53,26 +53,26 @@ async function clean(): Promise<void> {
 
 const OPEN = { refuseIfClosed: () => Promise.resolve() };
 
-test('records, runs and custody objects are hinted, logs and names are not, and what stands already is hinted again', async () => {
-  const hinting = hintingStore(store, queue.pending, OPEN);
+test('records, runs and custody objects become pending, logs and names do not, and what exists already does so again', async () => {
+  const outbox = withSealingOutbox(store, queue.pending, OPEN);
   const custody = 'v1/custody/dt=2020-01-20/20200120T101112000Z-00ff.json';
   const others = [
     `v1/logs/${PLACE}/dt=2026-11-20/29679449-1-399444496.log.gz`,
     `v1/names/${PLACE}/1296269.json`,
     'index/jobs/dt=2026-11-20/1.parquet',
   ];
-  for (const key of [RECORD, RUN, custody, ...others]) await hinting.putIfAbsent(key, body(key), JSON_OBJECT);
+  for (const key of [RECORD, RUN, custody, ...others]) await outbox.putIfAbsent(key, body(key), JSON_OBJECT);
   expect(await pending()).toEqual([custody, RECORD, RUN]);
   await clean();
-  expect(await hinting.putIfAbsent(RECORD, body('again'), JSON_OBJECT)).toEqual({ outcome: 'exists' });
+  expect(await outbox.putIfAbsent(RECORD, body('again'), JSON_OBJECT)).toEqual({ outcome: 'exists' });
   expect(await pending()).toEqual([RECORD]);
   expect(await announced()).toEqual([]);
   await clean();
 });
 
-test('a hint that fails is the writer’s trouble, and an announcement that fails is nobody’s', async () => {
+test('an addition that fails is the writer’s trouble, and an announcement that fails is nobody’s', async () => {
   const down = retryable('queue_unavailable', 'the queue does not answer');
-  const deaf = hintingStore(
+  const deaf = withSealingOutbox(
     store,
     {
       announce: () => Promise.reject(down),
@@ -91,25 +91,25 @@ test('custody objects of commands that reached no queue are found by their days'
   const key = (offset: number): string => `v1/custody/dt=${day(offset)}/of-a-test.json`;
   for (const offset of [0, -1]) await store.putIfAbsent(key(offset), body(`${offset}`), JSON_OBJECT);
   const deps = { store, pending: queue.pending, notes: queue.notes };
-  await addUnhinted({ ...deps, now: () => new Date() });
+  await addMissedCommits({ ...deps, now: () => new Date() });
   expect(await pending()).toEqual([key(-1), key(0)].toSorted());
   await clean();
   // Once more, as clocks and writes under way may overlap; then they are known.
   const later = (): Date => new Date(Date.now() + HOUR_MS);
-  await addUnhinted({ ...deps, now: later });
+  await addMissedCommits({ ...deps, now: later });
   expect(await pending()).toContain(key(0));
   await clean();
-  await addUnhinted({ ...deps, now: later });
+  await addMissedCommits({ ...deps, now: later });
   expect(await pending()).toEqual([]);
 });
 
 test('custody objects of a time that a clock was ahead of are found once it is right again', async () => {
   const deps = { store, pending: queue.pending, notes: queue.notes };
-  await addUnhinted({ ...deps, now: () => new Date(Date.now() + 400 * 24 * HOUR_MS) });
+  await addMissedCommits({ ...deps, now: () => new Date(Date.now() + 400 * 24 * HOUR_MS) });
   await clean();
   const key = 'v1/custody/dt=2020-01-20/while-it-was-ahead.json';
   await store.putIfAbsent(key, body('x'), JSON_OBJECT);
-  await addUnhinted({ ...deps, now: () => new Date() });
+  await addMissedCommits({ ...deps, now: () => new Date() });
   expect(await pending()).toContain(key);
   await clean();
 });
@@ -117,7 +117,7 @@ test('custody objects of a time that a clock was ahead of are found once it is r
 test('what was announced and written by somebody who died is added after a while; what was never written is forgotten', async () => {
   const written = `v1/records/${PLACE}/29679449/1/2.json`;
   const never = `v1/records/${PLACE}/29679449/1/3.json`;
-  const dying = hintingStore(
+  const dying = withSealingOutbox(
     store,
     {
       announce: (keys) => queue.pending.announce(keys),
@@ -128,10 +128,10 @@ test('what was announced and written by somebody who died is added after a while
   await expect(dying.putIfAbsent(written, body('2'), JSON_OBJECT)).rejects.toThrow('killed');
   await queue.pending.announce([never]);
   const deps = { store, pending: queue.pending, notes: queue.notes };
-  await addUnhinted({ ...deps, now: () => new Date() });
+  await addMissedCommits({ ...deps, now: () => new Date() });
   // Whoever announced it a moment ago may still be at it.
   expect([...(await announced())].toSorted()).toEqual([written, never].toSorted());
-  await addUnhinted({ ...deps, now: () => new Date(Date.now() + HOUR_MS) });
+  await addMissedCommits({ ...deps, now: () => new Date(Date.now() + HOUR_MS) });
   expect(await announced()).toEqual([]);
   expect(await pending()).toContain(written);
   expect(await pending()).not.toContain(never);

@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
  * Short texts that outlive a process, kept with the queue: what schedules and commands must remember from one run to the
  * next. They may be lost with the queue; whoever reads one must do without it.
  */
-export interface Notes {
+export interface KeyValueNotes {
   /** Keeps a text under a name for so long, in place of an earlier one. */
   note(name: string, text: string, keptMs: number): Promise<void>;
   /** The texts under these names, in their order; null where there is none. */
@@ -24,7 +24,7 @@ export interface Notes {
 }
 
 /** Notes as their storage keeps them. */
-export interface StoredNotes extends Notes {
+export interface StoredNotes extends KeyValueNotes {
   /** Sets a field unless it has a text already; answers the text that it has then. */
   settleField(table: string, field: string, text: string): Promise<string>;
 }

@@ -2,7 +2,7 @@
  * What all workers of a deployment must agree on, kept with the queue: when an installation may call GitHub again, how fast,
  * and how many first looks at logs found one. It may be lost with the queue: then it is learnt anew.
  */
-export interface SharedState {
+export interface RateLimiter {
   /**
    * Reserves `points` of a budget and answers the moment (ms) from which they may be spent. Reservations of a paused or
    * spent budget are handed out one after another at its pace, so that what waited does not come back all at once.
@@ -39,8 +39,8 @@ interface Budget {
 /** Budgets kept per process: an installation each. */
 const BUDGETS_MAX = 10_000;
 
-/** Shared state of a queue that one process owns. */
-export function openLocalState(now: () => Date): SharedState {
+/** The rate limiter of a queue that one process owns. */
+export function openLocalRateLimiter(now: () => Date): RateLimiter {
   const budgets = new Map<string, Budget>();
   const series = new Map<string, Map<number, Map<string, number>>>();
 

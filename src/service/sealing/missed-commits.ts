@@ -1,13 +1,13 @@
 import { CUSTODY_ROOT } from '../../archive/keys.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
-import type { Notes } from '../../queue/notes.ts';
+import type { KeyValueNotes } from '../../queue/key-value-notes.ts';
 import type { PendingCommits } from '../../queue/pending-commits.ts';
 
-/** Commits that nobody hinted to the sealer, found before it seals. */
-export interface UnhintedDeps {
+/** Commits that are missing among the pending ones, found before a seal. */
+export interface MissedCommitsDeps {
   readonly store: Pick<ObjectStore, 'head' | 'list'>;
   readonly pending: Pick<PendingCommits, 'announcedBefore' | 'add' | 'remove'>;
-  readonly notes: Pick<Notes, 'note' | 'noted'>;
+  readonly notes: Pick<KeyValueNotes, 'note' | 'noted'>;
   readonly now: () => Date;
 }
 
@@ -23,14 +23,14 @@ const DAY_MS = 24 * 60 * 60_000;
 const FIRST_LOOK_MS = 2 * DAY_MS;
 const NOTE_KEPT_MS = 365 * DAY_MS;
 
-/** Adds what was committed and not hinted: of writers that died, and of commands that reached the archive alone. */
-export async function addUnhinted(deps: UnhintedDeps): Promise<void> {
+/** Adds what was committed and not added: of writers that died, and of commands that reached the archive alone. */
+export async function addMissedCommits(deps: MissedCommitsDeps): Promise<void> {
   await settleAnnounced(deps);
   await addCustody(deps);
 }
 
 /** What was announced long ago was committed or not: the archive says which. */
-async function settleAnnounced({ store, pending, now }: UnhintedDeps): Promise<void> {
+async function settleAnnounced({ store, pending, now }: MissedCommitsDeps): Promise<void> {
   const before = new Date(now().getTime() - ANNOUNCED_MS);
   for (;;) {
     const keys = await pending.announcedBefore(before, PAGE_KEYS);
@@ -43,7 +43,7 @@ async function settleAnnounced({ store, pending, now }: UnhintedDeps): Promise<v
 }
 
 /** Custody objects are few, and some commands that write them need no queue: their days are listed. */
-async function addCustody({ store, pending, notes, now }: UnhintedDeps): Promise<void> {
+async function addCustody({ store, pending, notes, now }: MissedCommitsDeps): Promise<void> {
   const startedAt = now();
   const [noted] = await notes.noted([LISTED_NOTE]);
   const lastMs =
@@ -59,7 +59,10 @@ async function addCustody({ store, pending, notes, now }: UnhintedDeps): Promise
   await notes.note(LISTED_NOTE, startedAt.toISOString(), NOTE_KEPT_MS);
 }
 
-async function addAllCustody({ store, pending }: Pick<UnhintedDeps, 'store' | 'pending'>): Promise<void> {
+async function addAllCustody({
+  store,
+  pending,
+}: Pick<MissedCommitsDeps, 'store' | 'pending'>): Promise<void> {
   for await (const { key } of store.list(CUSTODY_ROOT)) await pending.add([key]);
 }
 

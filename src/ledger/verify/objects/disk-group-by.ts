@@ -20,12 +20,12 @@ const BUFFER_BYTES = 64 * 1024;
 const DIVISIONS_MAX = 7;
 
 /** One fact about a group. `R` survives JSON. */
-export interface Row<R> {
+export interface GroupedRow<R> {
   readonly group: string;
   readonly fact: R;
 }
 
-export interface Buckets<R> {
+export interface DiskGroupBy<R> {
   add(group: string, fact: R): Promise<void>;
   /** The rows of every group, some groups at a time; may be read once, after the last `add`. */
   groups(): AsyncGenerator<ReadonlyMap<string, readonly R[]>>;
@@ -34,13 +34,13 @@ export interface Buckets<R> {
 }
 
 /**
- * Opens buckets for rows in a folder. Each row must be one that `parse` takes back from its JSON.
+ * Groups rows in files of a folder. Each row must be one that `parse` takes back from its JSON.
  */
-export function openBuckets<R>(
+export function openDiskGroupBy<R>(
   folder: string,
   parse: (value: unknown) => R,
   bucketBytesMax = BUCKET_BYTES_MAX,
-): Buckets<R> {
+): DiskGroupBy<R> {
   // Unknown to whoever chose the keys, so that they cannot all be made to fall into one bucket.
   return new Division({ folder, parse, salt: randomBytes(16), bucketBytesMax }, 0);
 }
@@ -52,7 +52,7 @@ interface Terms<R> {
   readonly bucketBytesMax: number;
 }
 
-class Division<R> implements Buckets<R> {
+class Division<R> implements DiskGroupBy<R> {
   readonly #terms: Terms<R>;
   readonly #depth: number;
   readonly #files = new Map<number, BucketFile>();
@@ -110,7 +110,7 @@ class Division<R> implements Buckets<R> {
     }
   }
 
-  #row(line: string): Row<R> {
+  #row(line: string): GroupedRow<R> {
     const value: unknown = JSON.parse(line);
     if (!Array.isArray(value) || typeof value[0] !== 'string')
       throw new Error('a bucket holds what is no row');

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { retryable, waitUntil, type ErrorCode } from '../../src/errors.ts';
-import { putOffReason, type PutOffReason } from '../../src/queue/census.ts';
+import { putOffReason, type PutOffReason } from '../../src/queue/backlog.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 import type { ArchiveJob } from '../../src/queue/catalog.ts';
@@ -29,8 +29,8 @@ const WAITS: readonly (readonly [ErrorCode, PutOffReason])[] = [
 const TRIED = WAITS.length + 1;
 const DONE = WAITS.length + 2;
 
-function censusContract(name: string, place: () => Promise<QueuePlace>): void {
-  describe(`a census: ${name}`, () => {
+function backlogContract(name: string, place: () => Promise<QueuePlace>): void {
+  describe(`backlog statistics: ${name}`, () => {
     let where: QueuePlace;
     let storage: QueueStorage;
     let queue: JobQueue;
@@ -53,7 +53,7 @@ function censusContract(name: string, place: () => Promise<QueuePlace>): void {
     });
 
     test('of nothing', async () => {
-      const { oldestAt, putOff } = await queue.census();
+      const { oldestAt, putOff } = await queue.backlog();
       expect(oldestAt).toBeNull();
       expect(new Set(Object.values(putOff))).toEqual(new Set([0]));
     });
@@ -72,14 +72,14 @@ function censusContract(name: string, place: () => Promise<QueuePlace>): void {
       await until(
         'each has had its try, and one waits for the next',
         async () => {
-          const { putOff } = await queue.census();
+          const { putOff } = await queue.backlog();
           const { archive } = await queue.counts();
           return archive.waiting + archive.active === 0 && putOff.retry === 1;
         },
         WITHIN_MS,
       );
       await workers.drain(5_000);
-      const { oldestAt, putOff } = await queue.census();
+      const { oldestAt, putOff } = await queue.backlog();
       for (const [, reason] of WAITS) expect({ reason, jobs: putOff[reason] }).toEqual({ reason, jobs: 1 });
       expect(putOff).toMatchObject({ retry: 1, not_looked_at: 0 });
       const { archive } = await queue.counts();
@@ -90,8 +90,8 @@ function censusContract(name: string, place: () => Promise<QueuePlace>): void {
   });
 }
 
-censusContract('on Redis', redisPlace);
-censusContract('embedded', embeddedPlace);
+backlogContract('on Redis', redisPlace);
+backlogContract('embedded', embeddedPlace);
 
 test('a note that a job bears from an earlier wait says nothing of the present one', () => {
   const until = '2026-11-20T10:00:00.000Z';

@@ -5,7 +5,7 @@ import { committedKey } from './committed-object.ts';
 import type { CommitsToSeal } from '../ports.ts';
 
 /** A key that may have to be sealed. */
-export interface Candidate {
+export interface SealCandidate {
   readonly key: string;
   /** When the store says that it was written; null where only the pending commits name it. */
   readonly modifiedMs: number | null;
@@ -22,7 +22,7 @@ const ROOTS = [CUSTODY_ROOT, RECORDS_ROOT, RUNS_ROOT];
 export async function* pendingCandidates(
   pending: CommitsToSeal,
   after: string | null,
-): AsyncGenerator<Candidate> {
+): AsyncGenerator<SealCandidate> {
   let last = after;
   for (;;) {
     const keys = await pending.page(last, PAGE_KEYS);
@@ -40,7 +40,7 @@ export async function* listedCandidates(
   store: ObjectStore,
   pending: CommitsToSeal,
   options: { readonly sinceMs: number; readonly after: string | null },
-): AsyncGenerator<Candidate> {
+): AsyncGenerator<SealCandidate> {
   const listed = written(store, options);
   const hinted = pendingCandidates(pending, options.after);
   let [one, other] = await Promise.all([listed.next(), hinted.next()]);
@@ -59,7 +59,7 @@ export async function* listedCandidates(
 async function* written(
   store: ObjectStore,
   { sinceMs, after }: { readonly sinceMs: number; readonly after: string | null },
-): AsyncGenerator<Candidate> {
+): AsyncGenerator<SealCandidate> {
   for (const root of ROOTS) {
     if (after !== null && compareKeys(after, root) > 0 && !after.startsWith(root)) continue;
     const startAfter = after?.startsWith(root) === true ? after : undefined;

@@ -3,7 +3,7 @@ import type { FairOrder } from './fair-order.ts';
 import type { BullQueue, QueueStorage } from './queue-storage.ts';
 
 /** The queues of a storage, each opened at its first use. */
-export interface OpenedQueues {
+export interface QueueConnections {
   readonly queueOf: (name: QueueName) => BullQueue;
   /** The order in which the queue's jobs have their turns. */
   readonly orderOf: (name: QueueName) => FairOrder;
@@ -14,7 +14,7 @@ export interface OpenedQueues {
  * Opens the queues of a storage. BullMQ keeps the failure of a queue's first contact for ever, as when the server is not
  * there yet: such a queue is let go, and the next use opens another.
  */
-export function openedQueues(storage: QueueStorage): OpenedQueues {
+export function queueConnections(storage: QueueStorage): QueueConnections {
   const opened = new Map<QueueName, { queue: BullQueue; order: FairOrder }>();
 
   function open(name: QueueName): { queue: BullQueue; order: FairOrder } {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Pace, SharedState } from '../../src/queue/shared-state.ts';
+import type { Pace, RateLimiter } from '../../src/queue/rate-limiter.ts';
 import { seededRandom } from './fair-order.contract.ts';
 
-/** Shared state as two workers see it: the same object where one process owns the queue. */
+/** A rate limiter as two workers see it: the same object where one process owns the queue. */
 export interface StateUnderTest {
-  readonly one: SharedState;
-  readonly other: SharedState;
+  readonly one: RateLimiter;
+  readonly other: RateLimiter;
   close(): Promise<void>;
 }
 
@@ -14,13 +14,13 @@ const MINUTE_MS = 60_000;
 const PACE: Pace = { pointMs: 100, burstPoints: 5 };
 
 /** What everything that workers agree by must do. */
-export function sharedStateContract(name: string, open: (now: () => Date) => Promise<StateUnderTest>): void {
+export function rateLimiterContract(name: string, open: (now: () => Date) => Promise<StateUnderTest>): void {
   describe(`an agreement: ${name}`, () => {
     // The server's own clock shows another day: only the workers' counts.
     let nowMs = Date.parse('2026-11-20T10:00:00.000Z');
     let under: StateUnderTest;
-    let one: SharedState;
-    let other: SharedState;
+    let one: RateLimiter;
+    let other: RateLimiter;
     let budget = '';
     let lastBudget = 0;
 

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { openJobQueue } from '../../src/queue/job-queue.ts';
-import { openLocalState } from '../../src/queue/shared-state.ts';
+import { openLocalRateLimiter } from '../../src/queue/rate-limiter.ts';
 import { until } from '../support/harness/everlog-under-test.ts';
 import { redisStorage } from '../support/harness/queue-under-test.ts';
 import { startRedis } from '../support/servers/redis-server.ts';
-import { sharedStateContract } from './shared-state.contract.ts';
+import { rateLimiterContract } from './rate-limiter.contract.ts';
 
 const REACHED_WITHIN_MS = 15_000;
 
-sharedStateContract('on Redis', async (now) => {
+rateLimiterContract('on Redis', async (now) => {
   const server = await startRedis();
   const [one, other] = [redisStorage(server.url, now), redisStorage(server.url, now)];
   for (const storage of [one, other]) {
@@ -20,8 +20,8 @@ sharedStateContract('on Redis', async (now) => {
     await until('the server answers', answers, REACHED_WITHIN_MS);
   }
   return {
-    one: one.state,
-    other: other.state,
+    one: one.rateLimiter,
+    other: other.rateLimiter,
     async close() {
       await Promise.all([one.close(), other.close()]);
       await server.stop();
@@ -29,8 +29,8 @@ sharedStateContract('on Redis', async (now) => {
   };
 });
 
-sharedStateContract('in one process', (now) => {
-  const state = openLocalState(now);
+rateLimiterContract('in one process', (now) => {
+  const state = openLocalRateLimiter(now);
   return Promise.resolve({ one: state, other: state, close: () => Promise.resolve() });
 });
 
@@ -41,7 +41,7 @@ test('a server that has forgotten its scripts is told them again', async () => {
     await queue.close();
     const storage = redisStorage(server.url);
     const reserved = (): Promise<boolean> =>
-      storage.state.reserve('any', 1, { pointMs: 1, burstPoints: 1 }).then(
+      storage.rateLimiter.reserve('any', 1, { pointMs: 1, burstPoints: 1 }).then(
         () => true,
         () => false,
       );

@@ -13,7 +13,7 @@ import type { PendingCommits } from '../../queue/pending-commits.ts';
  * An announcement that fails holds nothing up. An addition that fails is the caller's trouble like any other: the next try finds
  * the object and adds it.
  */
-export function hintingStore(
+export function withSealingOutbox(
   store: ObjectStore,
   pending: Pick<PendingCommits, 'announce' | 'add'>,
   end: LedgerEnd,
