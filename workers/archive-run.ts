@@ -1,4 +1,10 @@
-import { commitAbsence, type Commit, type RecordDraft } from '../src/archive/commit.ts';
+import {
+  adoptLog,
+  commitAbsence,
+  type Adoption,
+  type Commit,
+  type RecordDraft,
+} from '../src/archive/commit.ts';
 import type { KnownNames } from '../src/archive/known-names.ts';
 import type { ObjectStore } from '../src/store/object-store.ts';
 import type { Outcome, RecordedAbsence } from '../src/archive/record.ts';
@@ -98,6 +104,25 @@ export function noteRecorded(
   const endMs = momentMs(run.details.job.completed_at);
   const lagMs = endMs === null ? null : Math.max(0, run.deps.now().getTime() - endMs);
   run.deps.onRecorded({ outcome, source, logBytes, storedBytes, lagMs });
+}
+
+/** Commits the record of a log that a crash left without one, where there is such a log. */
+export async function adoptLeftLog(run: ArchiveRun): Promise<Adoption> {
+  const { store, spoolLimits, addPending } = run.deps;
+  const draft = draftOf(run, 'archived', null, null);
+  const adoption = await adoptLog(store, { ...run.commit, draft }, spoolLimits.logBytesMax);
+  if (adoption.outcome === 'nothing') return adoption;
+  const { key, record, written } = adoption.committed;
+  const { bytes = 0, stored_bytes: storedBytes = 0 } = record.log ?? {};
+  if (written) noteRecorded(run, { outcome: 'archived', source: 'adopted', logBytes: bytes, storedBytes });
+  else await addPending([key]);
+  return adoption;
+}
+
+/** Why there is no log, beside what stands in its place and was not taken for it. */
+export function beside(reason: string, tooLargeKey: string | null): string {
+  if (tooLargeKey === null) return reason;
+  return `${reason}; ${tooLargeKey} unpacks to more than EVERLOG_JOB_LOG_MAX_BYTES allows and was not taken for its log`;
 }
 
 /** Commits why there is no log. */

@@ -1,9 +1,8 @@
-import { adoptLog } from '../src/archive/commit.ts';
 import { waitUntil } from '../src/errors.ts';
 import type { LogLookup } from '../src/github/log/job-log.ts';
 import { isRepositoryVisible, listRunJobs, witnessRun } from '../src/github/lists.ts';
 import { afterMiss, carriedFrom, looksBroken, type Looks } from './absence.ts';
-import { draftOf, noteRecorded, recordAbsence, type ArchiveRun } from './archive-run.ts';
+import { adoptLeftLog, beside, recordAbsence, type ArchiveRun } from './archive-run.ts';
 import { jobEnd } from './record-draft.ts';
 
 /** A look that found no log. */
@@ -27,13 +26,8 @@ export async function noteFirstLook(run: ArchiveRun, found: boolean): Promise<vo
  */
 export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<void> {
   const { deps, data, details } = run;
-  const adopted = await adoptLog(deps.store, { ...run.commit, draft: draftOf(run, 'archived', null, null) });
-  if (adopted !== null) {
-    const { log } = adopted.record;
-    const counted = { source: 'adopted', logBytes: log?.bytes ?? 0, storedBytes: log?.stored_bytes ?? 0 };
-    if (adopted.written) noteRecorded(run, { outcome: 'archived', ...counted });
-    return;
-  }
+  const adoption = await adoptLeftLog(run);
+  if (adoption.outcome === 'adopted') return;
   const statuses = { apiStatus: missed.apiStatus, logStatus: missed.logStatus };
   const now = deps.now();
   const looks: Looks = {
@@ -66,7 +60,8 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
     const at = new Date(now.getTime() + waitMs);
     throw waitUntil('host_looks_broken', at, `${data.host} ${doubt}`);
   }
-  await recordAbsence(looked, { outcome: next.outcome, reason: next.reason, ...statuses });
+  const reason = beside(next.reason, adoption.tooLargeKey);
+  await recordAbsence(looked, { outcome: next.outcome, reason, ...statuses });
 }
 
 /** Why a log that was not found may be there all the same; null when nothing says so. */

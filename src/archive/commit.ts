@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { giveUp } from '../errors.ts';
 import { recordAt, type ReadableRecord, type StandingRecord } from './job-records.ts';
 import { logKey, recordKey, type JobAddress } from './keys.ts';
 import type { ObjectStore, PutBody } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
 import { parseRecord, serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
+import { readStandingLog } from './standing-log.ts';
 
 /**
  * The commit protocol (DESIGN decision 4): the log first, the record last, both create-only. Every step can be repeated:
@@ -49,8 +48,14 @@ export interface Committed {
   readonly written: boolean;
 }
 
-/** The largest log that is fetched where nobody says otherwise (EVERLOG_JOB_LOG_MAX_BYTES): a larger one that stands is fetched anew. */
-const ADOPTED_BYTES_MAX = 10 * 1024 ** 3;
+/** What became of looking for a log that a crash left without a record. */
+export type Adoption =
+  | { readonly outcome: 'adopted'; readonly committed: Committed }
+  /** No whole log of the job stands; `tooLargeKey` is of one that unpacks to more than may be archived. */
+  | { readonly outcome: 'nothing'; readonly tooLargeKey: string | null };
+
+/** Keys that a job's logs may stand under, the plain one first: so many objects in their place are looked at, and no more. */
+const LOG_KEYS_MAX = 100;
 /** More revisions of one job than this mean that something writes without end. */
 const REVISIONS_MAX = 100;
 
@@ -87,52 +92,87 @@ export async function commitErasure(
   throw new Error(`more than ${REVISIONS_MAX} records of job ${address.jobId}`);
 }
 
-/** Stores a log and commits its record. */
-export async function commitLog(store: ObjectStore, commit: Commit, log: ReadyLog): Promise<Committed> {
-  for (let revision = 1; revision <= REVISIONS_MAX; revision += 1) {
+/**
+ * Stores a log and commits its record. What stands at the log's key is read first: the same log is not stored twice, and what
+ * is none of at most `logBytesMax` bytes is passed over, so that ours goes under the next key.
+ * @throws EverlogError `object_corrupt` (give up) where 100 keys are taken by what is no log of this job
+ */
+export async function commitLog(
+  store: ObjectStore,
+  commit: Commit,
+  log: ReadyLog,
+  logBytesMax: number,
+): Promise<Committed> {
+  let { prior } = commit;
+  const said = prior === null ? null : unchanged(prior);
+  if (said !== null && (said.record.log?.sha256 === log.sha256 || said.record.outcome === 'erased'))
+    return said;
+  for (let revision = 1; revision <= LOG_KEYS_MAX; revision += 1) {
     const key = logKey(commit.address, commit.dt, revision);
     const put = await store.putIfAbsent(key, log.body, {
       contentType: 'application/gzip',
       metadata: { sha256: log.sha256, bytes: String(log.bytes) },
       kind: 'log',
     });
-    if (put.outcome === 'created') return commitRecord(store, commit, recorded(key, put.versionId, log));
-    const standing = await adoptableLog(store, key);
-    if (standing === null) throw new Error(`the store has and has not ${key}`);
+    const ours = { ...commit, prior };
+    if (put.outcome === 'created') return commitRecord(store, ours, recorded(key, put.versionId, log));
+    const standing = await readStandingLog(store, key, logBytesMax);
+    if (standing.kind === 'nothing') throw new Error(`the store has and has not ${key}`);
     // Nobody's log stands in its place: ours goes beside it, and verification tells of what no record names.
-    if (standing === 'no_log') continue;
-    if (standing.sha256 === log.sha256) {
-      const isOurs = standing.stored_sha256 === log.body.sha256;
-      return commitRecord(store, commit, isOurs ? { ...standing, points: log.points } : standing);
+    if (standing.kind !== 'log') continue;
+    if (standing.log.sha256 === log.sha256) {
+      const isOurs = standing.log.stored_sha256 === log.body.sha256;
+      return commitRecord(store, ours, isOurs ? { ...standing.log, points: log.points } : standing.log);
     }
-    if (commit.prior === null && revision === 1) {
+    if (namesNoLog(prior)) {
       // A log without a record, left by a crash, that GitHub no longer serves in these bytes: it is evidence too.
-      const adopted = await commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
-      const address = commit.address;
-      const prior = { key: adopted.key, address, revision: adopted.revision, record: adopted.record };
-      return commitLog(store, { ...commit, prior }, log);
+      const adopted = await commitRecord(store, adopting(ours), standing.log);
+      if (adopted.record.outcome === 'erased') return adopted;
+      prior = { ...adopted, address: prior?.address ?? commit.address };
     }
   }
-  throw new Error(`more than ${REVISIONS_MAX} logs of job ${commit.address.jobId}`);
+  const { jobId } = commit.address;
+  throw giveUp(
+    'object_corrupt',
+    `${LOG_KEYS_MAX} objects from ${logKey(commit.address, commit.dt, 1)} on stand where a log of job ${jobId} belongs: find out who writes there, and take them away`,
+  );
 }
 
-/** Commits a record that has no log, unless the archive already says the same of the job. */
+/** Commits a record that has no log, unless the archive says the same of the job already, or has its log. */
 export async function commitAbsence(store: ObjectStore, commit: Commit): Promise<Committed> {
   const { prior, draft } = commit;
-  const said = prior?.record ?? null;
-  if (prior !== null && said?.outcome === draft.outcome)
-    return { key: prior.key, revision: prior.revision, record: said, written: false };
+  const said = prior === null ? null : unchanged(prior);
+  if (said !== null && (said.record.outcome === draft.outcome || said.record.log !== null)) return said;
   return commitRecord(store, commit, null);
 }
 
 /**
- * Commits the record of a log that a crash left without one; null when there is no such log. The hash is computed from
- * the stored bytes.
+ * Commits the record of a log that a crash left without one: the first whole log of at most `logBytesMax` bytes among what stands
+ * under the job's keys, one after the other. Everything said of it is computed from the stored bytes.
  */
-export async function adoptLog(store: ObjectStore, commit: Commit): Promise<Committed | null> {
-  const standing = await adoptableLog(store, logKey(commit.address, commit.dt, 1));
-  if (standing === null || standing === 'no_log') return null;
-  return commitRecord(store, { ...commit, draft: adoptedDraft(commit.draft) }, standing);
+export async function adoptLog(store: ObjectStore, commit: Commit, logBytesMax: number): Promise<Adoption> {
+  const said = commit.prior === null ? null : unchanged(commit.prior);
+  if (said !== null && said.record.log !== null) return { outcome: 'adopted', committed: said };
+  let tooLargeKey: string | null = null;
+  for (let revision = 1; revision <= LOG_KEYS_MAX; revision += 1) {
+    const key = logKey(commit.address, commit.dt, revision);
+    const standing = await readStandingLog(store, key, logBytesMax);
+    if (standing.kind === 'nothing') break;
+    if (standing.kind === 'log')
+      return { outcome: 'adopted', committed: await commitRecord(store, adopting(commit), standing.log) };
+    if (standing.kind === 'too_large') tooLargeKey ??= key;
+  }
+  return { outcome: 'nothing', tooLargeKey };
+}
+
+/** What the archive says already; null where no revision can be read. */
+function unchanged({ key, revision, record }: StandingRecord): Committed | null {
+  return record === null ? null : { key, revision, record, written: false };
+}
+
+/** A job has a log without a record only while no record of it names one: none that can be read, or one of an absence. */
+function namesNoLog(prior: StandingRecord | null): boolean {
+  return prior === null || (prior.record !== null && prior.record.log === null);
 }
 
 async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog | null): Promise<Committed> {
@@ -208,8 +248,10 @@ function ordered(
   };
 }
 
-function adoptedDraft(draft: RecordDraft): RecordDraft {
-  return { ...draft, outcome: 'archived', absence: null, fetch: { ...draft.fetch, source: 'adopted' } };
+function adopting(commit: Commit): Commit {
+  const { draft } = commit;
+  const fetch = { ...draft.fetch, source: 'adopted' };
+  return { ...commit, draft: { ...draft, outcome: 'archived', absence: null, fetch } };
 }
 
 function recorded(key: string, versionId: string | null, log: ReadyLog): RecordedLog {
@@ -224,60 +266,4 @@ function recorded(key: string, versionId: string | null, log: ReadyLog): Recorde
     encoding: 'gzip',
     points: log.points,
   };
-}
-
-/**
- * What a record says of a log that stands in the store, computed from its bytes; `no_log` for what is no gzip, or unpacks to more
- * than any log has: whoever may write to the archive can plant that, and it must not keep the job from its log.
- */
-async function adoptableLog(store: ObjectStore, key: string): Promise<RecordedLog | 'no_log' | null> {
-  const found = await store.read(key);
-  if (found === null) return null;
-  const stored = createHash('sha256');
-  const served = createHash('sha256');
-  let storedBytes = 0;
-  let bytes = 0;
-  let lines = 0;
-  let last: number | undefined;
-  async function* counted(): AsyncGenerator<Buffer> {
-    for await (const chunk of found?.body ?? []) {
-      if (!Buffer.isBuffer(chunk)) throw new Error(`object ${key} was not read as bytes`);
-      stored.update(chunk);
-      storedBytes += chunk.byteLength;
-      yield chunk;
-    }
-  }
-  const gunzip = createGunzip();
-  // The error reaches the loop below through the stream itself.
-  pipeline(counted(), gunzip, () => undefined);
-  try {
-    for await (const chunk of gunzip) {
-      if (!Buffer.isBuffer(chunk)) throw new Error('zlib gave text for bytes');
-      served.update(chunk);
-      bytes += chunk.byteLength;
-      if (bytes > ADOPTED_BYTES_MAX) return 'no_log';
-      for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) lines += 1;
-      last = chunk[chunk.byteLength - 1] ?? last;
-    }
-  } catch (error) {
-    if (isZlibError(error)) return 'no_log';
-    throw error;
-  }
-  // The empty log is twenty bytes of gzip.
-  if (storedBytes === 0) return 'no_log';
-  return {
-    key,
-    version_id: found.head.versionId,
-    sha256: served.digest('hex'),
-    bytes,
-    lines: lines + (last !== undefined && last !== 0x0a ? 1 : 0),
-    stored_sha256: stored.digest('hex'),
-    stored_bytes: storedBytes,
-    encoding: 'gzip',
-    points: null,
-  };
-}
-
-function isZlibError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
 }

@@ -283,7 +283,7 @@ describe.each(PLACES)('on $name', ({ hasLocks, open }) => {
     const stored = gzipSync('the token is hunter2\n');
     const { revision: _revision, supersedes: _supersedes, log: _log, ...draft } = makeRecord({ job_id: 1 });
     const ready = { body: bytesBody(stored), sha256: 'a'.repeat(64), bytes: 21, lines: 1, points: null };
-    const late = await commitLog(store, { address, dt: '2020-01-20', draft, prior }, ready);
+    const late = await commitLog(store, { address, dt: '2020-01-20', draft, prior }, ready, ready.bytes);
     expect(late).toMatchObject({ written: false, record: { outcome: 'erased', revision: 2 } });
     expect(await keysBelow(store, 'v1/logs/')).toHaveLength(1);
     expect(await purgeJob(store, 1)).toMatchObject({ removed: 1, erased: [] });

@@ -1,4 +1,8 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { serializeRecord } from '../../src/archive/record.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import type { AddJob } from '../../src/simulator/world.ts';
 import {
@@ -6,6 +10,7 @@ import {
   folderArchive,
   placesOfJob,
   readRecord,
+  tallyOf,
   type ArchiveUnderTest,
 } from '../support/oracles/archive-oracle.ts';
 import {
@@ -16,6 +21,7 @@ import {
   archiveQueue,
   type EverlogProcess,
 } from '../support/harness/everlog-under-test.ts';
+import { describeLog, makeRecord } from '../support/oracles/archived-jobs.ts';
 import { startRedis } from '../support/servers/redis-server.ts';
 
 /** What becomes of jobs whose log is late, gone, or never was. */
@@ -31,21 +37,26 @@ const BLOB_NOT_FOUND = {
   body: '\uFEFF<?xml version="1.0" encoding="utf-8"?><Error><Code>BlobNotFound</Code></Error>',
 } as const;
 
+const LOG_BYTES_MAX = 100_000;
+const LEFT = Buffer.from('left by a crash\n');
+
 let simulator: Simulator;
 let everlog: EverlogProcess;
 let archive: ArchiveUnderTest;
 let repositoryId: number;
+let folder: string;
 
 beforeAll(async () => {
   const redis = await startRedis();
   stage.defer(() => redis.stop());
   simulator = await stage.simulator();
-  const folder = stage.folder();
+  folder = stage.folder();
   const env = {
     ...githubSettings(simulator),
     EVERLOG_QUEUE_URL: redis.url,
     EVERLOG_ARCHIVE_URL: folder,
     EVERLOG_MISSING_LOG_RETRIES: '100ms,200ms',
+    EVERLOG_JOB_LOG_MAX_BYTES: String(LOG_BYTES_MAX),
   };
   const [serve] = await Promise.all([stage.everlog(['serve'], env), stage.everlog(['work'], env)]);
   everlog = serve;
@@ -74,6 +85,77 @@ function requestsFor(jobId: number, route: string): number {
 async function recordOf(jobId: number): Promise<Awaited<ReturnType<typeof readRecord>>> {
   return readRecord(archive, placesOfJob(simulator, jobId).record);
 }
+
+/** Stands in the archive as if a writer had died there. */
+function plant(key: string, bytes: string | Uint8Array): void {
+  mkdirSync(dirname(join(folder, key)), { recursive: true });
+  writeFileSync(join(folder, key), bytes);
+}
+
+function secondOf(key: string): string {
+  return key.replace(/(\.log\.gz|\.json)$/, '.r2$1');
+}
+
+test('a log that a crash left beside what was planted in its place is adopted', async () => {
+  const id = addJob({ log: null });
+  const { log } = placesOfJob(simulator, id);
+  plant(log, 'no log');
+  plant(secondOf(log), gzipSync(LEFT));
+  await bringToRest(id);
+  expect(await recordOf(id)).toMatchObject({
+    outcome: 'archived',
+    fetch: { source: 'adopted' },
+    log: { key: secondOf(log), ...tallyOf(LEFT) },
+  });
+});
+
+test('a log that a crash left is not lost where GitHub serves one that is too large', async () => {
+  const id = addJob({ log: 'x'.repeat(LOG_BYTES_MAX + 1) });
+  const { log } = placesOfJob(simulator, id);
+  plant(log, gzipSync(LEFT));
+  await bringToRest(id);
+  expect(await recordOf(id)).toMatchObject({
+    outcome: 'archived',
+    fetch: { source: 'adopted' },
+    log: { key: log, ...tallyOf(LEFT) },
+  });
+});
+
+test.each([
+  ['unavailable', null],
+  ['too_large', 'x'.repeat(LOG_BYTES_MAX + 1)],
+] as const)(
+  'what stands and is larger than a log may be is named where it is %s',
+  async (outcome, served) => {
+    const id = addJob({ log: served });
+    const { log } = placesOfJob(simulator, id);
+    plant(log, gzipSync(Buffer.alloc(LOG_BYTES_MAX + 1, 'x')));
+    await bringToRest(id);
+    const reason = `${log} unpacks to more than EVERLOG_JOB_LOG_MAX_BYTES allows and was not taken for its log`;
+    expect(await recordOf(id)).toMatchObject({
+      outcome,
+      log: null,
+      absence: { reason: expect.stringContaining(reason) },
+    });
+  },
+);
+
+test('a log that GitHub serves beside one that was adopted before a crash is the next finding', async () => {
+  const id = addJob({ log: 'served now\n' });
+  const { record, log } = placesOfJob(simulator, id);
+  plant(log, gzipSync(LEFT));
+  const { facts } = simulator.world.job(id);
+  const adopted = makeRecord({ repo: 'late', job_id: id, run_id: facts.run_id });
+  const fetch = { ...adopted.fetch, source: 'adopted' };
+  plant(record, serializeRecord({ ...adopted, fetch, log: describeLog(log, LEFT, gzipSync(LEFT)) }));
+  await bringToRest(id);
+  expect(await readRecord(archive, secondOf(record))).toMatchObject({
+    outcome: 'archived',
+    revision: 2,
+    supersedes: record,
+    log: { key: secondOf(log), ...tallyOf(Buffer.from('served now\n')) },
+  });
+});
 
 test('a log that is late is looked for again and archived', async () => {
   const id = addJob({ log: 'there in the end\n' });

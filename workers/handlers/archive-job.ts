@@ -1,7 +1,7 @@
 import { commitLog, type Commit } from '../../src/archive/commit.ts';
 import { findRecord } from '../../src/archive/job-records.ts';
 import { parseKey } from '../../src/archive/keys.ts';
-import { isNeverRan, isProvisional } from '../../src/archive/record.ts';
+import { isNeverRan, isProvisional, type JobRecord } from '../../src/archive/record.ts';
 import { spoolLog, type SpoolResult } from '../../src/spool/spool.ts';
 import {
   FIRST_RESERVATION_BYTES,
@@ -17,6 +17,8 @@ import { listRunJobs } from '../../src/github/lists.ts';
 import { saysIpAllowList } from '../../src/github/refusals.ts';
 import { expectationOf, type Known } from '../absence.ts';
 import {
+  adoptLeftLog,
+  beside,
   draftOf,
   noteRecorded,
   recordAbsence,
@@ -44,8 +46,7 @@ export async function archiveJob(
 ): Promise<void> {
   const prior = await findRecord(deps.store, deps.names, jobPlace(queued), queued.run_id, queued.job_id);
   const said = prior?.record ?? null;
-  if (prior !== null && said !== null && isFinalFor(said.outcome, queued))
-    return deps.addPending([prior.key]);
+  if (prior !== null && said !== null && isFinalFor(said, queued)) return deps.addPending([prior.key]);
   if (prior !== null && said === null && prior.revision > 1) {
     // It may have said that the job was erased.
     throw giveUp('object_corrupt', `no revision of the record at ${prior.key} can be read`);
@@ -78,8 +79,12 @@ export async function archiveJob(
   }
 }
 
-/** Whether nothing more is to be found out. That a job never ran is open again once a listing shows that it did. */
-function isFinalFor(outcome: string, queued: ArchiveJob): boolean {
+/**
+ * Whether nothing more is to be found out. That a job never ran is open again once a listing shows that it did; beside a log
+ * that a crash had left, GitHub may serve another, and this may be the try that was to store it.
+ */
+function isFinalFor({ outcome, fetch }: JobRecord, queued: ArchiveJob): boolean {
+  if (outcome === 'archived') return fetch.source !== 'adopted';
   if (isNeverRan(outcome) && listedAsRun(queued) !== null) return false;
   return !isProvisional(outcome);
 }
@@ -172,7 +177,11 @@ async function storeLog(run: ArchiveRun, answer: LogAnswer, space: SpoolSpace): 
   const { deps } = run;
   const result = await spoolOrWait(run, answer, space);
   if (result === 'spool_too_small' || result.kind !== 'spooled') {
-    const reason = TOO_LARGE[result === 'spool_too_small' ? result : result.kind];
+    // One that was stored where more was allowed is not fetched, and not lost either.
+    const adoption = await adoptLeftLog(run);
+    if (adoption.outcome === 'adopted') return;
+    const tooLarge = TOO_LARGE[result === 'spool_too_small' ? result : result.kind];
+    const reason = beside(tooLarge, adoption.tooLargeKey);
     const { apiStatus, httpStatus } = answer;
     await recordAbsence(run, { outcome: 'too_large', reason, apiStatus, logStatus: httpStatus, answer });
     return;
@@ -180,7 +189,12 @@ async function storeLog(run: ArchiveRun, answer: LogAnswer, space: SpoolSpace): 
   const { log } = result;
   try {
     const draft = draftOf(run, 'archived', null, answer);
-    const committed = await commitLog(deps.store, { ...run.commit, draft }, log);
+    const committed = await commitLog(
+      deps.store,
+      { ...run.commit, draft },
+      log,
+      deps.spoolLimits.logBytesMax,
+    );
     const counted = { source: run.data.source, logBytes: log.bytes, storedBytes: log.body.bytes };
     if (committed.written) noteRecorded(run, { outcome: 'archived', ...counted });
   } finally {

@@ -208,7 +208,12 @@ async function addJob(folder: string, id: number, source: AsyncIterable<Buffer>)
   const record = makeRecord({ job_id: id, conclusion: 'failure', job: { steps } });
   const { host, owner, repo, run_id } = record;
   const address = { host, owner, repo, runId: run_id, runAttempt: 1, jobId: id };
-  await commitLog(store, { address, dt: '2026-11-20', draft: draftFrom(record), prior: null }, spool.log);
+  await commitLog(
+    store,
+    { address, dt: '2026-11-20', draft: draftFrom(record), prior: null },
+    spool.log,
+    spool.log.bytes,
+  );
   await spool.log.release();
   await store.close();
 }

@@ -23,6 +23,7 @@ const ADDRESS = {
   runAttempt: 1,
   jobId: 399_444_496,
 };
+const LOG_BYTES_MAX = 1_000_000;
 
 function ready(text: string, level = 6): ReadyLog {
   const bytes = Buffer.from(text);
@@ -32,7 +33,12 @@ function ready(text: string, level = 6): ReadyLog {
 }
 
 function commit(store: ObjectStore, log: ReadyLog, prior: Commit['prior'] = null): Promise<Committed> {
-  return commitLog(store, { address: ADDRESS, dt: '2020-01-20', draft: draftFrom(makeRecord()), prior }, log);
+  return commitLog(
+    store,
+    { address: ADDRESS, dt: '2020-01-20', draft: draftFrom(makeRecord()), prior },
+    log,
+    LOG_BYTES_MAX,
+  );
 }
 
 async function keysOf(store: ObjectStore): Promise<string[]> {
@@ -106,7 +112,12 @@ test('a later finding bears the name under which the job was first filed', async
   const prior = { key: first.key, address: ADDRESS, revision: 1, record: first.record };
   const draft = { ...draftFrom(makeRecord()), owner: 'new-owner', repo: 'renamed', run_attempt: 2 };
   const log = ready('second\n');
-  const second = await commitLog(store, { address: ADDRESS, dt: '2020-01-20', draft, prior }, log);
+  const second = await commitLog(
+    store,
+    { address: ADDRESS, dt: '2020-01-20', draft, prior },
+    log,
+    LOG_BYTES_MAX,
+  );
   const { owner, repo, run_attempt } = first.record;
   expect(second.record).toMatchObject({ revision: 2, owner, repo, run_attempt });
 });

@@ -19,6 +19,7 @@ const ADDRESS = {
   jobId: RECORD.job_id,
 };
 const COMMIT: Commit = { address: ADDRESS, dt: '2020-01-20', draft: draftFrom(RECORD), prior: null };
+const LOG_BYTES_MAX = 1_000_000;
 const TEXT = Buffer.from('one\ntwo\n');
 const LOG: ReadyLog = {
   body: bytesBody(gzipSync(TEXT)),
@@ -43,17 +44,20 @@ async function planted(bytes: Buffer): Promise<ObjectStore> {
 
 test.each(GARBAGE)('%s in its place: the log is stored beside it, and recorded', async (_name, bytes) => {
   const store = await planted(bytes);
-  const committed = await commitLog(store, COMMIT, LOG);
+  const committed = await commitLog(store, COMMIT, LOG, LOG_BYTES_MAX);
   expect(committed).toMatchObject({ key: recordKey(ADDRESS, 1), revision: 1, written: true });
   expect(committed.record.log).toMatchObject({ key: logKey(ADDRESS, '2020-01-20', 2), sha256: LOG.sha256 });
   const stored = await readWhole(store, committed.record.log?.key ?? '');
   expect(stored?.bytes).toEqual(LOG.body.open());
   // The same again, as after a crash, says the same.
-  expect((await commitLog(store, COMMIT, LOG)).written).toBe(false);
+  expect((await commitLog(store, COMMIT, LOG, LOG_BYTES_MAX)).written).toBe(false);
 });
 
 test.each(GARBAGE)('%s is not adopted for a log that GitHub no longer has', async (_name, bytes) => {
-  expect(await adoptLog(await planted(bytes), COMMIT)).toBe(null);
+  expect(await adoptLog(await planted(bytes), COMMIT, LOG_BYTES_MAX)).toEqual({
+    outcome: 'nothing',
+    tooLargeKey: null,
+  });
 });
 
 test('a store that breaks off says so: nothing is concluded from half of a log', async () => {
@@ -66,5 +70,5 @@ test('a store that breaks off says so: nothing is concluded from half of a log',
       return found;
     },
   };
-  await expect(commitLog(broken, COMMIT, LOG)).rejects.toThrow('the store broke off');
+  await expect(commitLog(broken, COMMIT, LOG, LOG_BYTES_MAX)).rejects.toThrow('the store broke off');
 });
