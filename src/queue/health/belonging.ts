@@ -1,7 +1,8 @@
 import { curable, type EverlogError } from '../../errors.ts';
 import type { KeyValueNotes, StoredNotes } from '../key-value-notes.ts';
 
-const TABLE = 'deployment';
+/** The table of notes that says whose a queue is. */
+export const OWNER_TABLE = 'deployment';
 const FIELD = 'archive';
 
 /** Where a queue is, for people; `prefix` is null for an embedded one. */
@@ -20,7 +21,7 @@ export async function requireOwnQueue(
   archive: string,
   place: QueuePlace,
 ): Promise<void> {
-  const owner = await notes.settleField(TABLE, FIELD, archive);
+  const owner = await notes.settleField(OWNER_TABLE, FIELD, archive);
   if (owner !== archive) throw foreign(owner, archive, place);
 }
 
@@ -33,7 +34,7 @@ export async function refuseForeignQueue(
   archive: string,
   place: QueuePlace,
 ): Promise<'own' | 'unmarked'> {
-  const owner = (await notes.fields(TABLE))[FIELD];
+  const owner = (await notes.fields(OWNER_TABLE))[FIELD];
   if (owner === undefined) return 'unmarked';
   if (owner !== archive) throw foreign(owner, archive, place);
   return 'own';
@@ -43,7 +44,7 @@ function foreign(owner: string, archive: string, place: QueuePlace): EverlogErro
   const cure =
     place.prefix === null
       ? 'give each archive an embedded queue of its own (EVERLOG_QUEUE_URL)'
-      : `give each deployment its own EVERLOG_QUEUE_PREFIX (this one's is ${place.prefix}). If the archive itself was moved, run redis-cli HDEL ${place.prefix}:tables:${TABLE} ${FIELD}`;
+      : `give each deployment its own EVERLOG_QUEUE_PREFIX (this one's is ${place.prefix}). If the archive itself was moved, run redis-cli HDEL ${place.prefix}:tables:${OWNER_TABLE} ${FIELD}`;
   return curable(
     'queue_foreign',
     'give_up',

@@ -4,6 +4,8 @@ import type { Redis } from 'ioredis';
 import { curable, messageOf } from '../../errors.ts';
 import { QUEUE_NAMES } from '../catalog.ts';
 import { URGENCIES } from '../fair-order.ts';
+import { OWNER_TABLE } from '../health/belonging.ts';
+import { openRedisNotes } from '../notes.ts';
 import { openRedisOrder } from './redis-state.ts';
 
 /** How long the trial's job would be locked for whoever takes it. */
@@ -38,6 +40,7 @@ const QUEUE_KEYS = [
 export async function tryRedisWork(connection: Redis, prefix: string): Promise<void> {
   await tryKeys(connection, prefix);
   const name = `probe-${randomUUID()}`;
+  await tryMark(connection, prefix, name);
   const queue = new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend>(name, {
     connection,
     prefix,
@@ -85,6 +88,17 @@ export async function requireInfo(connection: Redis): Promise<void> {
   }
 }
 
+/** The mark by which a queue belongs to an archive is set and read as this one is. */
+async function tryMark(connection: Redis, prefix: string, name: string): Promise<void> {
+  const notes = openRedisNotes(connection, prefix);
+  try {
+    await notes.settleField('probe', name, 'probe');
+    await notes.fields('probe');
+  } finally {
+    await notes.setField('probe', name, null).catch(() => undefined);
+  }
+}
+
 /** A script that names keys of every kind must be let: a user whose pattern is narrow, and a cluster, refuse it. */
 async function tryKeys(connection: Redis, prefix: string): Promise<void> {
   const kinds = [
@@ -92,8 +106,8 @@ async function tryKeys(connection: Redis, prefix: string): Promise<void> {
     'notes:probe',
     'claims:probe',
     'tables:probe',
+    `tables:${OWNER_TABLE}`,
     'pending:keys',
-    'belongs-to',
   ];
   const queues = QUEUE_NAMES.flatMap((name) => [`${name}:prioritized`, `${name}:marker`, `${name}:probe`]);
   const keys = [...kinds, ...queues].map((key) => `${prefix}:${key}`);
