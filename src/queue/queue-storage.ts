@@ -88,6 +88,8 @@ export interface QueueStorage {
   readonly pending: PendingCommits;
   /** Resolves when the server has been reached once, or has had its time for that: what is asked before is refused. */
   readonly firstContact: Promise<void>;
+  /** How many connections there have been: each may lead to another server, or to the same one without its data. */
+  readonly connection: number;
   /** Rejects unless the server answers. */
   ping(): Promise<void>;
   /** Runs what adding and taking a job needs, and leaves nothing; rejects with the storage's own error. */

@@ -42,7 +42,7 @@ import { listenHttp, type HttpListener } from '../receiver/serve.ts';
 /** The receiver's address, listening. */
 export function listenForDeliveries(
   config: Config,
-  queue: JobQueue,
+  enqueue: JobQueue['add'],
   log: Log,
   metrics: Metrics,
   inSpan: InSpan,
@@ -56,7 +56,7 @@ export function listenForDeliveries(
       appId,
       webhookSecrets,
     })),
-    enqueue: (job) => queue.add(job),
+    enqueue,
     now: () => new Date(),
     log,
     onDelivery: (delivery) => metrics.delivery(delivery),

@@ -23,6 +23,7 @@ import type { Log } from '../logger.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
 import type { ServiceRole } from '../metrics/gauges.ts';
 import { QUEUE_NAMES, type QueueName } from '../queue/catalog.ts';
+import type { JobQueue } from '../queue/job-queue.ts';
 import type { Dependency } from '../receiver/admin.ts';
 import type { HttpListener } from '../receiver/serve.ts';
 import { demandSpoolFolder } from '../spool/spool-folder.ts';
@@ -69,14 +70,15 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
   const { inSpan, ...tracing } = await startTracing(config.tracing.isWanted, readVersion());
   const open = await openQueue(config, log, tracing.telemetry);
   const stopping = new AbortController();
+  const { signal } = stopping;
   const tryQueue = queueTrial(config, open, roles);
-  const watch = watchQueue(tryQueue, log, stopping.signal);
+  const watch = watchQueue(tryQueue, open.storage, log, signal);
+  const add = admitted(watch, open.queue);
   const worksAtOnce = await worksSoon(watch);
   const opened = await openForWork(config, roles, log);
   const watched = opened === null ? null : watchWrites(opened, config.archive.kind === 'folder');
   const store = watched === null ? null : tracedStore(watched.store, inSpan);
-  const sealing =
-    store === null ? null : await sealingOf(config, roles, open, store, log, metrics, stopping.signal);
+  const sealing = store === null ? null : await sealingOf(config, roles, open, store, log, metrics, signal);
   const queues = roles.queues.filter((name) => name !== 'seal' || sealing !== null);
   const end = store === null ? null : openLedgerEnd(store, () => new Date());
   const workforce =
@@ -84,13 +86,13 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       ? null
       : startWorkforce(config, queues, open, store, log, metrics, sealing, end, watch.works, inSpan);
   metrics.onScrape(openObservation(config, open.queue, rolesTold(config, roles, queues), workforce));
-  if (roles.schedules) void keepSchedules(config, queues, open.queue, log, stopping.signal);
+  if (roles.schedules) whenItWorks(watch, () => keepSchedules(config, queues, open.queue, log, signal));
   const socket =
     config.queue.kind === 'embedded'
-      ? await listenForCommands(config.queue.folder, { ...open.queue, seal: sealing?.seal ?? null })
+      ? await listenForCommands(config.queue.folder, { ...open.queue, add, seal: sealing?.seal ?? null })
       : null;
-  const webhooks = roles.receive ? await listenForDeliveries(config, open.queue, log, metrics, inSpan) : null;
-  if (webhooks !== null) void announceReceiver(config, open.queue, log, stopping.signal);
+  const webhooks = roles.receive ? await listenForDeliveries(config, add, log, metrics, inSpan) : null;
+  if (webhooks !== null) whenItWorks(watch, () => announceReceiver(config, open.queue, log, signal));
   const admin = await listenForAdmin(config, dependenciesOf(tryQueue, watched, end), metrics);
   const usualWeb = config.queue.kind === 'embedded' ? WEB_LISTEN : null;
   const web =
@@ -149,6 +151,19 @@ function worksSoon(watch: QueueWatch): Promise<boolean> {
     return true;
   };
   return Promise.race([worked(), watch.failed, sleep(FIRST_ANSWER_MS, false)]);
+}
+
+/** Adds to a queue once it was found good, and while it is. */
+function admitted(watch: QueueWatch, queue: Pick<JobQueue, 'add'>): JobQueue['add'] {
+  return async (job) => {
+    await watch.admit();
+    return queue.add(job);
+  };
+}
+
+/** Nothing is written to a queue that may be another's. */
+function whenItWorks({ works }: QueueWatch, begin: () => Promise<void>): void {
+  void works.then(begin);
 }
 
 /** What the process cannot work without, each tried at most every five seconds. */
@@ -219,26 +234,15 @@ async function sealingOf(
 }
 
 /**
- * What the queue must be and do: safe, until it was found so once; this archive's own; and able to add and take a job. The mark is
- * looked at each time, as a server that lost everything lost it too.
+ * What the queue must be and do: safe, this archive's own, and able to add and take a job. All of it each time: a server that lost
+ * everything lost the mark too, and another that took its place may evict.
  */
 function queueTrial(config: Config, { check, queue }: OpenQueue, roles: Roles): () => Promise<void> {
-  const isSafe = untilPassed(check);
   const knowsArchive = roles.queues.length > 0 || config.archiveNamed;
   return async () => {
-    await isSafe();
+    await check();
     await queue.tryWork();
     if (knowsArchive) await requireOwnQueueOf(config, queue);
-  };
-}
-
-/** Makes a check until it has gone well. */
-function untilPassed(check: () => Promise<void>): () => Promise<void> {
-  let passed = false;
-  return async () => {
-    if (passed) return;
-    await check();
-    passed = true;
   };
 }
 

@@ -7,6 +7,10 @@ import {
   type Environment,
   type EverlogProcess,
 } from '../support/harness/everlog-under-test.ts';
+import { openJobQueue } from '../../src/queue/job-queue.ts';
+import { redisStorage } from '../support/harness/queue-under-test.ts';
+import { jobPayload } from '../support/github/delivery-payloads.ts';
+import { deliver, SECRET } from '../support/harness/receiver-under-test.ts';
 import { spawnEverlog } from '../support/processes/processes.ts';
 import { startRedis, type RedisOptions, type RedisServer } from '../support/servers/redis-server.ts';
 
@@ -17,6 +21,7 @@ const NOTICED_WITHIN_MS = 30_000;
 /** Two trials a second at most, of about a dozen commands each; workers used to send ten thousand. */
 const COMMANDS_PER_SECOND_MAX = 60;
 const MEASURED_MS = 3_000;
+const DELIVERED_EVERY_MS = 5;
 
 let stage = openStage();
 
@@ -33,6 +38,7 @@ interface Server {
 async function server(options: RedisOptions = {}): Promise<Server> {
   const redis = await startRedis(options);
   const admin = new Redis(redis.url);
+  admin.on('error', () => undefined);
   stage.defer(async () => {
     admin.disconnect();
     await redis.stop();
@@ -152,6 +158,24 @@ for (const { what, words, cure, breakIt, mend } of TROUBLES) {
   });
 }
 
+test.each([
+  ['a key pattern without the mark', ['~everlog:[^t]*', '~everlog:tables:probe', '+@all']],
+  ['a user who may not set the mark', ['~everlog:*', '+@all', '-hsetnx']],
+  ['a user who may not read it', ['~everlog:*', '+@all', '-hgetall']],
+])('%s is found by the trial that doctor makes', async (_what, rules) => {
+  const at = await server();
+  await asUser(at, '&*', ...rules);
+  const queue = openJobQueue(redisStorage(userUrl(at)));
+  stage.defer(() => queue.close());
+  await expect(queue.tryWork()).rejects.toMatchObject({
+    code: 'queue_unavailable',
+    message: expect.stringContaining('NOPERM'),
+  });
+  await asUser(at, '&*', '~everlog:*', '+@all');
+  await queue.tryWork();
+  expect(await at.admin.keys('everlog:tables:*')).toEqual([]);
+});
+
 test('cluster mode is named, by readyz and by doctor', async () => {
   const at = await server({ extraArgs: ['--cluster-enabled', 'yes'] });
   await at.admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
@@ -163,6 +187,45 @@ test('cluster mode is named, by readyz and by doctor', async () => {
   expect(doctor.code).toBe(4);
   expect(doctor.stdout).toContain('cluster-enabled no');
 });
+
+test.each([
+  ['belongs to another archive', {}],
+  ['may lose jobs', { maxmemoryPolicy: 'allkeys-lru' }],
+] as const)(
+  'no delivery is taken into a queue that %s, before that is known either',
+  async (words, options) => {
+    const at = await server({ ...options, appendfsync: 'always' });
+    await at.admin.hset('everlog:tables:deployment', 'archive', 'file:/another/archive');
+    await at.redis.kill('SIGKILL');
+    const { EVERLOG_GITHUB_APP_ID = '', ...others } = await settings(at.redis.url);
+    const app = { 'x-github-hook-installation-target-id': EVERLOG_GITHUB_APP_ID };
+    const serve = await stage.everlog(['serve'], {
+      ...others,
+      EVERLOG_GITHUB_APP_ID,
+      EVERLOG_GITHUB_WEBHOOK_SECRET: SECRET,
+    });
+    const body = JSON.stringify(jobPayload());
+    const statuses: number[] = [];
+    const ended = new AbortController();
+    const sending = async (): Promise<void> => {
+      while (!ended.signal.aborted) {
+        const answer = await deliver(serve.webhooksUrl, 'workflow_job', body, app).catch(() => null);
+        if (answer !== null) statuses.push(answer.status);
+        await new Promise((resolve) => setTimeout(resolve, DELIVERED_EVERY_MS));
+      }
+    };
+    const sender = sending();
+    await until('deliveries are refused', () => Promise.resolve(statuses.length > 0), NOTICED_WITHIN_MS);
+    await at.redis.restart();
+    const { code } = await serve.process.exited;
+    ended.abort();
+    await sender;
+    expect(code).toBe(2);
+    expect(serve.process.stderr()).toContain(words);
+    expect(new Set(statuses)).toEqual(new Set([503]));
+    expect((await at.admin.keys('everlog:archive:*')).filter((key) => !key.includes('probe'))).toEqual([]);
+  },
+);
 
 async function run(
   args: readonly string[],

@@ -71,6 +71,7 @@ export async function openEmbeddedStorage(
     notes,
     pending,
     firstContact: Promise.resolve(),
+    connection: 1,
     async ping() {
       await postgres.pool.query('SELECT 1');
     },

@@ -84,24 +84,32 @@ export async function readServerFacts(connection: Redis, bySentinel: boolean): P
 }
 
 /**
- * Refuses a server that may lose jobs, unless that is allowed, and says what is weak about it.
+ * Refuses a server that may lose jobs, unless that is allowed.
  * @throws EverlogError `queue_unsafe` (give up)
  */
 export function requireDurable(
-  judgement: DurabilityJudgement,
-  place: { readonly location: string; readonly allowUnsafe: boolean; readonly log: Log },
+  { problems }: DurabilityJudgement,
+  { location, allowUnsafe }: { readonly location: string; readonly allowUnsafe: boolean },
 ): void {
-  const { location, allowUnsafe, log } = place;
-  const { problems, weaknesses } = judgement;
-  if (problems.length > 0) {
-    const message = `the queue server ${location} may lose jobs: ${problems.join(' · ')}`;
-    const cure = 'set what is named there, or EVERLOG_ALLOW_UNSAFE_QUEUE=true to start all the same';
-    if (!allowUnsafe) throw curable('queue_unsafe', 'give_up', message, cure);
+  if (problems.length === 0 || allowUnsafe) return;
+  throw curable(
+    'queue_unsafe',
+    'give_up',
+    `the queue server ${location} may lose jobs: ${problems.join(' · ')}`,
+    'set what is named there, or EVERLOG_ALLOW_UNSAFE_QUEUE=true to start all the same',
+  );
+}
+
+/** Says what is weak about a server that is used, and what was allowed. */
+export function tellDurability(
+  { problems, weaknesses }: DurabilityJudgement,
+  { location, log }: { readonly location: string; readonly log: Log },
+): void {
+  if (problems.length > 0)
     log.warn(
       { queue: location, problems },
       'the queue server may lose jobs: allowed by EVERLOG_ALLOW_UNSAFE_QUEUE',
     );
-  }
   for (const { what, cure } of weaknesses)
     log.warn(
       { queue: location, weakness: what, cure },

@@ -7,7 +7,13 @@ import { openRedisNotes } from '../key-value-notes.ts';
 import { paceFailures } from '../health/paced-backend.ts';
 import { openRedisPending } from '../pending-commits.ts';
 import { DEFAULT_PREFIX } from '../queue-url.ts';
-import { judgeServer, readServerFacts, requireDurable, type DurabilityJudgement } from './durability.ts';
+import {
+  judgeServer,
+  readServerFacts,
+  requireDurable,
+  tellDurability,
+  type DurabilityJudgement,
+} from './durability.ts';
 import { openRedisOrder, openRedisRateLimiter } from './redis-state.ts';
 import { requireInfo, tryRedisWork } from './redis-trial.ts';
 import { explainTrouble } from './refusals.ts';
@@ -15,10 +21,8 @@ import {
   tracedBy,
   workerOptions,
   type BullWorker,
-  type QueueDurability,
   type QueueStorage,
   type QueueTelemetry,
-  type Weakness,
 } from '../queue-storage.ts';
 
 /** BullMQ on a Redis or Valkey server. */
@@ -52,30 +56,25 @@ export interface RedisStorageOptions {
  */
 export function openRedisStorage(options: RedisStorageOptions): QueueStorage & { check(): Promise<void> } {
   const { location, log, prefix = DEFAULT_PREFIX } = options;
-  let durability: QueueDurability = 'unknown';
-  let weaknesses: readonly Weakness[] = [];
   const producer = connect(
     { ...options.options, enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS },
     log,
   );
   const { explain, worked } = explainer(producer, location, prefix);
   const contact = firstContact(producer);
+  const judge = durabilityOf(producer, options);
+  const connectionsSoFar = countConnections(producer);
   const workers: Redis[] = [];
   return {
     kind: 'redis',
     location,
     get durability() {
-      return durability;
+      return judge.last().durability;
     },
     get weaknesses() {
-      return weaknesses;
+      return judge.last().weaknesses;
     },
-    async check() {
-      await contact;
-      ({ durability, weaknesses } = await requireSafeServer(producer, options).catch((error: unknown) => {
-        throw error instanceof EverlogError ? error : explain(error);
-      }));
-    },
+    check: () => judge.again(contact, explain),
     createQueue(name) {
       // Without `skipWaitingForReady` an add hangs while the server has never been reached (measured).
       const queue = new Queue<unknown, unknown, string, unknown, unknown, string, IQueueBackend>(name, {
@@ -105,6 +104,9 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
     notes: openRedisNotes(producer, prefix),
     pending: openRedisPending(producer, prefix, options.now, options.pendingMax),
     firstContact: contact,
+    get connection() {
+      return connectionsSoFar();
+    },
     async ping() {
       await contact;
       await producer.ping();
@@ -137,6 +139,42 @@ function createWorker(
     },
     (...given) => paceFailures(createRedisBackend(...given)),
   );
+}
+
+interface DurabilityJudge {
+  /** What it found last; `unknown` before. */
+  last(): Pick<DurabilityJudgement, 'durability' | 'weaknesses'>;
+  /** Asks the server once it was reached, and tells what has changed. @throws as `requireSafeServer` does, else what `explain` makes of it */
+  again(contact: Promise<void>, explain: (error: unknown) => EverlogError): Promise<void>;
+}
+
+function durabilityOf(connection: Redis, options: RedisStorageOptions): DurabilityJudge {
+  let last: Pick<DurabilityJudgement, 'durability' | 'weaknesses'> = {
+    durability: 'unknown',
+    weaknesses: [],
+  };
+  let told = '';
+  return {
+    last: () => last,
+    async again(contact, explain) {
+      await contact;
+      const judgement = await requireSafeServer(connection, options).catch((error: unknown) => {
+        throw error instanceof EverlogError ? error : explain(error);
+      });
+      last = judgement;
+      const words = JSON.stringify(judgement);
+      if (words !== told) tellDurability(judgement, options);
+      told = words;
+    },
+  };
+}
+
+function countConnections(connection: Redis): () => number {
+  let connections = 0;
+  connection.on('ready', () => {
+    connections += 1;
+  });
+  return () => connections;
 }
 
 /** @throws EverlogError `queue_unsafe` or `queue_unsuitable` (give up), and what the server says. */

@@ -5,7 +5,7 @@ import { curable, messageOf } from '../../errors.ts';
 import { QUEUE_NAMES } from '../catalog.ts';
 import { URGENCIES } from '../fair-order.ts';
 import { OWNER_TABLE } from '../health/belonging.ts';
-import { openRedisNotes } from '../notes.ts';
+import { openRedisNotes } from '../key-value-notes.ts';
 import { openRedisOrder } from './redis-state.ts';
 
 /** How long the trial's job would be locked for whoever takes it. */
