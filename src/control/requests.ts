@@ -40,7 +40,7 @@ export interface QueueControl {
 const KEYS_MAX = 1_000;
 const name = z.string().min(1);
 const keptMs = z.number().positive();
-const keys = z.array(name).max(KEYS_MAX);
+const keys = z.array(name).max(KEYS_MAX).readonly();
 
 const followUpSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('off') }),
@@ -69,7 +69,7 @@ const sealedSchema = z.object({
 });
 
 /** What became of a seal, as the service tells it. */
-export const sealAnswerSchema = z.discriminatedUnion('outcome', [
+const sealAnswerSchema = z.discriminatedUnion('outcome', [
   sealedSchema,
   z.object({ outcome: z.literal('busy') }),
   z.object({
@@ -87,34 +87,39 @@ export interface ServiceControl extends QueueControl {
   readonly seal: ((options: { readonly final: boolean }) => Promise<SealAnswer>) | null;
 }
 
-/** A request over the socket. */
-export const requestSchema = z.discriminatedUnion('ask', [
-  z.object({ ask: z.literal('failed'), limit: z.int().min(1).max(100_000) }),
-  z.object({ ask: z.literal('retry_failed'), id: z.string().min(1) }),
-  z.object({ ask: z.literal('drop_failed'), id: name, reason: name }),
-  z.object({ ask: z.literal('state_of'), id: z.string().min(1) }),
-  z.object({ ask: z.literal('counts') }),
-  z.object({ ask: z.literal('census') }),
-  z.object({ ask: z.literal('try_work') }),
-  z.object({ ask: z.literal('add'), job: addedJobSchema }),
-  z.object({ ask: z.literal('seal'), final: z.boolean() }),
-  z.object({ ask: z.literal('note'), name, text: z.string(), keptMs }),
-  z.object({ ask: z.literal('noted'), names: z.array(name) }),
-  z.object({ ask: z.literal('set_field'), table: name, field: name, text: z.string().nullable() }),
-  z.object({ ask: z.literal('fields'), table: name }),
-  z.object({ ask: z.literal('announce'), keys }),
-  z.object({ ask: z.literal('commit'), keys }),
-  z.object({ ask: z.literal('claim'), name, holder: name, keptMs }),
-  z.object({ ask: z.literal('release'), name, holder: name }),
-]);
-export type ControlRequest = z.infer<typeof requestSchema>;
+/** A question that a command asks over the socket: how it is sent, what the service does, and what comes back. */
+export interface ControlRequest<Args, Answer> {
+  /** Its name on the wire, which stays: command and service may be of two versions. */
+  readonly ask: string;
+  readonly bodyOf: (args: Args) => object;
+  /** What the service does; null where `body` is no such question. */
+  readonly serve: (control: ServiceControl, body: unknown) => Promise<unknown> | null;
+  readonly answerOf: (answer: unknown) => Answer;
+}
+
+function request<Args extends object, Answer>(
+  ask: string,
+  args: z.ZodType<Args>,
+  answer: z.ZodType<Answer>,
+  call: (control: ServiceControl, args: Args) => Promise<Answer>,
+): ControlRequest<Args, Answer> {
+  return {
+    ask,
+    bodyOf: (given) => ({ ask, ...given }),
+    serve(control, body) {
+      const parsed = args.safeParse(body);
+      return parsed.success ? call(control, parsed.data) : null;
+    },
+    answerOf: (given) => answer.parse(given),
+  };
+}
 
 const instant = z.iso
   .datetime()
   .transform((text) => new Date(text))
   .nullable();
 
-export const failedJobsSchema = z.array(
+const failedJobsSchema = z.array(
   z.object({
     id: z.string(),
     name: z.string(),
@@ -126,62 +131,87 @@ export const failedJobsSchema = z.array(
 );
 
 const count = z.number();
-export const countsSchema = z.record(
+const countsSchema = z.record(
   z.string(),
   z.object({ waiting: count, active: count, delayed: count, failed: count }),
 );
 
-export const backlogSchema = z.object({
+const backlogSchema = z.object({
   oldestAt: instant,
   putOff: z.record(z.enum(PUT_OFF_REASONS), count),
 });
 
-export const addedSchema = z.enum(['queued', 'duplicate']);
-
-export const queuedStateSchema = z.object({
+const queuedStateSchema = z.object({
   state: z.enum(['waiting', 'running', 'put_off', 'failed', 'done', 'gone']),
   reason: z.string().nullable(),
   nextAt: instant,
 });
 
-/** Answers a request by the queue itself. */
-export function answerRequest(control: ServiceControl, request: ControlRequest): Promise<unknown> {
-  switch (request.ask) {
-    case 'failed':
-      return control.failed(request.limit);
-    case 'retry_failed':
-      return control.retryFailed(request.id);
-    case 'drop_failed':
-      return control.dropFailed(request.id, request.reason);
-    case 'state_of':
-      return control.stateOf(request.id);
-    case 'counts':
-      return control.counts();
-    case 'census':
-      return control.backlog();
-    case 'try_work':
-      return control.tryWork().then(() => true);
-    case 'seal':
-      if (control.seal === null)
-        return Promise.reject(new Error('it has no signing key: set EVERLOG_SIGNING_KEY'));
-      return control.seal({ final: request.final });
-    case 'add':
-      return control.add(request.job);
-    case 'note':
-      return control.notes.note(request.name, request.text, request.keptMs).then(() => true);
-    case 'noted':
-      return control.notes.noted(request.names);
-    case 'set_field':
-      return control.notes.setField(request.table, request.field, request.text).then(() => true);
-    case 'fields':
-      return control.notes.fields(request.table);
-    case 'announce':
-      return control.pending.announce(request.keys).then(() => true);
-    case 'commit':
-      return control.pending.add(request.keys).then(() => true);
-    case 'claim':
-      return control.notes.claim(request.name, request.holder, request.keptMs);
-    case 'release':
-      return control.notes.release(request.name, request.holder).then(() => true);
-  }
+const nothing = z.object({});
+/** Whatever the service answers says only that it is done. */
+const done = z.unknown().transform(() => undefined);
+const yesNo = z.boolean();
+
+/** All that a command may ask. */
+export const REQUESTS = {
+  add: request('add', z.object({ job: addedJobSchema }), z.enum(['queued', 'duplicate']), (it, { job }) =>
+    it.add(job),
+  ),
+  failed: request(
+    'failed',
+    z.object({ limit: z.int().min(1).max(100_000) }),
+    failedJobsSchema.readonly(),
+    (it, { limit }) => it.failed(limit),
+  ),
+  retryFailed: request('retry_failed', z.object({ id: name }), yesNo, (it, { id }) => it.retryFailed(id)),
+  dropFailed: request('drop_failed', z.object({ id: name, reason: name }), yesNo, (it, { id, reason }) =>
+    it.dropFailed(id, reason),
+  ),
+  stateOf: request('state_of', z.object({ id: name }), queuedStateSchema, (it, { id }) => it.stateOf(id)),
+  counts: request('counts', nothing, countsSchema, (it) => it.counts()),
+  backlog: request('census', nothing, backlogSchema, (it) => it.backlog()),
+  tryWork: request('try_work', nothing, done, (it) => it.tryWork()),
+  seal: request('seal', z.object({ final: z.boolean() }), sealAnswerSchema, ({ seal }, options) =>
+    seal === null
+      ? Promise.reject(new Error('it has no signing key: set EVERLOG_SIGNING_KEY'))
+      : seal(options),
+  ),
+  note: request('note', z.object({ name, text: z.string(), keptMs }), done, ({ notes }, it) =>
+    notes.note(it.name, it.text, it.keptMs),
+  ),
+  noted: request(
+    'noted',
+    z.object({ names: z.array(name).readonly() }),
+    z.array(z.string().nullable()).readonly(),
+    ({ notes }, { names }) => notes.noted(names),
+  ),
+  setField: request(
+    'set_field',
+    z.object({ table: name, field: name, text: z.string().nullable() }),
+    done,
+    ({ notes }, it) => notes.setField(it.table, it.field, it.text),
+  ),
+  fields: request(
+    'fields',
+    z.object({ table: name }),
+    z.record(z.string(), z.string()),
+    ({ notes }, { table }) => notes.fields(table),
+  ),
+  claim: request('claim', z.object({ name, holder: name, keptMs }), yesNo, ({ notes }, it) =>
+    notes.claim(it.name, it.holder, it.keptMs),
+  ),
+  release: request('release', z.object({ name, holder: name }), done, ({ notes }, it) =>
+    notes.release(it.name, it.holder),
+  ),
+  announce: request('announce', z.object({ keys }), done, ({ pending }, it) => pending.announce(it.keys)),
+  addPending: request('commit', z.object({ keys }), done, ({ pending }, it) => pending.add(it.keys)),
+} as const;
+
+const named = z.object({ ask: z.string() });
+const byName = new Map(Object.values(REQUESTS).map((one) => [one.ask, one]));
+
+/** Has the queue itself answer what came over the socket; null where it is no question of this version. */
+export function serveRequest(control: ServiceControl, body: unknown): Promise<unknown> | null {
+  const asked = named.safeParse(body);
+  return asked.success ? (byName.get(asked.data.ask)?.serve(control, body) ?? null) : null;
 }

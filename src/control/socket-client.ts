@@ -3,17 +3,7 @@ import { join } from 'node:path';
 import { Client } from 'undici';
 import { z } from 'zod';
 import { codeOf, retryable } from '../errors.ts';
-import {
-  addedSchema,
-  backlogSchema,
-  countsSchema,
-  failedJobsSchema,
-  queuedStateSchema,
-  sealAnswerSchema,
-  type ControlRequest,
-  type QueueControl,
-  type SealAnswer,
-} from './requests.ts';
+import { REQUESTS, type ControlRequest, type QueueControl, type SealAnswer } from './requests.ts';
 import { SOCKET_NOTE } from './socket-server.ts';
 
 /** A running service, reached through its local socket. */
@@ -44,62 +34,45 @@ export async function reachService(queueFolder: string): Promise<RemoteControl |
     headersTimeout: ANSWER_TIMEOUT_MS,
     bodyTimeout: ANSWER_TIMEOUT_MS,
   });
-  const ask = (request: ControlRequest): Promise<unknown> => askService(client, request);
+  const ask = <Args, Answer>(
+    request: ControlRequest<Args, Answer>,
+    args: Args,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<Answer> => askService(client, request.bodyOf(args), timeoutMs).then(request.answerOf);
   try {
-    await ask({ ask: 'failed', limit: 1 });
+    await ask(REQUESTS.failed, { limit: 1 });
   } catch (error) {
     await client.destroy();
     if (isNobody(error)) return null;
     throw error;
   }
   return {
-    add: async (job) => addedSchema.parse(await ask({ ask: 'add', job })),
-    failed: async (limit) => failedJobsSchema.parse(await ask({ ask: 'failed', limit })),
-    retryFailed: async (id) => z.boolean().parse(await ask({ ask: 'retry_failed', id })),
-    dropFailed: async (id, reason) => z.boolean().parse(await ask({ ask: 'drop_failed', id, reason })),
-    stateOf: async (id) => queuedStateSchema.parse(await ask({ ask: 'state_of', id })),
-    counts: async () => countsSchema.parse(await ask({ ask: 'counts' })),
-    backlog: async () => backlogSchema.parse(await ask({ ask: 'census' })),
-    async tryWork() {
-      await ask({ ask: 'try_work' });
-    },
+    add: (job) => ask(REQUESTS.add, { job }),
+    failed: (limit) => ask(REQUESTS.failed, { limit }),
+    retryFailed: (id) => ask(REQUESTS.retryFailed, { id }),
+    dropFailed: (id, reason) => ask(REQUESTS.dropFailed, { id, reason }),
+    stateOf: (id) => ask(REQUESTS.stateOf, { id }),
+    counts: () => ask(REQUESTS.counts, {}),
+    backlog: () => ask(REQUESTS.backlog, {}),
+    tryWork: () => ask(REQUESTS.tryWork, {}),
     notes: {
-      async note(name, text, keptMs) {
-        await ask({ ask: 'note', name, text, keptMs });
-      },
-      noted: async (names) =>
-        z.array(z.string().nullable()).parse(await ask({ ask: 'noted', names: [...names] })),
-      claim: async (name, holder, keptMs) =>
-        z.boolean().parse(await ask({ ask: 'claim', name, holder, keptMs })),
-      async setField(table, field, text) {
-        await ask({ ask: 'set_field', table, field, text });
-      },
-      fields: async (table) => z.record(z.string(), z.string()).parse(await ask({ ask: 'fields', table })),
-      async release(name, holder) {
-        await ask({ ask: 'release', name, holder });
-      },
+      note: (name, text, keptMs) => ask(REQUESTS.note, { name, text, keptMs }),
+      noted: (names) => ask(REQUESTS.noted, { names }),
+      claim: (name, holder, keptMs) => ask(REQUESTS.claim, { name, holder, keptMs }),
+      setField: (table, field, text) => ask(REQUESTS.setField, { table, field, text }),
+      fields: (table) => ask(REQUESTS.fields, { table }),
+      release: (name, holder) => ask(REQUESTS.release, { name, holder }),
     },
     pending: {
-      async announce(keys) {
-        await ask({ ask: 'announce', keys: [...keys] });
-      },
-      async add(keys) {
-        await ask({ ask: 'commit', keys: [...keys] });
-      },
+      announce: (keys) => ask(REQUESTS.announce, { keys }),
+      add: (keys) => ask(REQUESTS.addPending, { keys }),
     },
-    async seal(final) {
-      const answer = await askService(client, { ask: 'seal', final }, SEAL_TIMEOUT_MS);
-      return sealAnswerSchema.parse(answer);
-    },
+    seal: (final) => ask(REQUESTS.seal, { final }, SEAL_TIMEOUT_MS),
     close: () => client.destroy(),
   };
 }
 
-async function askService(
-  client: Client,
-  request: ControlRequest,
-  timeoutMs = ANSWER_TIMEOUT_MS,
-): Promise<unknown> {
+async function askService(client: Client, request: object, timeoutMs: number): Promise<unknown> {
   const answer = await client.request({
     method: 'POST',
     path: '/',

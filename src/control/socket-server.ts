@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { messageOf } from '../errors.ts';
-import { answerRequest, requestSchema, type ServiceControl } from './requests.ts';
+import { serveRequest, type ServiceControl } from './requests.ts';
 
 /**
  * The service's local socket: how commands reach the process that owns an embedded queue. Whoever may open it may do
@@ -81,11 +81,12 @@ async function removeStaleSocket(queueFolder: string): Promise<void> {
 function controlApp(control: ServiceControl): Hono {
   const app = new Hono();
   app.post('/', async (c) => {
-    const request = requestSchema.safeParse(await c.req.json().catch(() => null));
-    if (!request.success)
-      return c.json({ error: 'this service does not know the request: is it another version?' }, 400);
+    const body: unknown = await c.req.json().catch(() => null);
     try {
-      return c.json({ answer: await answerRequest(control, request.data) });
+      const answer = serveRequest(control, body);
+      if (answer === null)
+        return c.json({ error: 'this service does not know the request: is it another version?' }, 400);
+      return c.json({ answer: (await answer) ?? true });
     } catch (error) {
       return c.json({ error: messageOf(error) }, 503);
     }

@@ -89,8 +89,8 @@ export function openJobQueue(storage: QueueStorage): JobQueue {
       return storage.durability;
     },
     location: storage.location,
-    notes: answeringNotes(storage.notes, answering),
-    pending: answeringPending(storage.pending, answering),
+    notes: answeringEach(storage.notes, answering),
+    pending: answeringEach(storage.pending, answering),
     add: (job) => answering(() => add(job)),
     counts: () => answering(() => stateCounts(queueOf)),
     backlog: () => answering(() => storage.backlog(queueOf('archive'))),
@@ -226,32 +226,18 @@ function failedMs(job: FailedJob): number {
   return job.failedAt?.getTime() ?? 0;
 }
 
-function answeringNotes(notes: StoredNotes, answering: Answering): StoredNotes {
-  return {
-    note: (name, text, keptMs) => answering(() => notes.note(name, text, keptMs)),
-    noted: (names) => answering(() => notes.noted(names)),
-    setField: (table, field, text) => answering(() => notes.setField(table, field, text)),
-    settleField: (table, field, text) => answering(() => notes.settleField(table, field, text)),
-    fields: (table) => answering(() => notes.fields(table)),
-    claim: (name, holder, keptMs) => answering(() => notes.claim(name, holder, keptMs)),
-    release: (name, holder) => answering(() => notes.release(name, holder)),
-  };
-}
-
-function answeringPending(pending: PendingCommits, answering: Answering): PendingCommits {
-  return {
-    announce: (keys) => answering(() => pending.announce(keys)),
-    add: (keys) => answering(() => pending.add(keys)),
-    page: (after, limit) => answering(() => pending.page(after, limit)),
-    remove: (keys) => answering(() => pending.remove(keys)),
-    count: () => answering(() => pending.count()),
-    announcedBefore: (moment, limit) => answering(() => pending.announcedBefore(moment, limit)),
-    mark: () => answering(() => pending.mark()),
-    setMark: (sequence) => answering(() => pending.setMark(sequence)),
-  };
-}
-
 type Answering = <T>(ask: () => Promise<T>) => Promise<T>;
+
+/** The methods of an object, each asked through `answering`. */
+function answeringEach<T extends object>(methods: T, answering: Answering): T {
+  return new Proxy(methods, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name);
+      if (typeof method !== 'function') return method;
+      return (...args: unknown[]) => answering<unknown>(async () => Reflect.apply(method, target, args));
+    },
+  });
+}
 
 /** Asks nothing before the first contact, and says of every failure what it is. */
 function answeringAfter(storage: QueueStorage): Answering {
