@@ -33,6 +33,7 @@ export async function sealAndVerify(
     level: 'bytes',
     sample: null,
     range: { fromMs: null, toMs: null },
+    selection: null,
     pinnedKeyId: keyId,
     anchor: null,
     temporaryFolder: tmpdir(),

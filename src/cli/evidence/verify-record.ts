@@ -38,7 +38,8 @@ export async function recordVerification(
       deps,
     );
     const { notes } = queue.control;
-    const isWhole = options.from === undefined && options.to === undefined;
+    const { from, to, job, run, repo } = options;
+    const isWhole = [from, to, job, run, repo].every((part) => part === undefined);
     const depth = LEVELS.indexOf(level);
     await noteVerification(notes, { at: deps.now(), findings, isWhole, depth });
     if (findings === 0 && isWhole && depth >= LEVELS.indexOf('heads'))

@@ -66,8 +66,9 @@ export function summaryText(summary: Summary, isBundle: boolean, terminal: Termi
 }
 
 /** What the verdict is about: the window, what was counted in it, and how much of it is gone with evidence. */
-function verdictText({ window, entries, objects, erased, expired }: Summary): string {
-  const what = `${counted(entries, 'entry', 'entries')} of ${counted(window.digests, 'digest')}, ${counted(objects, 'object')} looked at`;
+function verdictText({ selection, window, entries, objects, erased, expired }: Summary): string {
+  const whose = selection === null ? '' : `${inertText(selection)}: `;
+  const what = `${whose}${counted(entries, 'entry', 'entries')} of ${counted(window.digests, 'digest')}, ${counted(objects, 'object')} looked at`;
   const when = `sealed ${formatMoment(window.from)} to ${formatMoment(window.to)}`;
   return `${what}, ${when}; ERASED ${formatCount(erased)}, EXPIRED ${formatCount(expired)}`;
 }

@@ -66,6 +66,7 @@ const EXAMPLES: Readonly<Record<string, ExampleLines>> = {
   verify: [
     ['everlog verify --archive s3://bucket/prefix --key 5f0c…', 'an archive, against a key that you trust'],
     ['everlog verify --bundle ./evidence', 'a bundle'],
+    ['everlog verify --job https://github.com/octo-org/app/actions/runs/30433642/job/399444496', 'one job'],
     ['everlog verify --level ledger --from 2026-10-01 --to 2026-12-31', 'a quarter, without reading logs'],
   ],
   export: [['everlog export --out ./evidence --sha-file releases.txt', 'the evidence of some commits']],

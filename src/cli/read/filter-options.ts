@@ -103,7 +103,7 @@ export function parseFilters(options: FilterOptions, now: Date): ParsedFilters {
 }
 
 /** `OWNER/REPO`, `HOST/OWNER/REPO` or an address; null for anything else. */
-function parseRepository(text: string): Pick<RecordFilters, 'host' | 'repo'> | null {
+export function parseRepository(text: string): Pick<RecordFilters, 'host' | 'repo'> | null {
   const parsed = parseAddress(text);
   if (!parsed.ok || parsed.address.kind === 'id') return null;
   const { host, owner, repo } = parsed.address;

@@ -80,6 +80,7 @@ export async function viewLedger(
     sample: null,
     // An end: how long ago the last digest was made is nothing against what it covers.
     range: { fromMs: null, toMs: nowMs },
+    selected: null,
     nowMs,
     report,
     meter: new Meter(),

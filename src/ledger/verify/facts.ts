@@ -19,7 +19,7 @@ const entryFact = z.object({
   /** Of a record. */
   hasLog: z.boolean(),
   /** Whether the digest's window is of the range asked for. */
-  inRange: z.boolean(),
+  isAsked: z.boolean(),
   /** When it says that it was written, of a record or run that was read; milliseconds since 1970. */
   saidMs: z.number().nullable(),
 });

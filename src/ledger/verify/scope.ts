@@ -1,5 +1,6 @@
 import type { ObjectStore } from '../../store/object-store.ts';
 import type { Report } from './results.ts';
+import type { SelectedObjects } from './selection.ts';
 
 /** What one verification is about, and what it has done so far. */
 
@@ -25,6 +26,8 @@ export interface Scope {
   /** So many random entries are checked at level `bytes` instead; null: none apart. */
   readonly sample: number | null;
   readonly range: Range;
+  /** Of all objects, those that are looked at; null: all. The ledger itself is looked at as a whole. */
+  readonly selected: SelectedObjects | null;
   readonly nowMs: number;
   readonly report: Report;
   readonly meter: Meter;
@@ -33,7 +36,7 @@ export interface Scope {
 /** What has been done so far. */
 export class Meter {
   digests = 0;
-  /** Of the digests that the range asks for. */
+  /** That the range and the selection ask for. */
   entries = 0;
   /** Objects below `v1/` that were looked at. */
   objects = 0;

@@ -20,6 +20,8 @@ export interface Summary {
   readonly archive: string;
   readonly level: Level;
   readonly sample: number | null;
+  /** What of the archive was looked at, as `job 399444496`; null: everything. */
+  readonly selection: string | null;
   /** How many of each result; `VALID` counts digests, entries files and objects with which nothing is wrong. */
   readonly results: Readonly<Record<string, number>>;
   readonly findings: number;
@@ -72,6 +74,7 @@ export function summarize(
     archive: scope.store.location,
     level: scope.level,
     sample: scope.sample,
+    selection: scope.selected?.words ?? null,
     results: { VALID: meter.valid, ...Object.fromEntries(counts) },
     findings,
     stream: lastDigest?.stream ?? null,

@@ -20,6 +20,7 @@ import { Objects } from './objects/objects.ts';
 import { planVerification, type Plan } from './plan.ts';
 import { isFinding, type Report, type Result } from './results.ts';
 import { parseDigest } from './chain/schemas.ts';
+import { objectsOf, type VerifiedPart } from './selection.ts';
 import { demandShape, hasEvidence, hasLedger, noLedger } from './shape.ts';
 import { Meter, type Level, type Range, type Scope } from './scope.ts';
 import { summarize, type Summary } from './summary.ts';
@@ -41,6 +42,8 @@ export interface VerifyOptions {
   /** So many random entries at level `bytes`, and the others at `level`, which is `ledger` or `heads` then. */
   readonly sample: number | null;
   readonly range: Range;
+  /** What of the archive is looked at; null: everything. */
+  readonly selection: VerifiedPart | null;
   /** SHA-256 of the SPKI of the key to be believed; null: the archive's own are. */
   readonly pinnedKeyId: string | null;
   readonly anchor: AnchorSource | null;
@@ -64,12 +67,13 @@ const GRACE_INTERVALS = 2;
 
 /**
  * Verifies, giving each result as it is found.
- * @throws EverlogError `not_found` where there is no ledger at all, or nothing was sealed in the range; `usage` for an anchor that
+ * @throws EverlogError `not_found` where there is no ledger at all, or nothing was sealed in the range or of the selection; `usage` for an anchor that
  *   is none, a bundle that is an archive, or the reverse; `spool_unavailable` where temporary files cannot be written;
  *   `store_unavailable` where the store does not answer
  */
 export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
   const { store, level, sample, range, isBundle } = options;
+  const selected = options.selection === null ? null : objectsOf(options.selection);
   const meter = new Meter();
   const counts = new Map<string, number>();
   let findings = 0;
@@ -79,7 +83,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
     await options.onResult(result);
   };
   const nowMs = options.now().getTime();
-  const scope: Scope = { store, isBundle, level, sample, range, nowMs, report, meter };
+  const scope: Scope = { store, isBundle, level, sample, range, selected, nowMs, report, meter };
   await demandShape(store, isBundle);
   const anchored = options.anchor === null ? null : await readAnchor(options.anchor);
   if ((anchored === null || anchoredTo(anchored) === 0) && !(await hasLedger(store))) {
@@ -112,7 +116,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<Summary> {
       await report({ result: 'UNSEALED', key, detail: 'it is no plain file, and no digest can cover it' });
     }
     if (isBundle && walked.objects === 0) await report(NO_ENTRIES);
-    const isPart = range.fromMs !== null || range.toMs !== null;
+    const isPart = range.fromMs !== null || range.toMs !== null || selected !== null;
     if (findings === 0 && isPart && walked.looked.entries === 0) throw nothingSealed(scope, walked);
     for (const result of leftOut(scope)) await report(result);
     const anchoredSequence = anchored === null ? null : anchoredTo(anchored);
@@ -180,12 +184,19 @@ const NO_ENTRIES: Result = {
 };
 
 /** What ends a verification that looked at nothing. */
-function nothingSealed({ range, store }: Scope, { firstDigest, lastDigest, looked }: Walked): EverlogError {
+function nothingSealed(
+  { range, selected, store }: Scope,
+  { firstDigest, lastDigest, looked }: Walked,
+): EverlogError {
   const iso = (ms: number | null, open: string): string => (ms === null ? open : new Date(ms).toISOString());
   const asked = `between ${iso(range.fromMs, 'the beginning')} and ${iso(range.toMs, 'now')}`;
   const span = `the ledger of ${store.location} spans ${firstDigest?.window_start ?? '-'} to ${lastDigest?.window_end ?? '-'}`;
-  const empty = looked.digests === 0 ? '' : ` (${looked.digests} digests without entries)`;
-  return giveUp('not_found', `nothing was sealed ${asked}${empty}: ${span}`);
+  const empty =
+    looked.digests === 0
+      ? ''
+      : ` (${looked.digests} digests without entries${selected === null ? '' : ' of it'})`;
+  const what = selected === null ? 'nothing' : `nothing of ${selected.words}`;
+  return giveUp('not_found', `${what} was sealed ${asked}${empty}: ${span}`);
 }
 
 function graceOf({ lastDigest }: Walked): GraceTerms {
@@ -205,7 +216,7 @@ function keyTermsOf({ isBundle }: Scope, walked: Walked): KeyTerms {
 }
 
 /** What the level, the sample and the range left out. */
-function leftOut({ level, sample, range, meter }: Scope): Result[] {
+function leftOut({ level, sample, range, selected, meter }: Scope): Result[] {
   const details: string[] = [];
   if (sample !== null) {
     details.push(
@@ -215,6 +226,7 @@ function leftOut({ level, sample, range, meter }: Scope): Result[] {
   if (level === 'ledger') details.push('the listing was not compared with the ledger (level ledger)');
   if (level === 'heads')
     details.push('sizes and the store’s own hashes were compared, bytes not read (level heads)');
+  if (selected !== null) details.push(`objects that are not of ${selected.words}`);
   if (range.fromMs !== null) details.push(`objects sealed before ${new Date(range.fromMs).toISOString()}`);
   if (range.toMs !== null) details.push(`objects sealed after ${new Date(range.toMs).toISOString()}`);
   return details.map((detail) => ({ result: 'NOT_CHECKED', key: 'v1/', detail }));

@@ -92,6 +92,7 @@ export async function runVerify(
       level: 'bytes',
       sample: null,
       range: { fromMs: null, toMs: null },
+      selection: null,
       pinnedKeyId: pin,
       anchor: null,
       temporaryFolder,

@@ -29,6 +29,7 @@ export async function verifyStore(
     level: 'bytes',
     sample: null,
     range: { fromMs: null, toMs: null },
+    selection: null,
     pinnedKeyId: null,
     anchor: null,
     temporaryFolder: tmpdir(),

@@ -10,6 +10,7 @@ test('without options everything is read of an archive whose keys are believed',
     level: 'bytes',
     sample: null,
     range: { fromMs: null, toMs: null },
+    selection: null,
     pinnedKeyId: null,
   });
 });
@@ -33,6 +34,19 @@ test('a sample leaves the other entries to the ledger, or to the heads where the
   expect(parseTerms({ sample: '10', level: 'heads' }, NOW)).toMatchObject({ level: 'heads', sample: 10 });
 });
 
+const PAGE = 'https://ghe.example/octo-org/app/actions/runs/7/attempts/2/job/8';
+
+test.each<[VerifyCommandOptions, object]>([
+  [{ job: '8' }, { kind: 'job', host: null, jobId: 8 }],
+  [{ job: PAGE }, { kind: 'job', host: 'ghe.example', jobId: 8 }],
+  [{ run: PAGE }, { kind: 'run', host: 'ghe.example', runId: 7 }],
+  [{ run: 'github.com/7' }, { kind: 'run', host: 'github.com', runId: 7 }],
+  [{ repo: 'octo-org/app' }, { kind: 'repository', host: null, owner: 'octo-org', repo: 'app' }],
+  [{ repo: PAGE }, { kind: 'repository', host: 'ghe.example', owner: 'octo-org', repo: 'app' }],
+])('%j selects %j', (options, selection) => {
+  expect(parseTerms(options, NOW).selection).toEqual(selection);
+});
+
 test.each<[VerifyCommandOptions, string]>([
   [{ level: 'all' }, '--level takes ledger, heads, bytes'],
   [{ sample: '0' }, '--sample takes a number from 1 to 100,000'],
@@ -41,6 +55,11 @@ test.each<[VerifyCommandOptions, string]>([
   [{ from: 'tomorrow' }, '--from takes 2026-11-20'],
   [{ to: '2026-02-30' }, '--to takes 2026-11-20'],
   [{ from: '1h', to: '2h' }, '--from is later than --to'],
+  [{ job: '1', run: '2' }, 'give one of --job, --run and --repo'],
+  [{ job: 'octo-org/app/actions/runs/7' }, '--job names a run: give it with --run'],
+  [{ run: 'https://github.com/octo-org/app/runs/7' }, '--run names a job: give it with --job'],
+  [{ job: 'x y' }, '--job x y: this is neither an address nor an id'],
+  [{ repo: 'octo' }, '--repo takes OWNER/REPO'],
   [{ bundle: '.', archive: '.' }, '--bundle and --archive exclude each other'],
   [{ bundle: '.', record: true }, '--record goes with an archive'],
 ])('%j is refused with its cure', (options, problem) => {

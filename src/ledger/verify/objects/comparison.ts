@@ -109,7 +109,7 @@ function before(key: string, byKey: ReadonlyMap<string, KeyFacts>): number | nul
 }
 
 function judgeSealed(key: string, about: KeyFacts): Result[] {
-  const entry = about.entries.find(({ inRange }) => inRange);
+  const entry = about.entries.find(({ isAsked }) => isAsked);
   if (entry === undefined) return [];
   const live = about.versions.filter(({ isDeleteMarker }) => !isDeleteMarker);
   const isThere = live.some(({ version }) => entry.version === null || version === entry.version);
@@ -138,7 +138,7 @@ function isValid(about: KeyFacts, own: readonly Result[]): boolean {
   return (
     own.length === 0 &&
     about.versions.length === 1 &&
-    about.entries.every(({ state, inRange }) => inRange && state === 'sound') &&
+    about.entries.every(({ state, isAsked }) => isAsked && state === 'sound') &&
     sealedTwice(about.entries) === null
   );
 }

@@ -46,15 +46,16 @@ export class Objects {
   }
 
   /** Takes an entry of the ledger and looks at its objects as the level asks; resolves when there is room for more. */
-  async take(sealed: SealedEntry, inRange: boolean): Promise<void> {
+  async take(sealed: SealedEntry, isAsked: boolean): Promise<void> {
     const { type } = sealed.entry;
-    if (inRange) this.#sample?.offer(sealed);
+    if (!isConcerned(this.#scope, sealed.entry)) return;
+    if (isAsked) this.#sample?.offer(sealed);
     if (!this.#comparesAll && (this.#sample === null || type !== 'custody')) return;
     await this.#work.add(async () => {
       // What a custody object says may explain what is missing elsewhere, whichever part is looked at.
-      const level = inRange || type === 'custody' ? this.#levelOf(type) : 'ledger';
+      const level = isAsked || type === 'custody' ? this.#levelOf(type) : 'ledger';
       const checked = await checkEntry(this.#scope, sealed, level);
-      if (this.#comparesAll) await this.#addEntry(sealed, checked, inRange);
+      if (this.#comparesAll) await this.#addEntry(sealed, checked, isAsked);
       await this.#addClaims(sealed, checked);
     });
   }
@@ -117,17 +118,17 @@ export class Objects {
     }
   }
 
-  async #addEntry(sealed: SealedEntry, checked: CheckedEntry, inRange: boolean): Promise<void> {
+  async #addEntry(sealed: SealedEntry, checked: CheckedEntry, isAsked: boolean): Promise<void> {
     const { entry } = sealed;
     const { log } = entry;
     const { state, saidMs } = checked;
-    await this.#add(entryFact(sealed, entry, { state, inRange, hasLog: log !== undefined, saidMs }));
+    await this.#add(entryFact(sealed, entry, { state, isAsked, hasLog: log !== undefined, saidMs }));
     if (log !== undefined && checked.log !== null) {
-      const facts = { state: checked.log, inRange, hasLog: false, isLog: true, saidMs: null };
+      const facts = { state: checked.log, isAsked, hasLog: false, isLog: true, saidMs: null };
       await this.#add(entryFact(sealed, log, facts));
     }
     // Whether its jobs are recorded is only known where everything is looked at.
-    if (checked.run !== null && inRange && this.#comparesAll && !this.#scope.isBundle) {
+    if (checked.run !== null && isAsked && this.#comparesAll && !this.#scope.isBundle) {
       await this.#addExpectations(entry.key, checked.run);
     }
   }
@@ -155,10 +156,18 @@ export class Objects {
   }
 
   async #list(recentMs: number): Promise<void> {
-    for await (const listed of this.#scope.store.listVersions(EVIDENCE_ROOT)) {
+    const { selected } = this.#scope;
+    for (const prefix of selected === null ? [EVIDENCE_ROOT] : [...selected.prefixes, CUSTODY_ROOT]) {
+      await this.#listBelow(prefix, recentMs);
+    }
+  }
+
+  async #listBelow(prefix: string, recentMs: number): Promise<void> {
+    const { selected } = this.#scope;
+    for await (const listed of this.#scope.store.listVersions(prefix)) {
       this.#scope.meter.listed += 1;
       if (!this.#scope.isBundle && NAME.test(listed.key)) continue;
-      await this.#addVersion(listed);
+      if (selected === null || selected.has(listed.key)) await this.#addVersion(listed);
       const { key, isDeleteMarker, lastModified } = listed;
       if (!key.startsWith(CUSTODY_ROOT) || isDeleteMarker || lastModified.getTime() < recentMs) continue;
       const read = await readBytes(this.#scope.store, { key, versionId: null }, CUSTODY_BYTES_MAX);
@@ -183,12 +192,18 @@ export class Objects {
   }
 }
 
+/** Whether what is asked for may hang on an entry: of itself, of its log, or as what tells of a removal. */
+function isConcerned({ selected }: Scope, { key, log }: LedgerEntry): boolean {
+  if (selected === null) return true;
+  return selected.has(key) || selected.needs(key) || (log !== undefined && selected.has(log.key));
+}
+
 type Listed = ReturnType<ObjectStore['listVersions']> extends AsyncIterable<infer L> ? L : never;
 
 function entryFact(
   sealed: SealedEntry,
   it: LedgerEntry | EntryLog,
-  facts: Pick<EntryFact, 'state' | 'inRange' | 'hasLog' | 'saidMs'> & { readonly isLog?: boolean },
+  facts: Pick<EntryFact, 'state' | 'isAsked' | 'hasLog' | 'saidMs'> & { readonly isLog?: boolean },
 ): EntryFact {
   const { key, versionId } = placeOf(sealed, it);
   const { sequence } = sealed;

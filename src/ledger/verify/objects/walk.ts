@@ -31,16 +31,16 @@ export interface Walked {
   /** Ids of the keys that digests name. */
   readonly keyIds: ReadonlySet<string>;
   readonly looked: LookedAt;
-  /** Entries of records, runs and custody objects, whatever the range asks for; of what comes before it at level `ledger` none. */
+  /** Entries of records, runs and custody objects, whatever the range and the selection ask for; of what comes before it at level `ledger` none. */
   readonly objects: number;
 }
 
 /** What the ledger's entries are handed to, one after another. */
 export interface EntryTaker {
-  take(sealed: SealedEntry, inRange: boolean): Promise<void>;
+  take(sealed: SealedEntry, isAsked: boolean): Promise<void>;
 }
 
-/** The part of the ledger that the range asks for. */
+/** The part of the ledger that the range asks for, and of its entries those of the selection. */
 export interface LookedAt {
   readonly digests: number;
   readonly entries: number;
@@ -74,9 +74,9 @@ export async function walkLedger(
   const looked: Looked = { digests: 0, entries: 0, from: null, to: null };
   let taken = 0;
   const counting: EntryTaker = {
-    take: (sealed, inRange) => {
+    take: (sealed, isAsked) => {
       taken += 1;
-      return objects.take(sealed, inRange);
+      return objects.take(sealed, isAsked);
     },
   };
   const places = listLedger(scope.store);
@@ -152,10 +152,12 @@ async function readContents(
   }
   const { sequence } = facts;
   const onEntry = async (entry: LedgerEntry): Promise<void> => {
-    if (inRange) looked.entries += 1;
+    const { selected } = scope;
+    const isAsked = inRange && (selected === null || selected.has(entry.key));
+    if (isAsked) looked.entries += 1;
     scope.meter.entries = looked.entries;
     if (keyFiles.take(entry, { sequence, believed, atMs })) return;
-    await objects.take({ entry, sequence, believed, promises: judged.promises, pinned }, inRange);
+    await objects.take({ entry, sequence, believed, promises: judged.promises, pinned }, isAsked);
   };
   if (scope.isBundle) return readBundleEntries(scope, sequence, digest, onEntry);
   await checkGaps(scope, facts, digest);
@@ -168,11 +170,12 @@ async function readContents(
  * damage to the digest is enough said.
  */
 async function readDamaged(scope: Scope, facts: DigestFacts, objects: EntryTaker): Promise<void> {
-  const { fromMs, toMs } = scope.range;
+  const { selected, range } = scope;
+  const isWhole = range.fromMs === null && range.toMs === null;
   const { sequence } = facts;
   await readUnvouchedEntries(scope, facts, async (entry) => {
     const sealed = { entry, sequence, believed: false, promises: [], pinned: false };
-    await objects.take(sealed, fromMs === null && toMs === null);
+    await objects.take(sealed, isWhole && (selected === null || selected.has(entry.key)));
   });
 }
 
