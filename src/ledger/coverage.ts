@@ -20,7 +20,7 @@ export interface Coverage {
   readonly uncovered: readonly string[];
   /** Keys of which a digest has other bytes. */
   readonly changed: readonly string[];
-  /** Keys that were not looked for, as they are spread over too many digests. */
+  /** Keys of which nothing is known: spread over too many digests, or a digest that may have them cannot be read. */
   readonly notLookedFor: readonly string[];
 }
 
@@ -36,11 +36,14 @@ const DIGESTS_MAX = 24;
  * @throws EverlogError where the store does not answer
  */
 export async function lookUpCoverage(store: ObjectStore, shown: readonly ShownObject[]): Promise<Coverage> {
-  const digests = new Digests(store, () => undefined);
+  let isDamaged = false;
+  const digests = new Digests(store, () => (isDamaged = true));
   const open = new Map(shown.map((object) => [object.key, object]));
   const changed: string[] = [];
   const looked = new Set<number>();
-  const hasLedger = shown.length === 0 || (await digests.from(1)) !== null;
+  const unread = new Set<number>();
+  const unknown: string[] = [];
+  const hasLedger = shown.length === 0 || (await digests.from(1)) !== null || isDamaged;
   if (!hasLedger) return { hasLedger, uncovered: [...open.keys()], changed, notLookedFor: [] };
   const uncovered: string[] = [];
   let nearby = 1;
@@ -50,21 +53,24 @@ export async function lookUpCoverage(store: ObjectStore, shown: readonly ShownOb
     const first = await digests.endingFrom(nearby, (Date.parse(writtenAt) || 0) - CLOCK_SKEW_MS);
     nearby = first?.sequence ?? nearby;
     let digest = first;
+    let mayStandInUnread = false;
     for (let window = 0; digest !== null && window < WINDOWS && open.has(key); window += 1) {
       if (!looked.has(digest.sequence)) {
         looked.add(digest.sequence);
         const read = await readSealedLines(store, digest, (it) => open.has(it));
+        if (!read.ok) unread.add(digest.sequence);
         for (const { entry } of read.ok ? read.lines : []) {
           const object = open.get(entry.key);
           if (object !== undefined && sha256Hex(object.bytes) !== entry.sha256) changed.push(entry.key);
           open.delete(entry.key);
         }
       }
+      mayStandInUnread ||= unread.has(digest.sequence);
       digest = await digests.from(digest.sequence + 1);
     }
-    if (open.delete(key)) uncovered.push(key);
+    if (open.delete(key)) (mayStandInUnread || isDamaged ? unknown : uncovered).push(key);
   }
-  return { hasLedger, uncovered, changed, notLookedFor: [...open.keys()] };
+  return { hasLedger, uncovered, changed, notLookedFor: [...unknown, ...open.keys()] };
 }
 
 function writtenMs({ writtenAt }: ShownObject): number {

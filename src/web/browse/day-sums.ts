@@ -1,3 +1,4 @@
+import { EverlogError } from '../../errors.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
 import type { Html } from '../html.ts';
 import { html } from '../html.ts';
@@ -15,6 +16,8 @@ interface DaySum {
 
 interface Sums {
   readonly days: ReadonlyMap<string, DaySum>;
+  /** What was recorded until then is in the sums; null where nothing was ever sealed. */
+  readonly completeUntil: Date | null;
   /** Records that could not be read, and are in no sum. */
   readonly unread: number;
 }
@@ -47,8 +50,14 @@ export class DaySums {
       this.#kept.set(name, kept);
       kept.sums.catch(() => this.#kept.delete(name));
     }
-    const sums = await kept.sums;
-    return sums === null ? html`` : chartsOf(sums);
+    try {
+      const sums = await kept.sums;
+      return sums === null ? html`` : chartsOf(sums);
+    } catch (error) {
+      // What the page is for does not depend on its charts.
+      if (!(error instanceof EverlogError)) throw error;
+      return html`<p class="facts">No charts: ${error.message}.</p>`;
+    }
   }
 
   async #sum(filters: RecordFilters, nowMs: number): Promise<Sums | null> {
@@ -68,14 +77,15 @@ export class DaySums {
         sum.failed += failed;
         sum.bytes += logBytes;
       }
-      return { days: sums, unread };
+      return { days: sums, completeUntil: open.index.coverage.completeUntil, unread };
     } finally {
       await open.close();
     }
   }
 }
 
-function chartsOf({ days, unread }: Sums): Html {
+function chartsOf({ days, completeUntil, unread }: Sums): Html {
+  const until = completeUntil?.toISOString().slice(0, 16).replace('T', ' ');
   const bars = (of: (sum: DaySum) => number): { label: string; value: number }[] =>
     [...days].map(([label, sum]) => ({ label, value: of(sum) }));
   return html`<div class="charts">
@@ -95,6 +105,10 @@ function chartsOf({ days, unread }: Sums): Html {
       bars(({ bytes }) => bytes),
       bytesText,
     )}
+    <p class="facts">
+      Through the index:
+      ${until === undefined ? 'nothing is indexed as complete yet' : `complete until ${until} UTC`}.
+    </p>
     ${unread === 0 ? '' : html`<p class="bad">${unread} records could not be read and are in no chart.</p>`}
   </div>`;
 }

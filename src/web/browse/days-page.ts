@@ -4,17 +4,23 @@ import { countText } from './charts.ts';
 import type { DigestDay, ToldGap } from './digest-days.ts';
 
 /** Completeness by day, as the digests say. */
-export function daysPage(days: readonly DigestDay[], isCut: boolean, charts: Html): Html {
+export function daysPage(
+  days: readonly (DigestDay | string)[],
+  left: 'none' | 'older' | 'newer',
+  now: Date,
+  charts: Html,
+): Html {
+  const today = now.toISOString().slice(0, 10);
   return html`<h1>Completeness by day</h1>
     <p class="facts">
       As the digests of each UTC day say: jobs of the run attempts that it sealed, and what was known to be
       missing at its end. The signatures are not checked here: <code>everlog verify</code> does.
     </p>
-    ${charts} ${days.length === 0 ? html`<p>No digest was made in this time.</p>` : daysTable(days)}
-    ${isCut ? html`<p class="facts">There are more digests than one page reads; the newest days are left out.</p>` : ''}`;
+    ${charts} ${days.length === 0 ? html`<p>No digest was made in this time.</p>` : daysTable(days, today)}
+    ${left === 'none' ? '' : html`<p class="facts">There are more digests than one page reads: ${left} days are left out.</p>`}`;
 }
 
-function daysTable(days: readonly DigestDay[]): Html {
+function daysTable(days: readonly (DigestDay | string)[], today: string): Html {
   return html`<table class="days">
     <thead>
       <tr>
@@ -29,9 +35,19 @@ function daysTable(days: readonly DigestDay[]): Html {
       </tr>
     </thead>
     <tbody>
-      ${days.map((day) => dayRow(day))}
+      ${days.map((day) => (typeof day === 'string' ? emptyRow(day, day === today) : dayRow(day)))}
     </tbody>
   </table>`;
+}
+
+/** A day of which no digest tells anything. */
+function emptyRow(day: string, isToday: boolean): Html {
+  return html`<tr>
+    <td><a href="/?since=${day}&until=${day}">${day}</a></td>
+    <td colspan="7" class="${isToday ? 'dim' : 'bad'}">
+      ${isToday ? 'No digest yet.' : 'No digest was made, so nothing is known of its gaps.'}
+    </td>
+  </tr>`;
 }
 
 function dayRow({ day, digests, expected, archived, absent, last }: DigestDay): Html {

@@ -1,7 +1,7 @@
 import { isNameForKeys } from '../../archive/keys.ts';
 import { OUTCOMES } from '../../archive/record.ts';
 import type { RecordFilters } from '../../archive/find/record-filters.ts';
-import { html, type Html } from '../html.ts';
+import { html, typed, type Html } from '../html.ts';
 import { numberIn, QUERY_CHARACTERS_MAX } from '../requests.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -87,7 +87,7 @@ export function filterForm(action: string, query: (name: string) => string | und
           html`<label
             >${title}<input
               name="${name}"
-              value="${query(name) ?? ''}"
+              value="${typed(query(name) ?? '')}"
               maxlength="500"
               autocomplete="off"
               ${name === 'since' || name === 'until' ? html`placeholder="2026-11-20"` : ''}
@@ -96,7 +96,7 @@ export function filterForm(action: string, query: (name: string) => string | und
       <label class="check"
         ><input type="checkbox" name="failed" value="1" ${failed ? html`checked` : ''} /> Failed only</label
       >
-      ${hidden.map((name) => html`<input type="hidden" name="${name}" value="${query(name) ?? ''}" />`)}
+      ${hidden.map((name) => html`<input type="hidden" name="${name}" value="${typed(query(name) ?? '')}" />`)}
       <button>Show</button> <a href="${action}">Without filters</a>
     </form>
   </details>`;

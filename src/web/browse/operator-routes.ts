@@ -5,7 +5,7 @@ import type { Page } from '../requests.ts';
 import type { Site } from '../site.ts';
 import type { DaySums } from './day-sums.ts';
 import { daysPage, gapsPage } from './days-page.ts';
-import { daysBefore, type DigestDays } from './digest-days.ts';
+import { daysBefore, withEmptyDays, type DigestDays } from './digest-days.ts';
 import { findJobs } from './found-jobs.ts';
 import { logoutForm, readerPage, statusPage, type Lag } from './status-page.ts';
 
@@ -46,9 +46,14 @@ export async function days(site: Site, digestDays: DigestDays, sums: DaySums, c:
   const reader = c.get('reader');
   if (!reader.readsAll) return site.missing();
   const problems = new ReadProblems();
-  const found = await digestDays.since(daysBefore(site.deps.now(), DAYS_SHOWN), problems.hooks.onProblem);
+  const now = site.deps.now();
+  const { onProblem } = problems.hooks;
+  const { days: found, left } = await digestDays.since(daysBefore(now, DAYS_SHOWN), now.getTime(), onProblem);
+  // Behind what was not read nothing is known, also not that there is none.
+  const lastDay = left === 'newer' ? found[0]?.day : now.toISOString().slice(0, 10);
+  const shown = found.length === 0 || lastDay === undefined ? [] : withEmptyDays(found, lastDay);
   const content = html`${problems.told(reader, NOBODY)}
-  ${daysPage(found.days, found.isCut, await sums.charts(reader, {}))}`;
+  ${daysPage(shown, left, now, await sums.charts(reader, {}))}`;
   return site.page('Completeness by day', [{ name: 'Days', href: null }], content);
 }
 

@@ -3,7 +3,7 @@ import { compilePattern, LineSearch, type FoundLine } from '../../log/line-searc
 import { readLog } from '../../log/log-reader.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { lineToHtml } from './ansi.ts';
-import { html, Html } from '../html.ts';
+import { html, Html, typed } from '../html.ts';
 import { factsHtml, titleOf } from './job-facts.ts';
 
 /** What is looked for, and which page of its hits is shown. */
@@ -55,9 +55,13 @@ export async function searchPage(
     ${factsHtml(record)}
     <div class="tools">
       <form action="${address}" method="get">
-        <input type="search" name="q" value="${query}" aria-label="Search this log" maxlength="500" /><button>
-          Search
-        </button>
+        <input
+          type="search"
+          name="q"
+          value="${typed(query)}"
+          aria-label="Search this log"
+          maxlength="500"
+        /><button>Search</button>
       </form>
       <a href="${address}">The log</a>
     </div>

@@ -325,3 +325,37 @@ test.each([
   expect(takesGzip(header)).toBe(takes);
   expect(performance.now() - startMs).toBeLessThan(100);
 });
+
+describe('names that somebody else chose', () => {
+  const EVIL = 'main\u202egpj.exe\u2066 \u200e\u061c\u001b[31mred\u001b]8;;javascript:x\u0007\u0085\u0000';
+
+  test('turn nothing around on any page, and hide nothing', async () => {
+    const store = await makeArchive();
+    const steps = [{ number: 1, name: EVIL, conclusion: 'failure', started_at: null, completed_at: null }];
+    const record = makeRecord({
+      job_name: EVIL,
+      workflow_name: EVIL,
+      head_branch: EVIL,
+      runner_name: EVIL,
+      conclusion: EVIL,
+      job: { steps },
+    });
+    await storeJob(store, record, 'a line\n');
+    const ask = asking(webDeps(store));
+    const run = JOB.replace(/\/job.*/, '');
+    for (const path of [JOB, `${JOB}/proof`, `${JOB}?q=line`, run, '/', '/octo-org/octo-repo']) {
+      const { status, body } = await ask(path);
+      expect([path, status]).toEqual([path, 200]);
+      const acting = body.replaceAll(/[\n\t]/g, '').match(/[\p{Cf}\p{Cc}]/u);
+      expect([path, acting]).toEqual([path, null]);
+      expect(body).toContain('maingpj.exe');
+    }
+  });
+
+  test('stand in the form as they were typed, to find what is really called so', async () => {
+    const ask = asking(webDeps(await archive()));
+    const name = '\u{1f469}\u200d\u{1f4bb} "build"';
+    const { body } = await ask(`/?job=${encodeURIComponent(name)}`);
+    expect(body).toContain('value="\u{1f469}\u200d\u{1f4bb} &#34;build&#34;"');
+  });
+});
