@@ -52,7 +52,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
       `the log of job ${data.job_id} is not there yet (look ${looks.count})`,
     );
   }
-  const doubt = next.outcome === 'expired' ? null : await doubtOf(run, next.outcome, jobGone);
+  const doubt = next.outcome === 'expired' ? null : await hostDoubt(run, next.outcome, jobGone);
   if (doubt !== null) {
     await run.context.update(looked.data);
     const { min, max } = BROKEN_HOST_WAIT_MS;
@@ -65,7 +65,7 @@ export async function afterMissedLog(run: ArchiveRun, missed: Missed): Promise<v
 }
 
 /** Why a log that was not found may be there all the same; null when nothing says so. */
-async function doubtOf(run: ArchiveRun, outcome: string, jobGone: boolean): Promise<string | null> {
+async function hostDoubt(run: ArchiveRun, outcome: string, jobGone: boolean): Promise<string | null> {
   const { deps, data, host, repository } = run;
   if (looksBroken(await deps.rateLimiter.counted(seriesOf(run), LOOKS_WINDOW_MINUTES)))
     return 'gives so few logs now that a missing one proves nothing';

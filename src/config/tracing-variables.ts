@@ -22,12 +22,15 @@ export function readTracing(variables: Variables): TracingSettings {
   const exporters = new Set(names.map((name) => name.trim()));
   if (exporters.has('none')) return OFF;
   if (!exporters.has('otlp'))
-    return refused('OTEL_TRACES_EXPORTER', 'is neither otlp nor none, which are all that Everlog knows');
+    return refuseVariable(
+      'OTEL_TRACES_EXPORTER',
+      'is neither otlp nor none, which are all that Everlog knows',
+    );
   if (isHttpAddress(variables.text(variable) ?? '')) return { isWanted: true, problem: null };
-  return refused(variable, 'is not an http or https address such as http://127.0.0.1:4318');
+  return refuseVariable(variable, 'is not an http or https address such as http://127.0.0.1:4318');
 }
 
-function refused(variable: string, what: string): TracingSettings {
+function refuseVariable(variable: string, what: string): TracingSettings {
   return { isWanted: false, problem: { variable, what } };
 }
 

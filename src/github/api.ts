@@ -1,4 +1,4 @@
-import { request, type Dispatcher } from 'undici';
+import { request } from 'undici';
 import { giveUp, retryable, waitUntil } from '../errors.ts';
 import { openApiVersion, type ApiVersion } from './api-version.ts';
 import { codedCause, type Connections } from './network/connections.ts';
@@ -9,6 +9,7 @@ import { networkFailure } from './network/network-failure.ts';
 import type { Permit } from './permits.ts';
 import { headerText, pauseAskedFor, rateStateOf, type Headers, type RateState } from './rate-limit.ts';
 import { installationSuspended, isGitHubsOwn, notGitHubs, saysSuspended } from './refusals.ts';
+import { gatherBytes } from '../gather-bytes.ts';
 
 /**
  * GitHub's REST API as Everlog uses it: authenticated GET requests whose answers are kept as bytes. Bodies are bounded,
@@ -204,7 +205,11 @@ async function sendRequest(
       headers: { 'user-agent': USER_AGENT, ...headers },
       signal: AbortSignal.timeout(API_TIMEOUT_MS),
     });
-    return { status: answer.statusCode, headers: answer.headers, bytes: await boundedBody(answer.body) };
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      bytes: await gatherBytes(answer.body, API_BODY_BYTES_MAX, tooLong),
+    };
   } catch (error) {
     throw (
       codedCause(error) ??
@@ -213,14 +218,6 @@ async function sendRequest(
   }
 }
 
-async function boundedBody(body: Dispatcher.ResponseData['body']): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    if (!Buffer.isBuffer(chunk)) throw new Error('the HTTP client gave text for bytes');
-    bytes += chunk.byteLength;
-    if (bytes > API_BODY_BYTES_MAX) throw new Error(`an API answer over ${API_BODY_BYTES_MAX} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function tooLong(): Error {
+  return new Error(`an API answer over ${API_BODY_BYTES_MAX} bytes`);
 }

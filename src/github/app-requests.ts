@@ -8,6 +8,7 @@ import type { GitHubHost } from './host.ts';
 import { networkFailure } from './network/network-failure.ts';
 import { pauseAskedFor, type Headers } from './rate-limit.ts';
 import { installationSuspended, isGitHubsOwn, notGitHubs, saysSuspended } from './refusals.ts';
+import { gatherBytes } from '../gather-bytes.ts';
 
 /**
  * Calls that are made as the App itself, signed with its private key. `@octokit/app` makes the JWT and allows for clock
@@ -93,7 +94,7 @@ export function openRawAppRequests(
           request: { parseSuccessResponseBody: false },
         });
       const { link, date } = answer.headers;
-      return { text: await textOf(answer.data), link: link ?? null, date: dateOf(date) };
+      return { text: await bodyText(answer.data), link: link ?? null, date: dateOf(date) };
     } catch (error) {
       throw appRequestError(error, host, about, now());
     }
@@ -107,18 +108,10 @@ export function dateOf(header: string | undefined): Date | null {
 }
 
 /** Octokit hands the body over as a stream, or as an empty text where there is none. */
-async function textOf(body: unknown): Promise<string> {
+async function bodyText(body: unknown): Promise<string> {
   if (!(body instanceof ReadableStream)) return '';
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    if (!(chunk instanceof Uint8Array)) throw new Error('the HTTP client gave text for bytes');
-    bytes += chunk.byteLength;
-    if (bytes > APP_BODY_BYTES_MAX)
-      throw retryable('github_unexpected', `an answer over ${APP_BODY_BYTES_MAX} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  const tooLong = (): Error => retryable('github_unexpected', `an answer over ${APP_BODY_BYTES_MAX} bytes`);
+  return (await gatherBytes(body, APP_BODY_BYTES_MAX, tooLong)).toString('utf8');
 }
 
 function appRequestError(error: unknown, host: GitHubHost, about: string, now: Date): Error {

@@ -50,11 +50,11 @@ export function openRepositoryInstallations(request: AppRequest, now: () => Date
       const last = answers.get(place);
       const isFresh = last !== undefined && last.atMs + ASK_AGAIN_MS > now().getTime();
       const answer = isFresh ? last : { atMs: now().getTime(), id: lookUp(repository) };
-      keep(answers, place, answer);
+      keepBounded(answers, place, answer);
       try {
         const id = await answer.id;
         if (id === used) return false;
-        keep(known, place, answer.id);
+        keepBounded(known, place, answer.id);
         return true;
       } catch (error) {
         if (isGone(error)) return false;
@@ -79,7 +79,7 @@ export async function remembered<K, V>(map: Map<K, Promise<V>>, key: K, make: ()
   const known = map.get(key);
   if (known !== undefined) return known;
   const made = make();
-  keep(map, key, made);
+  keepBounded(map, key, made);
   try {
     return await made;
   } catch (error) {
@@ -93,7 +93,7 @@ function cacheKey({ owner, repo, installationId }: GivenRepository): string {
   return `${owner}/${repo}/${installationId ?? ''}`.toLowerCase();
 }
 
-function keep<K, V>(map: Map<K, V>, key: K, value: V): void {
+function keepBounded<K, V>(map: Map<K, V>, key: K, value: V): void {
   map.set(key, value);
   for (const oldest of map.keys()) {
     if (map.size <= REMEMBERED_MAX) break;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RunFacts } from '../archive/find/run-facts.ts';
+import type { RunOrigin } from '../archive/find/run-facts.ts';
 import type { JobAddress } from '../archive/keys.ts';
 import type { JobRecord } from '../archive/record.ts';
 import type { JsonText } from '../json-text.ts';
@@ -10,7 +10,7 @@ const steps = z.array(z.looseObject({ name: z.string(), conclusion: z.string().n
 /** A record as a row; `run` is null where no object of its run is known. */
 export function jobRow(
   stored: { readonly record: JobRecord; readonly address: JobAddress },
-  run: RunFacts | null,
+  run: RunOrigin | null,
 ): JobRow {
   const { record, address } = stored;
   return {

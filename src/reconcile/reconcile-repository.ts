@@ -8,7 +8,7 @@ import { RunNumbers, type RunNumberGap } from './run-numbers.ts';
 import { newCounts, type Counts } from './tally.ts';
 
 /** A repository by its present name. */
-export type Place = Omit<Attempt, 'runId' | 'runAttempt'>;
+export type ComparedPlace = Omit<Attempt, 'runId' | 'runAttempt'>;
 
 /** Which runs of a window are compared; the others are listed and passed over. */
 export type Meant = (run: ListedRun, known: ReadonlyMap<number, RunEntry>) => boolean;
@@ -45,7 +45,7 @@ const NONE: ReadonlyMap<number, RunEntry> = new Map();
  */
 export async function compareRepository(
   deps: Comparison,
-  place: Place,
+  place: ComparedPlace,
   window: CreatedWindow,
   follower: Follower = {},
 ): Promise<RepositoryReport> {

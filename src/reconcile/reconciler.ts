@@ -6,19 +6,25 @@ import { settleAttempt, type Comparison, type OpenAttempt } from './compare-run.
 import { isScheduled, isWithinRetention } from './plan.ts';
 import { compareRepository, type Follower, type RepositoryReport } from './reconcile-repository.ts';
 import { openSpending, type Spending } from '../budget/spending.ts';
-import { listTargets, type ReconcileHost, type ComparedScope, type Skipped, type Target } from './targets.ts';
+import {
+  listTargets,
+  type ReconcileHost,
+  type ComparedScope,
+  type Skipped,
+  type ComparedTarget,
+} from './targets.ts';
 
 /** Reconcile and backfill as commands use them: what is compared, and how much of the budget it may take, decided once. */
 export interface Reconciler {
-  targets(scope: ComparedScope, onSkipped: (skipped: Skipped) => void): AsyncGenerator<Target>;
+  targets(scope: ComparedScope, onSkipped: (skipped: Skipped) => void): AsyncGenerator<ComparedTarget>;
   /** Runs created in a window: one call. */
-  count(target: Target, window: CreatedWindow): Promise<number>;
+  count(target: ComparedTarget, window: CreatedWindow): Promise<number>;
   /**
    * Compares a repository and queues what is missing. `lookbackMs`: of the window's runs only those created or run again within
    * it, and those the archive knows; null: all.
    */
   compare(
-    target: Target,
+    target: ComparedTarget,
     window: CreatedWindow,
     lookbackMs: number | null,
     follower: Pick<Follower, 'onOpen' | 'onPage'>,

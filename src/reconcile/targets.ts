@@ -23,7 +23,7 @@ export type ComparedScope =
   | { readonly kind: 'owner'; readonly owner: string }
   | null;
 
-export interface Target extends ListedRepository {
+export interface ComparedTarget extends ListedRepository {
   readonly host: string;
 }
 
@@ -43,7 +43,7 @@ export async function* listTargets(
   hosts: ReadonlyMap<string, ReconcileHost>,
   scope: ComparedScope,
   onSkipped: (skipped: Skipped) => void,
-): AsyncGenerator<Target> {
+): AsyncGenerator<ComparedTarget> {
   for (const [name, host] of hosts) {
     const about = { host: name, installation: null, account: null };
     const listed =
@@ -95,7 +95,7 @@ async function* tolerant(
   listed: AsyncIterable<ListedRepository>,
   about: Pick<Skipped, 'host' | 'installation' | 'account'>,
   onSkipped: (skipped: Skipped) => void,
-): AsyncGenerator<Target> {
+): AsyncGenerator<ComparedTarget> {
   try {
     for await (const repository of listed) yield { ...repository, host };
   } catch (error) {

@@ -16,7 +16,7 @@ export { rerunWindow, slicesOf } from '../reconcile/plan.ts';
 export type { Reconciler } from '../reconcile/reconciler.ts';
 export { addCounts, newCounts, type Counts } from '../reconcile/tally.ts';
 export type { RunNumberGap } from '../reconcile/run-numbers.ts';
-export type { ComparedScope, Skipped, Target } from '../reconcile/targets.ts';
+export type { ComparedScope, Skipped, ComparedTarget } from '../reconcile/targets.ts';
 
 /** What a command that compares decides. */
 export interface Reconciling {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { gatherBytes } from '../gather-bytes.ts';
 
 /**
  * The object store as the archive needs it. Keys are relative to the archive's prefix. Every method fails with an
@@ -171,15 +172,8 @@ export async function readWhole(
 ): Promise<{ head: ObjectHead; bytes: Buffer } | null> {
   const found = await store.read(key, versionId);
   if (found === null) return null;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of found.body) {
-    if (!(chunk instanceof Uint8Array)) throw new Error(`object ${key} was not read as bytes`);
-    bytes += chunk.byteLength;
-    if (bytes > WHOLE_OBJECT_BYTES_MAX) throw new Error(`object ${key} is too large to be read whole`);
-    chunks.push(Buffer.from(chunk));
-  }
-  return { head: found.head, bytes: Buffer.concat(chunks) };
+  const tooLarge = (): Error => new Error(`object ${key} is too large to be read whole`);
+  return { head: found.head, bytes: await gatherBytes(found.body, WHOLE_OBJECT_BYTES_MAX, tooLarge) };
 }
 
 /** Where a range begins and ends in an object of `total` bytes. @throws Error for a range that is none or over 64 MiB */

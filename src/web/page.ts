@@ -58,7 +58,7 @@ export function pageOf({ title, crumbs }: Frame, content: Html): string {
 }
 
 /** Content of a page that says why there is nothing to show. */
-export function noteOf(heading: string, ...lines: readonly (string | Html)[]): Html {
+export function noteHtml(heading: string, ...lines: readonly (string | Html)[]): Html {
   return html`<section class="note">
     <h1>${heading}</h1>
     ${lines.map((line) => html`<p>${line}</p>`)}

@@ -13,7 +13,7 @@ import type { Access, Place, Reader } from './access/access.ts';
 import type { StatusFacts } from './browse/status-page.ts';
 import { html, type Html } from './html.ts';
 import { addressesOf, type Addresses } from './log/job-facts.ts';
-import { noteOf, pageOf, type Crumb } from './page.ts';
+import { noteHtml, pageOf, type Crumb } from './page.ts';
 import type { ReadProblems } from './read-problems.ts';
 import { numberIn, SECURITY, type Page } from './requests.ts';
 
@@ -74,7 +74,7 @@ export class Site {
 
   /** Every refusal is this same page, so that nobody learns which jobs there are. */
   missing(): Response {
-    const content = noteOf(
+    const content = noteHtml(
       'Not here',
       'This archive has no such job that you may see.',
       'Paste another address above, or look at the newest jobs.',
@@ -91,29 +91,29 @@ export class Site {
     const reader = c.get('reader');
     const none = new Set<string>();
     if (problems.shownTo(reader, none) === 0) return this.missing();
-    const content = html`${noteOf('It cannot be read')} ${problems.told(reader, none)}`;
+    const content = html`${noteHtml('It cannot be read')} ${problems.told(reader, none)}`;
     return this.page('It cannot be read', [], content, 502);
   }
 
   /** `isGone`: whether the reader has left, and so it does not matter. */
   failed(error: unknown, isGone: boolean): Response {
     if (error instanceof EverlogError && error.code === 'object_corrupt') {
-      const content = html`${noteOf('Not what was archived')}
+      const content = html`${noteHtml('Not what was archived')}
         <p class="seal wrong">${error.message}</p>`;
       return this.page('Not what was archived', [], content, 502);
     }
     if (error instanceof EverlogError && error.code === 'usage')
-      return this.page('Too much', [], noteOf('Too much for one page', `${error.message}.`), 400);
+      return this.page('Too much', [], noteHtml('Too much for one page', `${error.message}.`), 400);
     if (error instanceof EverlogError && error.code === 'web_busy')
       return this.page(
         'Busy',
         [],
-        noteOf('Busy', 'Too much is being read at once. Try again in a moment.'),
+        noteHtml('Busy', 'Too much is being read at once. Try again in a moment.'),
         503,
       );
     if (!isGone) this.deps.log.error({ error: messageOf(error) }, 'a page could not be made');
     const heading = silenceOf(error);
-    return this.page(heading, [], noteOf(heading, 'Try again in a moment.'), 502);
+    return this.page(heading, [], noteHtml(heading, 'Try again in a moment.'), 502);
   }
 
   /** Whether the reader may see a repository of this name at all; asked before the archive is. */

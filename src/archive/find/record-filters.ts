@@ -1,6 +1,6 @@
 import { isFailed } from './conclusion.ts';
 import { momentOf, type JobRecord } from '../record.ts';
-import { RunFactsReader, type RunFacts } from './run-facts.ts';
+import { RunFactsReader, type RunOrigin } from './run-facts.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
 /** Which records are wanted; every filter given must hold. Names of owners, repositories and people are compared without case. */
@@ -85,7 +85,7 @@ function passesByRecord(record: JobRecord, filters: RecordFilters): boolean {
   );
 }
 
-function passesByRun(record: JobRecord, run: RunFacts | null, filters: RecordFilters): boolean {
+function passesByRun(record: JobRecord, run: RunOrigin | null, filters: RecordFilters): boolean {
   const { event, pullRequest, actor, workflow } = filters;
   const isBy = (login: string | null | undefined): boolean => login?.toLowerCase() === actor?.toLowerCase();
   return (
@@ -110,6 +110,6 @@ export function isFileName(workflow: string | undefined): workflow is string {
   return workflow !== undefined && /\.ya?ml$/.test(workflow);
 }
 
-function fileNameOf(run: RunFacts | null): string | undefined {
+function fileNameOf(run: RunOrigin | null): string | undefined {
   return run?.workflowPath?.replace(/@.*$/, '').split('/').at(-1);
 }

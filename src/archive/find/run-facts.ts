@@ -3,7 +3,7 @@ import type { JobRecord } from '../record.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
 /** What a run's object says of all its jobs, and their records do not. */
-export interface RunFacts {
+export interface RunOrigin {
   /** What started the run, such as `push`. */
   readonly event: string | null;
   /** Who started it. */
@@ -22,7 +22,7 @@ const PULL_REQUESTS_MAX = 100;
 /** Reads what run objects say, each once. A run that has none yet, or whose object cannot be read, has no facts: null. */
 export class RunFactsReader {
   readonly #store: ObjectStore;
-  readonly #kept = new Map<string, Promise<RunFacts | null>>();
+  readonly #kept = new Map<string, Promise<RunOrigin | null>>();
 
   constructor(store: ObjectStore) {
     this.#store = store;
@@ -34,7 +34,7 @@ export class RunFactsReader {
    */
   async of(
     record: Pick<JobRecord, 'host' | 'owner' | 'repo' | 'run_id' | 'run_attempt'>,
-  ): Promise<RunFacts | null> {
+  ): Promise<RunOrigin | null> {
     const { host, run_id, run_attempt } = record;
     const name = { owner: record.owner.toLowerCase(), repo: record.repo.toLowerCase() };
     const attempt = run_attempt ?? 1;
@@ -57,7 +57,7 @@ export class RunFactsReader {
     name: { readonly owner: string; readonly repo: string },
     runId: number,
     attempt: number,
-  ): Promise<RunFacts | null> {
+  ): Promise<RunOrigin | null> {
     const entry = (await findRunEntries(this.#store, host, [name], runId)).get(attempt);
     const run = entry === undefined ? null : await readRun(this.#store, entry.key);
     return run === null ? null : parseRunFacts(run.run?.value());
@@ -65,7 +65,7 @@ export class RunFactsReader {
 }
 
 /** Reads GitHub's run; a member that is not of its type says nothing. */
-function parseRunFacts(run: unknown): RunFacts | null {
+function parseRunFacts(run: unknown): RunOrigin | null {
   if (typeof run !== 'object' || run === null) return null;
   const actor = memberOf(memberOf(run, 'triggering_actor') ?? memberOf(run, 'actor'), 'login');
   const pulls = memberOf(run, 'pull_requests');

@@ -5,7 +5,7 @@ import type {
   RunNumberGap,
   ComparedScope,
   Skipped,
-  Target,
+  ComparedTarget,
 } from '../../service/reconciling.ts';
 import { addCounts, newCounts, slicesOf } from '../../service/reconciling.ts';
 import { EverlogError, messageOf } from '../../errors.ts';
@@ -133,9 +133,9 @@ class RunningComparison {
   }
 
   /** Counts first, so that there is something to measure progress by, then fetches week by week. */
-  private async backfill(targets: AsyncIterable<Target>): Promise<void> {
+  private async backfill(targets: AsyncIterable<ComparedTarget>): Promise<void> {
     const window = { from: this.plan.since, to: this.plan.until };
-    const found: Target[] = [];
+    const found: ComparedTarget[] = [];
     for await (const target of targets) {
       this.repositories += 1;
       const runs = await this.tolerant(target, () => this.reconciler.count(target, window));
@@ -148,7 +148,7 @@ class RunningComparison {
     for (const slice of slices) for (const target of found) await this.compare(target, slice);
   }
 
-  private async compare(target: Target, window: { from: Date; to: Date }): Promise<void> {
+  private async compare(target: ComparedTarget, window: { from: Date; to: Date }): Promise<void> {
     const { dryRun, lookbackMs, backfill, waits } = this.plan;
     await this.tolerant(target, async () => {
       const { counts, runNumberGaps } = await this.reconciler.compare(target, window, lookbackMs, {
@@ -171,7 +171,7 @@ class RunningComparison {
   }
 
   /** A repository that cannot be looked into is a gap of its own, and no reason to leave out the others. */
-  private async tolerant<T>(target: Target, act: () => Promise<T>): Promise<T | null> {
+  private async tolerant<T>(target: ComparedTarget, act: () => Promise<T>): Promise<T | null> {
     try {
       return await act();
     } catch (error) {

@@ -107,10 +107,10 @@ interface AskOptions {
   readonly form?: Readonly<Record<string, string>>;
 }
 
-type Ask = (url: URL, options: AskOptions) => Promise<Asked>;
+type AskUser = (url: URL, options: AskOptions) => Promise<Asked>;
 
 /** Asks GitHub over a host's checked connections. */
-function askerOf(host: GitHubHost, connections: Connections): Ask {
+function askerOf(host: GitHubHost, connections: Connections): AskUser {
   return async (url, options) => {
     checkLiteralAddress(url, connections.addresses, host);
     try {
@@ -138,7 +138,7 @@ function askerOf(host: GitHubHost, connections: Connections): Ask {
 /** What a person's token sees of repositories. */
 function sightOf(
   host: GitHubHost,
-  asked: Ask,
+  asked: AskUser,
 ): {
   readonly seenIn: (answer: Asked) => number | null;
   readonly seenById: (token: string, id: number) => Promise<number | null>;

@@ -98,7 +98,7 @@ export async function readCommitted(
   const isEvidence = type !== 'custody' || about.at !== null;
   return {
     entry: !isEvidence ? null : about.log === null ? entry : { ...entry, log: about.log },
-    committedMs: Math.min(head.lastModified.getTime(), momentMs(about.at) ?? Infinity),
+    committedMs: Math.min(head.lastModified.getTime(), parsedMs(about.at) ?? Infinity),
     run: about.run,
     findings: [...differences, ...about.findings],
   };
@@ -229,7 +229,7 @@ function parseJson(content: Buffer): unknown {
   }
 }
 
-function momentMs(text: string | null): number | null {
+function parsedMs(text: string | null): number | null {
   const ms = text === null ? Number.NaN : Date.parse(text);
   return Number.isNaN(ms) ? null : ms;
 }

@@ -35,7 +35,7 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
       await onFindings(where, findings.length);
       const first: SealFinding[] = [];
       for (const finding of findings) {
-        const field = fieldOf(finding);
+        const field = findingField(finding);
         if (ours.has(field) || ours.size >= FINDINGS_REPORTED_MAX) continue;
         await notes.setField(TABLE, field, finding.detail);
         ours.add(field);
@@ -61,7 +61,7 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
   };
 }
 
-function fieldOf({ kind, key }: SealFinding): string {
+function findingField({ kind, key }: SealFinding): string {
   return `${kind} ${key}`;
 }
 

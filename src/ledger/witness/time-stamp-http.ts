@@ -2,6 +2,7 @@ import { request as httpRequest, type Agent as HttpAgent, type IncomingMessage }
 import { request as httpsRequest, type Agent as HttpsAgent } from 'node:https';
 import { messageOf, retryable } from '../../errors.ts';
 import type { TimeStampPost } from './time-stamp.ts';
+import { gatherBytes } from '../../gather-bytes.ts';
 
 export interface TimeStampHttpOptions {
   /** Of the authority (EVERLOG_TSA_URL), http or https. */
@@ -23,7 +24,10 @@ export function timeStampOverHttp({ url, agents }: TimeStampHttpOptions): TimeSt
   return async (body) => {
     try {
       const message = await postQuery(url, agents, body);
-      return { status: message.statusCode ?? 0, body: await readReply(message) };
+      return {
+        status: message.statusCode ?? 0,
+        body: await gatherBytes(message, ANSWER_BYTES_MAX, replyTooLong),
+      };
     } catch (error) {
       // The address may hold a password, so only its host is named.
       const problem = `the time stamp authority at ${url.host} (EVERLOG_TSA_URL): ${messageOf(error)}`;
@@ -60,14 +64,6 @@ function postQuery(
   });
 }
 
-async function readReply(message: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of message) {
-    if (!(chunk instanceof Uint8Array)) throw new Error('an answer that is no bytes');
-    bytes += chunk.byteLength;
-    if (bytes > ANSWER_BYTES_MAX) throw new Error(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
-    chunks.push(Buffer.from(chunk));
-  }
-  return Buffer.concat(chunks);
+function replyTooLong(): Error {
+  return new Error(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
 }

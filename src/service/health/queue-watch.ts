@@ -27,7 +27,7 @@ const TELL_EVERY_MS = 60_000;
 type Connected = Pick<QueueStorage, 'firstContact' | 'connection'>;
 
 /** What came of a trial, and on which connection it began. */
-interface Verdict {
+interface QueueVerdict {
   readonly connection: number;
   readonly trouble: unknown;
 }
@@ -89,16 +89,16 @@ async function untilDue(isGood: () => boolean, signal: AbortSignal, now: () => n
 
 interface Judge {
   /** What the last trial found, where it was made on the connection that there is now. */
-  standing(): Verdict | null;
+  standing(): QueueVerdict | null;
   isGood(): boolean;
   /** Makes a trial, or waits for the one under way. */
-  again(): Promise<Verdict>;
+  again(): Promise<QueueVerdict>;
 }
 
 function judgeOf(tryQueue: () => Promise<void>, storage: Connected): Judge {
-  let last: Verdict | null = null;
-  let underWay: Promise<Verdict> | null = null;
-  const attempt = async (): Promise<Verdict> => {
+  let last: QueueVerdict | null = null;
+  let underWay: Promise<QueueVerdict> | null = null;
+  const attempt = async (): Promise<QueueVerdict> => {
     await storage.firstContact;
     const { connection } = storage;
     let trouble: unknown = null;
@@ -111,7 +111,7 @@ function judgeOf(tryQueue: () => Promise<void>, storage: Connected): Judge {
     underWay = null;
     return last;
   };
-  const standing = (): Verdict | null => (last?.connection === storage.connection ? last : null);
+  const standing = (): QueueVerdict | null => (last?.connection === storage.connection ? last : null);
   return {
     standing,
     isGood: () => standing()?.trouble === null,

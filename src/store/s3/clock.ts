@@ -21,7 +21,7 @@ const answered = z.object({
   response: z.object({ headers: z.record(z.string(), z.string()) }),
 });
 
-function watchDate(command: CommandWithStack, see: (date: Date) => void): void {
+function watchDate(command: CommandWithStack<'deserialize'>, see: (date: Date) => void): void {
   command.middlewareStack.add(
     (next) => (args) => {
       const answer = next(args);

@@ -3,6 +3,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { parseXML } from '@aws-sdk/xml-builder';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { z } from 'zod';
+import { gatherBytes } from '../../gather-bytes.ts';
 
 /**
  * The requests that every job sends, without the SDK's commands, which cost ten times as much as what they send (measured).
@@ -11,7 +12,7 @@ import { z } from 'zod';
  */
 export interface DirectRequests {
   /** Takes over, once the command is sent, how the bucket is reached; `path` is the key's in the command, prefix included. */
-  learnFrom(command: CommandWithStack, path: string): void;
+  learnFrom(command: CommandWithStack<'deserialize'>, path: string): void;
   /**
    * Whether requests can be sent: not before one was learnt from, and never where something other than a plain signature
    * version 4 is asked for, as by directory buckets and multi-region access points.
@@ -71,17 +72,17 @@ export function openDirectRequests(client: S3Client): DirectRequests {
   };
 }
 
-/** What is needed of a command to see its request as it was sent. */
-export interface CommandWithStack {
+/** What is needed of a command to change its request before it is sent, or to see what was sent. */
+export interface CommandWithStack<Step extends 'build' | 'deserialize'> {
   readonly middlewareStack: {
     add(
       middleware: <Args extends object, Out>(next: (args: Args) => Out) => (args: Args) => Out,
-      options: { step: 'deserialize'; name: string },
+      options: { step: Step; name: string },
     ): void;
   };
 }
 
-function watch(command: CommandWithStack, see: (request: unknown) => void): void {
+function watch(command: CommandWithStack<'deserialize'>, see: (request: unknown) => void): void {
   command.middlewareStack.add(
     (next) => (args) => {
       if ('request' in args) see(args.request);
@@ -146,7 +147,8 @@ async function send(
   const signingDate = new Date(Date.now() + client.config.systemClockOffset);
   const signed = await way.signer.sign(unsigned, { signingDate });
   const { response } = await client.config.requestHandler.handle(signed, { abortSignal: signal });
-  const text = await textOf(response.body);
+  const tooLong = (): Error => new Error(`an answer over ${ANSWER_BYTES_MAX} bytes`);
+  const text = (await gatherBytes(response.body, ANSWER_BYTES_MAX, tooLong)).toString('utf8');
   const headers: Readonly<Record<string, string>> = response.headers;
   followClock(client, headers['date']);
   if (response.statusCode < 200 || response.statusCode > 299) {
@@ -166,18 +168,6 @@ function escapePath(path: string): string {
       ),
     )
     .join('/');
-}
-
-async function textOf(body: AsyncIterable<unknown>): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    if (!Buffer.isBuffer(chunk)) throw new Error('the HTTP client gave text for bytes');
-    bytes += chunk.byteLength;
-    if (bytes > ANSWER_BYTES_MAX) throw new Error(`an answer over ${ANSWER_BYTES_MAX} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function followClock(client: S3Client, date: string | undefined): void {

@@ -9,6 +9,7 @@ import { call } from './context.ts';
 import type { S3Context } from './context.ts';
 import { statusOf } from './errors.ts';
 import { versionIdOf } from './upload.ts';
+import { gatherBytes } from '../../gather-bytes.ts';
 
 const NOT_THE_PINNED_ONE = 'PreconditionFailed';
 const RANGE_NOT_SATISFIABLE = 416;
@@ -57,7 +58,8 @@ async function getRange(
       `${context.location} answered a range of ${key} with something else`,
     );
   }
-  const bytes = await bytesOf(found.Body, key);
+  const tooLong = (): Error => new Error(`a range of ${key} is longer than asked for`);
+  const bytes = await gatherBytes(found.Body, RANGE_BYTES_MAX, tooLong);
   if (bytes.byteLength !== found.ContentLength) {
     throw retryable('store_unavailable', `a range of ${key} was cut short`);
   }
@@ -91,16 +93,4 @@ async function behindTheEnd(
   const total = head.ContentLength;
   const found = { versionId: versionIdOf(head.VersionId), etag };
   return { bytes: Buffer.alloc(0), from: total, total, pin: found };
-}
-
-async function bytesOf(body: Readable, key: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    if (!Buffer.isBuffer(chunk)) throw new Error(`a range of ${key} was not read as bytes`);
-    bytes += chunk.byteLength;
-    if (bytes > RANGE_BYTES_MAX) throw new Error(`a range of ${key} is longer than asked for`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -8,6 +8,7 @@ import type { PutBody, PutOptions, PutResult } from '../object-store.ts';
 import { callWithin } from './context.ts';
 import type { S3Context } from './context.ts';
 import { saysExists } from './errors.ts';
+import type { CommandWithStack } from './direct.ts';
 
 /** Bodies in memory up to this size go out in one write and need no watch. */
 const SMALL_BODY_BYTES = 1024 * 1024;
@@ -153,17 +154,8 @@ function classHeader(context: S3Context, body: PutBody, options: PutOptions): Re
   return { 'x-amz-storage-class': logStorageClass };
 }
 
-interface CommandWithStack {
-  readonly middlewareStack: {
-    add(
-      middleware: <Args extends object, Out>(next: (args: Args) => Out) => (args: Args) => Out,
-      options: { step: 'build'; name: string },
-    ): void;
-  };
-}
-
 /** Adds headers to a command before it is signed. */
-function setHeaders(command: CommandWithStack, headers: Readonly<Record<string, string>>): void {
+function setHeaders(command: CommandWithStack<'build'>, headers: Readonly<Record<string, string>>): void {
   command.middlewareStack.add(
     (next) => (args) => {
       if ('request' in args && hasHeaders(args.request)) Object.assign(args.request.headers, headers);

@@ -4,7 +4,7 @@ import type { Context } from 'hono';
 import { EverlogError } from '../../errors.ts';
 import type { GitHubUsers } from '../../github/network/users.ts';
 import { html } from '../html.ts';
-import { noteOf, pageOf } from '../page.ts';
+import { noteHtml, pageOf } from '../page.ts';
 import { isSame, type Access, type Place, type Reader, type RepositoryOf, type Visit } from './access.ts';
 import { KeptAnswers } from './kept-answers.ts';
 import { Sessions, type Session, type SessionPlace } from './sessions.ts';
@@ -185,7 +185,7 @@ export class GitHubLogin implements Access {
 }
 
 function loginPage(c: Context, to: string, problem: string | null, status: 200 | 403 = 200): Response {
-  const content = html`${noteOf(
+  const content = html`${noteHtml(
     'Log in to read logs',
     'You see the repositories that GitHub lets you read, and no others.',
     html`<a class="go" href="${BEGIN_PATH}?to=${encodeURIComponent(to)}">Log in with GitHub</a>`,

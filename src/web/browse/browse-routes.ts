@@ -6,7 +6,7 @@ import { findRunEntries, readRun } from '../../archive/run-object.ts';
 import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { html, type Html } from '../html.ts';
 import type { Addresses } from '../log/job-facts.ts';
-import { noteOf } from '../page.ts';
+import { noteHtml } from '../page.ts';
 import { repositoryPlace, ReadProblems } from '../read-problems.ts';
 import type { Page } from '../requests.ts';
 import { crumbsOf, type Site } from '../site.ts';
@@ -76,7 +76,7 @@ export async function go(site: Site, c: Page): Promise<Response> {
   if (isSha) return c.redirect(`/?sha=${text.toLowerCase()}`, 303);
   const parsed = parseAddress(text);
   if (!parsed.ok) {
-    return site.page('No address', [], noteOf('This is no address', `${parsed.problem}.`), 404);
+    return site.page('No address', [], noteHtml('This is no address', `${parsed.problem}.`), 404);
   }
   const problems = new ReadProblems();
   const target = await pathOf(site, c, parsed.address, problems);
@@ -225,7 +225,7 @@ async function hasAny(site: Site, c: Page, place: RecordFilters, problems: ReadP
 }
 
 function badFilter(site: Site, problem: string): Response {
-  return site.page('No such filter', [], noteOf('This filter cannot be read', `${problem}.`), 400);
+  return site.page('No such filter', [], noteHtml('This filter cannot be read', `${problem}.`), 400);
 }
 
 function reachText({ records, reach, coverage }: FoundJobs): Html {

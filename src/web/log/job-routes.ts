@@ -2,7 +2,7 @@ import type { StoredRecord } from '../../archive/find/find-records.ts';
 import { EverlogError } from '../../errors.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { html, type Html } from '../html.ts';
-import { noteOf } from '../page.ts';
+import { noteHtml } from '../page.ts';
 import { repositoryPlace, ReadProblems } from '../read-problems.ts';
 import { rangeInAddress, numberIn, QUERY_CHARACTERS_MAX, SECURITY, type Page } from '../requests.ts';
 import type { Seals } from '../seal.ts';
@@ -99,7 +99,7 @@ async function doubtOf(
   if (told.text === '' && seal.kind !== 'changed') return null;
   const link = html`<a href="${address}/${kind}?anyway=1">The log of the last record that can be read</a>`;
   const line = seal.kind === 'changed' ? sealLine(seal, null, address) : '';
-  return html`${told} ${line} ${noteOf('Not the last word', link)}`;
+  return html`${told} ${line} ${noteHtml('Not the last word', link)}`;
 }
 
 /** The log as GitHub served it. A reader of what turns out not to be the archived bytes sees the answer break off. */

@@ -39,7 +39,7 @@ export async function searchPage(
   const take = (found: readonly FoundLine[]): void => {
     for (const { line, text } of found) {
       // Made HTML at once: a line may have a megabyte, and little of it is shown.
-      if (count >= from && count < from + HITS_PER_PAGE) hits.push({ line, shown: hitOf(text, query) });
+      if (count >= from && count < from + HITS_PER_PAGE) hits.push({ line, shown: hitHtml(text, query) });
       count += 1;
     }
   };
@@ -81,7 +81,7 @@ export async function searchPage(
 }
 
 /** A line that was found, or of a long one the part that holds what was looked for. */
-function hitOf(text: string, query: string): Html {
+function hitHtml(text: string, query: string): Html {
   const at = text.length <= TEXT_CHARACTERS_MAX ? 0 : text.toLowerCase().indexOf(query.toLowerCase());
   const from = Math.max(0, at + query.length <= TEXT_CHARACTERS_MAX ? 0 : at - BEFORE_CHARACTERS);
   const to = from + TEXT_CHARACTERS_MAX;

@@ -5,12 +5,12 @@
 
 /** The selected lines of a digest's entries file, byte for byte, in their order there. */
 export function entryLinesPath(sequence: number): string {
-  return `entries/${paddedSequence(sequence)}.ndjson`;
+  return `entries/${sequenceInName(sequence)}.ndjson`;
 }
 
 /** One `PathLine` for each line of `entryLinesPath`. */
 export function auditPathsPath(sequence: number): string {
-  return `entries/${paddedSequence(sequence)}.paths.ndjson`;
+  return `entries/${sequenceInName(sequence)}.paths.ndjson`;
 }
 
 /** How an entry line hangs in the tree of its digest (RFC 6962); hashes in lower-case hex. */
@@ -23,6 +23,6 @@ export interface PathLine {
   readonly path: readonly string[];
 }
 
-function paddedSequence(sequence: number): string {
+function sequenceInName(sequence: number): string {
   return String(sequence).padStart(10, '0');
 }
