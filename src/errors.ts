@@ -45,7 +45,7 @@ export type ErrorCode =
   | 'job_not_finished'
   | 'log_not_yet'
   | 'job_data_invalid'
-  | 'job_of_newer_version'
+  | 'newer_version'
   | 'ledger_damaged'
   | 'ledger_closed'
   | 'clock_differs'

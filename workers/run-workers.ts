@@ -1,11 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { DelayedError, UnrecoverableError } from 'bullmq';
-import { EverlogError, giveUp, messageOf, waitUntil, type ErrorCode } from '../src/errors.ts';
+import { EverlogError, giveUp, messageOf, type ErrorCode } from '../src/errors.ts';
 import type { Log } from '../src/logger.ts';
 import { CATALOG, type JobData, type JobName, type QueueName } from '../src/queue/catalog.ts';
 import { tagOf } from '../src/queue/fair-order.ts';
 import type { BullJob, BullWorker, QueueStorage, WorkerSettings } from '../src/queue/queue-storage.ts';
+import { readNewerVersion } from '../src/queue/noted/versions.ts';
 import type { JobContext } from './job-context.ts';
+import { leaveToNewer } from './newer-version.ts';
 
 /**
  * Catalog × handlers → BullMQ workers, and the one place where an error becomes the queue's answer: retry with backoff,
@@ -21,6 +23,8 @@ export interface WorkersDeps {
   readonly queues: readonly QueueName[];
   readonly concurrency: number;
   readonly log: Log;
+  /** Of this Everlog. */
+  readonly version: string;
   readonly now: () => Date;
   /** A number in [0, 1). */
   readonly random?: () => number;
@@ -80,9 +84,6 @@ export function backoffMs(attemptsMade: number, random: () => number): number {
   return Math.max(1, Math.round(random() * ceiling));
 }
 
-/** How long an older worker leaves alone what it does not know; by then a change of versions has often ended. */
-const NEWER_VERSION_WAIT_MS = 5 * 60_000;
-
 function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettings): BullWorker {
   const order = deps.storage.orderOf(deps.storage.createQueue(queue));
   const worker = deps.storage.createWorker(
@@ -98,7 +99,7 @@ function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettin
   worker.on('failed', (job, error) => {
     // Stalled too often: no handler ran to say so.
     if (job !== undefined && job.deferredFailure === undefined) return;
-    deps.onJob(job?.name ?? queue, 'failed', null);
+    deps.onJob(job === undefined ? queue : countedKind(job), 'failed', null);
     deps.log.error({ queue, job: job?.id, error: error.message }, 'job failed: it stays in the failed list');
   });
   worker.run().catch((error: unknown) => {
@@ -108,12 +109,14 @@ function startWorker(queue: QueueName, deps: WorkersDeps, settings: WorkerSettin
 }
 
 async function process(job: BullJob, token: string | undefined, deps: WorkersDeps): Promise<void> {
+  const kind = countedKind(job);
   const fields = { job: job.id, kind: job.name, attempt: job.attemptsStarted };
   try {
-    await handle(job, deps.handlers, deps.now());
-    deps.onJob(job.name, 'done', null);
+    await handle(job, deps.handlers);
+    deps.onJob(kind, 'done', null);
     deps.log.debug(fields, 'job done');
-  } catch (error) {
+  } catch (thrown) {
+    const { error, note } = await judgeFailure(thrown, job, deps);
     const known = error instanceof EverlogError ? error : null;
     const code = known?.code ?? 'unexpected';
     const details = { ...fields, code, error: messageOf(error) };
@@ -121,69 +124,80 @@ async function process(job: BullJob, token: string | undefined, deps: WorkersDep
       const at = Math.max(known.remedy.until.getTime(), deps.now().getTime() + PUT_OFF_MS_MIN);
       // For whoever asks why the job waits; kept beside the job, so that it goes with it.
       const put_off_until = new Date(at).toISOString();
-      await job.updateProgress({ put_off_until, reason: messageOf(error), code });
+      await job.updateProgress({ put_off_until, reason: messageOf(error), code, ...note });
       await job.moveToDelayed(at, token);
-      deps.onJob(job.name, 'put_off', code);
+      deps.onJob(kind, 'put_off', code);
       deps.log.info({ ...details, until: new Date(at).toISOString() }, 'job put off');
       throw new DelayedError();
     }
     const last = known?.remedy.kind === 'give_up' || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-    deps.onJob(job.name, last ? 'failed' : 'retried', code);
+    deps.onJob(kind, last ? 'failed' : 'retried', code);
     if (last) deps.log.error(details, 'job failed: it stays in the failed list');
     else deps.log.warn(details, 'job will be tried again');
     throw last ? new UnrecoverableError(messageOf(error)) : new Error(messageOf(error));
   }
 }
 
-async function handle(job: BullJob, handlers: Handlers, now: Date): Promise<void> {
+/** Of a closed set, for metrics: a newer version's kinds are one. */
+function countedKind({ name }: BullJob): string {
+  return Object.hasOwn(CATALOG, name) ? name : 'unknown';
+}
+
+/** What only a newer version knows is put off or failed by how long it has waited, which is noted with the job. */
+async function judgeFailure(
+  thrown: unknown,
+  job: BullJob,
+  { storage, version, now }: WorkersDeps,
+): Promise<{ readonly error: unknown; readonly note: Readonly<Record<string, string>> }> {
+  if (!(thrown instanceof OfNewerVersion)) return { error: thrown, note: {} };
+  // Whose it is, is only said: without the notes the job waits all the same.
+  const newer = await readNewerVersion(storage.notes, version).catch(() => null);
+  const left = leaveToNewer(thrown.message, job.progress, now(), { own: version, newer });
+  // Whoever has it tried again gives it as long again.
+  if (left.error.remedy.kind === 'give_up') await job.updateProgress({});
+  return { error: left.error, note: { newer_version_since: left.since.toISOString() } };
+}
+
+async function handle(job: BullJob, handlers: Handlers): Promise<void> {
   switch (job.name) {
     case 'archive-job':
-      return handlers['archive-job'](parseData('archive-job', job.data, now), jobContext(job));
+      return handlers['archive-job'](parseData('archive-job', job.data), jobContext(job));
     case 'sweep-run':
-      return handlers['sweep-run'](parseData('sweep-run', job.data, now), jobContext(job));
+      return handlers['sweep-run'](parseData('sweep-run', job.data), jobContext(job));
     case 'installation-changed':
-      return handlers['installation-changed'](
-        parseData('installation-changed', job.data, now),
-        jobContext(job),
-      );
+      return handlers['installation-changed'](parseData('installation-changed', job.data), jobContext(job));
     case 'reconcile-hosts':
-      return handlers['reconcile-hosts'](parseData('reconcile-hosts', job.data, now), jobContext(job));
+      return handlers['reconcile-hosts'](parseData('reconcile-hosts', job.data), jobContext(job));
     case 'reconcile-repository':
-      return handlers['reconcile-repository'](
-        parseData('reconcile-repository', job.data, now),
-        jobContext(job),
-      );
+      return handlers['reconcile-repository'](parseData('reconcile-repository', job.data), jobContext(job));
     case 'redeliver':
-      return handlers.redeliver(parseData('redeliver', job.data, now), jobContext(job));
+      return handlers.redeliver(parseData('redeliver', job.data), jobContext(job));
     case 'poll-installations':
-      return handlers['poll-installations'](parseData('poll-installations', job.data, now), jobContext(job));
+      return handlers['poll-installations'](parseData('poll-installations', job.data), jobContext(job));
     case 'update-index':
-      return handlers['update-index'](parseData('update-index', job.data, now), jobContext(job));
+      return handlers['update-index'](parseData('update-index', job.data), jobContext(job));
     case 'compact-index':
-      return handlers['compact-index'](parseData('compact-index', job.data, now), jobContext(job));
+      return handlers['compact-index'](parseData('compact-index', job.data), jobContext(job));
     case 'seal':
-      return handlers.seal(parseData('seal', job.data, now), jobContext(job));
+      return handlers.seal(parseData('seal', job.data), jobContext(job));
     default:
-      throw ofNewerVersion(`this version knows no job called ${job.name}`, now);
+      throw new OfNewerVersion(`this version knows no job called ${job.name}`);
   }
 }
 
-function parseData<N extends JobName>(name: N, data: unknown, now: Date): JobData<N> {
+function parseData<N extends JobName>(name: N, data: unknown): JobData<N> {
   const result = CATALOG[name].schema.safeParse(data);
   if (result.success) return result.data;
   const { issues } = result.error;
   const [issue] = issues;
   const problem = `${name}: ${issue?.path.join('.') ?? 'data'}: ${issue?.message ?? 'invalid'}`;
   // A word that is not known yet: everything else of the job is as this version has it.
-  if (issues.every(({ code }) => code === 'invalid_value')) throw ofNewerVersion(problem, now);
+  if (issues.every(({ code }) => code === 'invalid_value')) throw new OfNewerVersion(problem);
   throw giveUp('job_data_invalid', problem);
 }
 
-/** While versions are changed, older workers leave to newer ones what only those know. */
-function ofNewerVersion(problem: string, now: Date): EverlogError {
-  const until = new Date(now.getTime() + NEWER_VERSION_WAIT_MS);
-  return waitUntil('job_of_newer_version', until, `${problem}: left to a newer version of Everlog`);
-}
+/** Something in a job that this version does not know, and a newer one may. */
+class OfNewerVersion extends Error {}
 
 function jobContext<Data>(job: BullJob): JobContext<Data> {
   return { id: job.id ?? '', attempts: job.attemptsStarted, update: (data) => job.updateData(data) };

@@ -4,6 +4,7 @@ import { destination } from 'pino';
 import { openArchive } from '../service/archive.ts';
 import { openQueue, refuseForeignQueueOf } from '../service/queue.ts';
 import { openSealing } from '../service/sealing/sealing.ts';
+import { readVersion } from '../service/version.ts';
 import { loadConfig, type Config } from '../config.ts';
 import { SIGNING_KEY_CURE } from '../config/sealing-variables.ts';
 import type { QueueControl, SealAnswer } from '../control/requests.ts';
@@ -12,6 +13,7 @@ import { giveUp } from '../errors.ts';
 import { openLog } from '../logger.ts';
 import { holdsQueue } from '../queue/embedded/queue-folder.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
+import { noteVersion } from '../queue/noted/versions.ts';
 import type { QueuedState } from '../queue/queued-state.ts';
 import { openLocalRateLimiter, type RateLimiter } from '../queue/rate-limiter.ts';
 import { firstAnswer } from '../queue/health/first-answer.ts';
@@ -60,6 +62,7 @@ export async function openCommandQueue({ mayBegin = false } = {}): Promise<Comma
   try {
     await firstAnswer(() => open.check(), ANSWER_TIMEOUT_MS);
     if (config.archiveNamed) await refuseForeignQueueOf(config, open.queue);
+    if (mayBegin) await noteVersion(open.queue.notes, readVersion(), new Date());
   } catch (error) {
     await open.queue.close();
     throw error;

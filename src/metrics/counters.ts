@@ -121,13 +121,14 @@ export function openRunCounters(
   });
   const retries = new Counter({
     name: 'everlog_job_retries_total',
-    help: 'Runs of queued jobs that failed and will be tried again, by the code of the error',
+    help: 'Runs of queued jobs that failed, or took a newer version, and will be tried again, by the code of the error',
     labelNames: ['cause'],
     registers,
   });
   return (job, outcome, cause) => {
     runs.inc({ job, outcome });
-    if (outcome === 'retried') retries.inc({ cause: cause ?? 'unexpected' });
+    if (outcome === 'retried' || (outcome === 'put_off' && cause === 'newer_version'))
+      retries.inc({ cause: cause ?? 'unexpected' });
   };
 }
 

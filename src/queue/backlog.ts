@@ -18,6 +18,8 @@ export const PUT_OFF_REASONS = [
   'host_broken',
   'spool_full',
   'not_finished',
+  /** Older workers leave it to a newer Everlog. */
+  'newer_version',
   /** After a failed try. */
   'retry',
   'other',
@@ -46,6 +48,7 @@ const REASONS: Readonly<Record<string, PutOffReason>> = {
   host_looks_broken: 'host_broken',
   spool_full: 'spool_full',
   job_not_finished: 'not_finished',
+  newer_version: 'newer_version',
 };
 
 /** Why a job waits until `dueMs`, by the note that the worker left on it. */
@@ -140,6 +143,7 @@ function statisticsOf(
     host_broken: 0,
     spool_full: 0,
     not_finished: 0,
+    newer_version: 0,
     retry: 0,
     other: 0,
     not_looked_at: Math.max(0, delayed - reasons.length),

@@ -116,6 +116,7 @@ export function startWorkforce(
       queues,
       concurrency: config.concurrency,
       log,
+      version: readVersion(),
       now,
       onJob: (name, outcome, cause) => metrics.jobRun(name, outcome, cause),
     }),

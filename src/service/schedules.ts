@@ -6,7 +6,9 @@ import type { Log } from '../logger.ts';
 import type { QueueName } from '../queue/catalog.ts';
 import type { JobQueue } from '../queue/job-queue.ts';
 import { noteReceiverSettings } from '../redelivery/receiver-note.ts';
+import { noteVersion } from '../queue/noted/versions.ts';
 import type { Schedule } from '../queue/schedules.ts';
+import { readVersion } from './version.ts';
 
 /** What runs by the clock, and what a receiver has to say of itself when it starts. */
 
@@ -108,31 +110,41 @@ export async function keepSchedules(
 }
 
 /**
- * Notes the settings of this receiver with the queue, as soon as it answers. Where they have changed, deliveries that failed
- * before are asked for again at once.
+ * Notes with the queue, as soon as it answers, that this version uses it and, where the process `receives`, the receiver's
+ * settings. Where those have changed, deliveries that failed before are asked for again at once.
  */
-export async function announceReceiver(
+export async function announceProcess(
   config: Config,
+  receives: boolean,
   queue: Pick<JobQueue, 'notes' | 'add'>,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  const open = [...config.hosts];
+  const open = [
+    () => noteVersion(queue.notes, readVersion(), new Date()),
+    ...(receives ? config.hosts : []).map((host) => () => announceReceiver(host, queue, log)),
+  ];
   while (!signal.aborted) {
     const [next] = open;
     if (next === undefined) return;
-    const { github, appId, webhookSecrets } = next;
     try {
-      const settings = [github.name, github.host, github.product, String(appId), ...webhookSecrets];
-      const noted = await noteReceiverSettings(queue.notes, github.host, settings, new Date());
-      if (noted === 'changed') {
-        log.info({ host: github.host }, 'the receiver has new settings: what failed before is tried again');
-        await queue.add({ name: 'redeliver', data: { host: github.host } });
-      }
+      await next();
       open.shift();
     } catch (error) {
-      log.debug({ error: messageOf(error) }, 'the settings of the receiver could not be noted');
+      log.debug({ error: messageOf(error) }, 'this process could not be announced');
       await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+async function announceReceiver(
+  { github, appId, webhookSecrets }: Config['hosts'][number],
+  queue: Pick<JobQueue, 'notes' | 'add'>,
+  log: Log,
+): Promise<void> {
+  const settings = [github.name, github.host, github.product, String(appId), ...webhookSecrets];
+  const noted = await noteReceiverSettings(queue.notes, github.host, settings, new Date());
+  if (noted !== 'changed') return;
+  log.info({ host: github.host }, 'the receiver has new settings: what failed before is tried again');
+  await queue.add({ name: 'redeliver', data: { host: github.host } });
 }

@@ -8,7 +8,7 @@ import { triedAtMost } from './health/readiness.ts';
 import { openQueue, requireOwnQueueOf, type OpenQueue } from './queue.ts';
 import { openLedgerEnd, type LedgerEnd } from './sealing/closed-ledger.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
-import { announceReceiver, keepSchedules } from './schedules.ts';
+import { announceProcess, keepSchedules } from './schedules.ts';
 import { tracedStore } from './tracing/traced-access.ts';
 import { startTracing } from './tracing/start-tracing.ts';
 import { readVersion } from './version.ts';
@@ -92,7 +92,7 @@ export async function startService(config: Config, roles: Roles, log: Log): Prom
       ? await listenForCommands(config.queue.folder, { ...open.queue, add, seal: sealing?.seal ?? null })
       : null;
   const webhooks = roles.receive ? await listenForDeliveries(config, add, log, metrics, inSpan) : null;
-  if (webhooks !== null) whenItWorks(watch, () => announceReceiver(config, open.queue, log, signal));
+  whenItWorks(watch, () => announceProcess(config, webhooks !== null, open.queue, log, signal));
   const admin = await listenForAdmin(config, dependenciesOf(tryQueue, watched, end), metrics);
   const usualWeb = config.queue.kind === 'embedded' ? WEB_LISTEN : null;
   const web =

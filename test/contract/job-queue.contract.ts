@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { giveUp, retryable, waitUntil } from '../../src/errors.ts';
 import { queueIdOf, type ArchiveJob, type NewJob } from '../../src/queue/catalog.ts';
 import { openJobQueue, type JobQueue } from '../../src/queue/job-queue.ts';
+import { noteVersion } from '../../src/queue/noted/versions.ts';
 import type { QueueStorage } from '../../src/queue/queue-storage.ts';
 import type { QueuedState } from '../../src/queue/queued-state.ts';
 import type { RunningWorkers } from '../../workers/run-workers.ts';
@@ -13,6 +14,7 @@ import {
   type ArchiveHandler,
   type QueuePlace,
 } from '../support/harness/queue-under-test.ts';
+import { NEWER_VERSION_WAIT_MS_MAX } from '../../workers/newer-version.ts';
 
 /** A place is made and opened within this: an embedded one begins a database. */
 const OPEN_TIMEOUT_MS = 60_000;
@@ -323,6 +325,25 @@ export function jobQueueContract(name: string, makePlace: () => Promise<QueuePla
       expect(reason).toContain('no job called archive-everything: left to a newer version of Everlog');
       expect(Number(nextAt) - Date.now()).toBeLessThan(6 * 60_000);
       expect(outcomes).toEqual(['put_off', 'put_off']);
+      expect((await queue.backlog()).putOff).toMatchObject({ newer_version: 2, other: 0 });
+      await raw.close();
+    });
+
+    test('what no newer version has taken in a week fails, says whose it is, and can be tried again', async () => {
+      const raw = storage.createQueue('archive');
+      await noteVersion(queue.notes, '0.9.0', new Date());
+      const job = await raw.add('archive-everything', {}, { jobId: 'left-kind', attempts: 1 });
+      const since = new Date(Date.now() - NEWER_VERSION_WAIT_MS_MAX - 1_000);
+      await job.updateProgress({ newer_version_since: since.toISOString() });
+      start();
+      const { reason } = await reaches('left-kind', 'failed');
+      expect(reason).toContain('no job called archive-everything');
+      expect(reason).toContain('it needs version 0.9.0, which has used this queue; this is 0.1.0');
+      expect(reason).toContain('everlog failed retry');
+      expect(await queue.retryFailed('left-kind')).toBe(true);
+      const again = await reaches('left-kind', 'put_off');
+      expect(again.reason).toContain('left to a newer version of Everlog (version 0.9.0');
+      expect(outcomes).toEqual(['failed', 'put_off']);
       await raw.close();
     });
 

@@ -111,6 +111,7 @@ runWorkers({
   queues: ['archive'],
   concurrency: Number(concurrency),
   log,
+  version: '0.0.0',
   now,
   onJob: () => undefined,
 });

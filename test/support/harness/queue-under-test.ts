@@ -127,6 +127,7 @@ export function work(
     queues: settings.queues ?? ['archive'],
     concurrency: settings.concurrency ?? 10,
     log: settings.log ?? SILENT,
+    version: '0.1.0',
     now: () => new Date(),
     onJob: settings.onJob ?? (() => undefined),
     ...(settings.random === undefined ? {} : { random: settings.random }),

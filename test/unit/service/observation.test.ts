@@ -80,6 +80,19 @@ test('a process tells what of the work it does, and nothing of what others do', 
   ]);
 });
 
+test('what is put off until a newer version comes is counted as tried again, other waits are not', async () => {
+  const metrics = createMetrics('1.2.3');
+  metrics.jobRun('unknown', 'put_off', 'newer_version');
+  metrics.jobRun('archive-job', 'put_off', 'log_not_yet');
+  metrics.jobRun('archive-job', 'retried', 'github_unavailable');
+  const { body } = await metrics.exposition();
+  expect(body.match(/^everlog_job_retries_total.*$/gm)).toEqual([
+    'everlog_job_retries_total{cause="newer_version"} 1',
+    'everlog_job_retries_total{cause="github_unavailable"} 1',
+  ]);
+  expect(body).toContain('everlog_job_runs_total{job="unknown",outcome="put_off"} 1');
+});
+
 describe('reconcile', () => {
   const config = configOf({ EVERLOG_GITHUB_TOKEN: 'a-token' });
 
