@@ -190,3 +190,6 @@ export function momentOf(record: JobRecord): string {
 export function resultOf(record: JobRecord): string {
   return record.log === null ? record.outcome : (record.conclusion ?? '–');
 }
+
+/** A repository as records name it. */
+export type RecordRepository = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'repository_id'>;

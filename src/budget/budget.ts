@@ -38,7 +38,12 @@ export function budgetOf(
   repository: RepositoryRef,
 ): string {
   if (hasOneBudget === true) return `${host.host}/token`;
-  return `${host.host}/${repository.installationId ?? repository.owner.toLowerCase()}`;
+  return budgetNamed(host.host, repository.installationId ?? repository.owner.toLowerCase());
+}
+
+/** The name of an installation's budget; of an owner's while the installation is not known. */
+export function budgetNamed(host: string, installation: number | string): string {
+  return `${host}/${installation}`;
 }
 
 /**

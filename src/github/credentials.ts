@@ -2,23 +2,22 @@ import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import { openAppRequests, type AppCredentials, type AppRequest } from './app-requests.ts';
 import type { GitHubHost } from './host.ts';
-import { isGone, openRepositoryInstallations, remembered } from './repository-installations.ts';
+import {
+  isGone,
+  openRepositoryInstallations,
+  remembered,
+  type RepositoryRef,
+} from './repository-installations.ts';
 
 /** Credentials of one host: a GitHub App, or one token for every call. */
 export type Credentials =
   ({ readonly kind: 'app' } & AppCredentials) | { readonly kind: 'token'; readonly token: string };
 
-/** Whom a call is made for. */
-export interface RepositoryRef {
-  readonly owner: string;
-  readonly repo: string;
-  /** From the delivery; null means that it is looked up by repository, as is one that GitHub does not know. */
-  readonly installationId: number | null;
-}
+export type { RepositoryRef } from './repository-installations.ts';
 
 export interface InstallationToken {
   readonly token: string;
-  /** Whose rate budget a call with this token spends. */
+  /** Whose rate budget a call with this token spends: the installation’s number, or `token`. */
   readonly budget: string;
 }
 
@@ -104,7 +103,7 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
     // Only the one that was looked at: somebody else may have asked for a newer one meanwhile.
     if (!usable && minted.get(id) === pending) minted.delete(id);
     const { token } = await remembered(minted, id, () => mint(id));
-    return { token, budget: budgetName(id) };
+    return { token, budget: String(id) };
   }
 
   return {
@@ -122,15 +121,11 @@ function openAppTokens(request: AppRequest, now: () => Date): Tokens {
       return installations.replaceInstallation(repository, await installations.of(repository));
     },
     async budgetOf(repository) {
-      return budgetName(await installations.of(repository));
+      return String(await installations.of(repository));
     },
     forget(installationId) {
       minted.delete(installationId);
       installations.forget();
     },
   };
-}
-
-function budgetName(installationId: number): string {
-  return `installation-${installationId}`;
 }

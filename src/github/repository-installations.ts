@@ -2,22 +2,23 @@ import { z } from 'zod';
 import { EverlogError } from '../errors.ts';
 import type { AppRequest } from './app-requests.ts';
 
-/** A repository, and the installation that a delivery or a listing gave with it. */
-interface GivenRepository {
+/** Whom a call is made for. */
+export interface RepositoryRef {
   readonly owner: string;
   readonly repo: string;
+  /** From the delivery; null means that it is looked up by repository, as is one that GitHub does not know. */
   readonly installationId: number | null;
 }
 
 /** Which installation of the App a repository belongs to, on one host. */
 export interface RepositoryInstallations {
   /** The one given with the repository, unless it was corrected; else the one that GitHub names. */
-  of(repository: GivenRepository): Promise<number>;
+  of(repository: RepositoryRef): Promise<number>;
   /**
    * Has GitHub name the repository's installation, to be used in place of `used` from then on. False when it is that one, or
    * there is none.
    */
-  replaceInstallation(repository: GivenRepository, used: number): Promise<boolean>;
+  replaceInstallation(repository: RepositoryRef, used: number): Promise<boolean>;
   forget(): void;
 }
 
@@ -32,7 +33,7 @@ export function openRepositoryInstallations(request: AppRequest, now: () => Date
   const known = new Map<string, Promise<number>>();
   const answers = new Map<string, { readonly atMs: number; readonly id: Promise<number> }>();
 
-  async function lookUp({ owner, repo }: GivenRepository): Promise<number> {
+  async function lookUp({ owner, repo }: RepositoryRef): Promise<number> {
     const about = `${owner}/${repo}`;
     const answer = await request('GET /repos/{owner}/{repo}/installation', { owner, repo }, about);
     return installationSchema.parse(answer).id;
@@ -89,7 +90,7 @@ export async function remembered<K, V>(map: Map<K, Promise<V>>, key: K, make: ()
 }
 
 /** What is given with a repository is corrected apart from what is looked up without. */
-function cacheKey({ owner, repo, installationId }: GivenRepository): string {
+function cacheKey({ owner, repo, installationId }: RepositoryRef): string {
   return `${owner}/${repo}/${installationId ?? ''}`.toLowerCase();
 }
 

@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { inertJson } from '../json-text.ts';
-import { createInertFilter } from './terminal-sanitiser.ts';
-import type { InertFilter } from './terminal-sanitiser.ts';
+import { createTerminalSanitiser } from './terminal-sanitiser.ts';
+import type { TerminalSanitiser } from './terminal-sanitiser.ts';
 import { LineReader } from './log-lines.ts';
 import type { LineListener, LogLine } from './log-lines.ts';
 import type { JobStep } from './log-steps.ts';
@@ -56,7 +56,7 @@ export function parseLineRange(text: string): LineRange | null {
 
 /** Makes the view that the options ask for. */
 export function createLogView(options: LogViewOptions): LogView {
-  const filter = options.format === 'text' ? createInertFilter({ color: options.color }) : null;
+  const filter = options.format === 'text' ? createTerminalSanitiser({ color: options.color }) : null;
   const wantsAll = options.onlySteps === null && options.onlyLines === null && (options.skipped ?? 0) === 0;
   if (wantsAll && options.format !== 'json' && options.noTimestamps !== true) return wholeLog(filter);
 
@@ -84,7 +84,7 @@ export function createLogView(options: LogViewOptions): LogView {
 const MARK = Buffer.from('\ufeff');
 
 /** Without a selection lines need not be told apart, which is several times faster. */
-function wholeLog(filter: InertFilter | null): LogView {
+function wholeLog(filter: TerminalSanitiser | null): LogView {
   let start: Buffer | null = Buffer.alloc(0);
   return {
     push(chunk) {

@@ -8,7 +8,7 @@ import { InertText } from './inert-text.ts';
  * are wanted. Removed: every other escape sequence with its content, other C0 controls and DEL, C1 controls in their UTF-8
  * form, and the characters that override or isolate the reading direction.
  */
-export interface InertFilter {
+export interface TerminalSanitiser {
   /** The harmless part of the next bytes; may hold back a few until it knows what follows. */
   push(chunk: Uint8Array): Buffer;
   /** What was held back, and the end of a colour that the bytes left switched on. */
@@ -35,11 +35,11 @@ const RESET = Buffer.from('\u001b[0m');
 type State = 'text' | 'escape' | 'nf' | 'control' | 'string' | 'string-escape';
 
 /** A filter for one stream of bytes; what it gives out does not depend on how the bytes are cut into chunks. */
-export function createInertFilter(options: { readonly color: boolean }): InertFilter {
+export function createTerminalSanitiser(options: { readonly color: boolean }): TerminalSanitiser {
   return new EscapeRemover(options.color);
 }
 
-class EscapeRemover implements InertFilter {
+class EscapeRemover implements TerminalSanitiser {
   readonly #color: boolean;
   readonly #text = new InertText();
   #state: State = 'text';
@@ -166,7 +166,7 @@ const NAME_CHARACTERS_MAX = 1_000;
 
 /** A line that somebody else wrote, fit to stand in one line on a terminal with its spaces and tabs; colours are removed. */
 export function inertLine(text: string): string {
-  const filter = createInertFilter({ color: false });
+  const filter = createTerminalSanitiser({ color: false });
   const bytes = Buffer.concat([filter.push(Buffer.from(text)), filter.end()]);
   return bytes
     .toString('utf8')
@@ -176,7 +176,7 @@ export function inertLine(text: string): string {
 
 /** A name that somebody else chose, fit to stand in one line on a terminal: nothing in it moves, colours, hides or turns around. */
 export function inertText(text: string): string {
-  const filter = createInertFilter({ color: false });
+  const filter = createTerminalSanitiser({ color: false });
   const bytes = Buffer.concat([filter.push(Buffer.from(text.slice(0, NAME_CHARACTERS_MAX))), filter.end()]);
   return bytes
     .toString('utf8')

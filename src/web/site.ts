@@ -9,7 +9,7 @@ import { EverlogError, messageOf } from '../errors.ts';
 import type { JobIndex } from '../index/job-index.ts';
 import type { Log } from '../logger.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import type { Access, Place, Reader } from './access/access.ts';
+import type { Access, Reader, RepositoryPath } from './access/access.ts';
 import type { StatusFacts } from './browse/status-page.ts';
 import { html, type Html } from './html.ts';
 import { addressesOf, type Addresses } from './log/job-facts.ts';
@@ -117,7 +117,7 @@ export class Site {
   }
 
   /** Whether the reader may see a repository of this name at all; asked before the archive is. */
-  maySee(c: Page, place: Place): Promise<boolean> {
+  maySee(c: Page, place: RepositoryPath): Promise<boolean> {
     return this.deps.access.maySee(c.get('reader'), place);
   }
 

@@ -1,6 +1,7 @@
 import type { InstallationChanged } from '../../src/queue/catalog.ts';
 import type { JobQueue } from '../../src/queue/job-queue.ts';
 import type { RateLimiter } from '../../src/queue/rate-limiter.ts';
+import { budgetNamed } from '../../src/budget/budget.ts';
 
 export interface InstallationChangedDeps {
   readonly rateLimiter: RateLimiter;
@@ -15,6 +16,6 @@ export async function installationChanged(
   deps: InstallationChangedDeps,
   data: InstallationChanged,
 ): Promise<void> {
-  await deps.rateLimiter.resume(`${data.host}/${data.installation_id}`);
+  await deps.rateLimiter.resume(budgetNamed(data.host, data.installation_id));
   await deps.queue.promoteRateLimited(data.host, data.installation_id);
 }

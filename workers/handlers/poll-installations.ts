@@ -3,6 +3,7 @@ import type { NewJob, PerHost } from '../../src/queue/catalog.ts';
 import { noteInstallations, readInstallations } from '../../src/queue/noted/installations.ts';
 import type { KeyValueNotes } from '../../src/queue/key-value-notes.ts';
 import type { RateLimiter } from '../../src/queue/rate-limiter.ts';
+import { budgetNamed } from '../../src/budget/budget.ts';
 
 export interface PollInstallationsDeps {
   /** The App's installations, by host; only those that are reached as an App have any. */
@@ -35,7 +36,7 @@ export async function pollInstallations(deps: PollInstallationsDeps, data: PerHo
   for await (const { id, suspended } of list()) {
     present[id] = suspended;
     if (suspended)
-      await deps.rateLimiter.pause(`${data.host}/${id}`, deps.now().getTime() + SUSPENDED_PAUSE_MS);
+      await deps.rateLimiter.pause(budgetNamed(data.host, id), deps.now().getTime() + SUSPENDED_PAUSE_MS);
     else if (before[id] === true) await changed(id, 'unsuspend');
   }
   for (const [id, suspended] of Object.entries(before)) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { RuledRepository } from './expiry-rules.ts';
+import type { RecordRepository } from '../record.ts';
 import { parseKey, RECORDS_ROOT, RUNS_ROOT, runKey, type RunAddress } from '../keys.ts';
 import { readWhole, type ListedObject, type ObjectStore } from '../../store/object-store.ts';
 import type { Removable } from './removal.ts';
@@ -36,7 +36,7 @@ const runSchema = z.looseObject({
 export async function* expiredRuns(
   store: ObjectStore,
   filters: RecordFilters,
-  isPast: (place: RuledRepository, moment: string) => boolean,
+  isPast: (place: RecordRepository, moment: string) => boolean,
 ): AsyncGenerator<ExpiredRun> {
   for (const place of await findPlaces(store, filters)) {
     const prefix = RUNS_ROOT + place.prefix.slice(RECORDS_ROOT.length);
@@ -54,8 +54,8 @@ export async function* expiredRuns(
 async function lookAt(
   store: ObjectStore,
   attempts: readonly RunAddress[],
-  holds: (place: RuledRepository) => boolean,
-  isPast: (place: RuledRepository, moment: string) => boolean,
+  holds: (place: RecordRepository) => boolean,
+  isPast: (place: RecordRepository, moment: string) => boolean,
 ): Promise<ExpiredRun[]> {
   const looked = await Promise.all(
     attempts.map(async (address) => {

@@ -1,5 +1,5 @@
 import type { ObjectStore } from '../../store/object-store.ts';
-import type { JobRecord } from '../record.ts';
+import type { RecordRepository } from '../record.ts';
 import { findPlaces } from '../find/scan-records.ts';
 
 /** How long jobs of a place are kept. A rule without a place is for all others. */
@@ -12,11 +12,8 @@ export interface ExpiryRule {
   readonly keepMs: number | null;
 }
 
-/** What a rule is asked about. */
-export type RuledRepository = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'repository_id'>;
-
 /** Finds the rule for a job: of those that fit, the one with a repository, else an owner, else a host; null where none fits. */
-export type RuleFor = (place: RuledRepository) => ExpiryRule | null;
+export type RuleFor = (place: RecordRepository) => ExpiryRule | null;
 
 /**
  * Prepares rules for use. A rule for a repository holds under all names that the repository has borne, as filters do.
@@ -38,10 +35,10 @@ function keptMs({ keepMs }: ExpiryRule): number {
   return keepMs ?? Number.MAX_VALUE;
 }
 
-async function fitting(store: ObjectStore, rule: ExpiryRule): Promise<(place: RuledRepository) => boolean> {
+async function fitting(store: ObjectStore, rule: ExpiryRule): Promise<(place: RecordRepository) => boolean> {
   const host = rule.host?.toLowerCase() ?? null;
   const owner = rule.owner?.toLowerCase() ?? null;
-  const isHost = (place: RuledRepository): boolean => host === null || place.host === host;
+  const isHost = (place: RecordRepository): boolean => host === null || place.host === host;
   if (rule.repo === null || owner === null) {
     return (place) => isHost(place) && (owner === null || place.owner.toLowerCase() === owner);
   }

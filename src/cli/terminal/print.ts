@@ -1,5 +1,5 @@
 import { inertJson } from '../../json-text.ts';
-import { createInertFilter } from '../../log/terminal-sanitiser.ts';
+import { createTerminalSanitiser } from '../../log/terminal-sanitiser.ts';
 
 /**
  * Text on its way to standard output or standard error, with nothing in it that acts on a terminal but colours: names, keys, paths
@@ -16,7 +16,7 @@ function withoutControls(text: string): string {
 }
 
 function inertBlock(text: string): string {
-  const filter = createInertFilter({ color: true });
+  const filter = createTerminalSanitiser({ color: true });
   return Buffer.concat([filter.push(Buffer.from(text)), filter.end()]).toString('utf8');
 }
 

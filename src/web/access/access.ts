@@ -1,6 +1,6 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
-import type { JobRecord } from '../../archive/record.ts';
+import type { JobRecord, RecordRepository } from '../../archive/record.ts';
 
 /** Who reads, and how that is known. */
 export interface Reader {
@@ -26,19 +26,17 @@ export interface Access {
    * Whether a reader may read a repository that bears this name now. Asked before the archive is, so that who may not costs
    * the same, and waits as long, whatever the archive holds.
    */
-  maySee(reader: Reader, place: Place): Promise<boolean>;
+  maySee(reader: Reader, place: RepositoryPath): Promise<boolean>;
   /**
    * Whether a reader whom `readerOf` answered for this request may read a repository, whose id counts and not its name:
    * somebody else may bear the name by now.
    */
-  mayRead(reader: Reader, repository: RepositoryOf): Promise<boolean>;
+  mayRead(reader: Reader, repository: RecordRepository): Promise<boolean>;
   /** Where somebody unknown can log in; null where that is not offered. */
   readonly login: string | null;
 }
 
-export type Place = Pick<JobRecord, 'host' | 'owner' | 'repo'>;
-
-export type RepositoryOf = Pick<JobRecord, 'host' | 'owner' | 'repo' | 'repository_id'>;
+export type RepositoryPath = Pick<JobRecord, 'host' | 'owner' | 'repo'>;
 
 /** Everybody on this machine, where the service and its files are already theirs: embedded only. */
 export function loopbackAccess(name: string): Access {

@@ -5,7 +5,8 @@ import { EverlogError } from '../../errors.ts';
 import type { GitHubUsers } from '../../github/network/users.ts';
 import { html } from '../html.ts';
 import { noteHtml, pageOf } from '../page.ts';
-import { isSame, type Access, type Place, type Reader, type RepositoryOf, type Visit } from './access.ts';
+import { isSame, type Access, type RepositoryPath, type Reader, type Visit } from './access.ts';
+import type { RecordRepository } from '../../archive/record.ts';
 import { KeptAnswers } from './kept-answers.ts';
 import { Sessions, type Session, type SessionPlace } from './sessions.ts';
 
@@ -84,14 +85,14 @@ export class GitHubLogin implements Access {
     return reader;
   }
 
-  async maySee(reader: Reader, { host, owner, repo }: Place): Promise<boolean> {
+  async maySee(reader: Reader, { host, owner, repo }: RepositoryPath): Promise<boolean> {
     const session = this.#sessionOf.get(reader);
     if (session === undefined) return false;
     if (reader.readsAll) return true;
     return host === this.#settings.host && (await this.#idSeen(session, owner, repo)) !== null;
   }
 
-  async mayRead(reader: Reader, repository: RepositoryOf): Promise<boolean> {
+  async mayRead(reader: Reader, repository: RecordRepository): Promise<boolean> {
     const session = this.#sessionOf.get(reader);
     if (session === undefined) return false;
     if (reader.readsAll) return true;

@@ -1,4 +1,4 @@
-import { createInertFilter } from '../../log/terminal-sanitiser.ts';
+import { createTerminalSanitiser } from '../../log/terminal-sanitiser.ts';
 import { escapeHtml } from '../html.ts';
 
 /** How text is shown: colours by their number in the palette of 256, null for the page's own. */
@@ -28,7 +28,7 @@ export function lineToHtml(line: Buffer, textToHtml: (text: string) => string = 
   const bytes = line.toString('latin1');
   // Most lines hold nothing that the filter could take out of them.
   if (PLAIN_TEXT.test(bytes)) return textToHtml(bytes);
-  const filter = createInertFilter({ color: true });
+  const filter = createTerminalSanitiser({ color: true });
   const text = Buffer.concat([filter.push(line), filter.end()]).toString('utf8');
   if (!text.includes(ESC)) return textToHtml(text);
   let look = PLAIN;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createInertFilter, inertText } from '../../../src/log/terminal-sanitiser.ts';
+import { createTerminalSanitiser, inertText } from '../../../src/log/terminal-sanitiser.ts';
 
 const ESC = '\u001b';
 const ST = `${ESC}\\`;
@@ -10,7 +10,7 @@ function bytesOf(text: string | Buffer): Buffer {
 }
 
 function filtered(input: Buffer, color: boolean, chunks: readonly Buffer[] = [input]): Buffer {
-  const filter = createInertFilter({ color });
+  const filter = createTerminalSanitiser({ color });
   return Buffer.concat([...chunks.map((chunk) => Buffer.from(filter.push(chunk))), filter.end()]);
 }
 

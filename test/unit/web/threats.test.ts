@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ListedObject, ObjectStore } from '../../../src/store/object-store.ts';
 import { loopbackAccess, type Access, type Reader } from '../../../src/web/access/access.ts';
 import { memorySessions, Sessions, type SessionPlace } from '../../../src/web/access/sessions.ts';
-import { createInertFilter } from '../../../src/log/terminal-sanitiser.ts';
+import { createTerminalSanitiser } from '../../../src/log/terminal-sanitiser.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import { escapeHtml } from '../../../src/web/html.ts';
 import { takesGzip } from '../../../src/web/compression.ts';
@@ -305,7 +305,7 @@ test('another site may not have this page searched for it', async () => {
 test('a line of plain text is shown as the filter would leave it', () => {
   for (let code = 0x20; code < 0x7f; code += 1) {
     const line = Buffer.from(`a${String.fromCharCode(code)}b`);
-    const filter = createInertFilter({ color: true });
+    const filter = createTerminalSanitiser({ color: true });
     const left = Buffer.concat([filter.push(line), filter.end()]).toString('utf8');
     expect(lineToHtml(line)).toBe(escapeHtml(left));
   }
