@@ -3,6 +3,7 @@ import type { Caller, IssuedCredentials } from './api/credentials.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Job, Repository } from './facts.ts';
 import type { Faults } from './faults.ts';
+import type { People } from './people.ts';
 import type { RateLimits } from './api/rate-limits.ts';
 import type { RequestLog } from './request-log.ts';
 import type { Links } from './api/rest-objects.ts';
@@ -15,6 +16,7 @@ export interface Hub {
   apiPrefix: string;
   world: World;
   credentials: IssuedCredentials;
+  people: People;
   rateLimits: RateLimits;
   faults: Faults;
   requests: RequestLog;

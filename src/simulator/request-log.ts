@@ -8,7 +8,7 @@ export interface RequestEntry {
   path: string;
   status: number;
   /** The kind of Authorization header that arrived. */
-  authorization: 'none' | 'app' | 'installation' | 'token' | 'refused';
+  authorization: 'none' | 'app' | 'installation' | 'token' | 'user' | 'refused';
   jobId: number | null;
   headers: Readonly<Record<string, string>>;
   atMs: number;

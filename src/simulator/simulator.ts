@@ -8,6 +8,7 @@ import { Deliveries } from './deliveries.ts';
 import { Faults } from './faults.ts';
 import type { Hub } from './hub.ts';
 import { isSameOriginLogPath, LinkSigner, logPath, serveLog } from './logs/log-host.ts';
+import { People } from './people.ts';
 import { seededRandom } from './random.ts';
 import { RateLimits } from './api/rate-limits.ts';
 import type { RateLimit } from './api/rate-limits.ts';
@@ -56,6 +57,7 @@ export interface Simulator {
   requests: RequestLog;
   rateLimits: RateLimits;
   credentials: IssuedCredentials;
+  people: People;
   /** Ends every connection, hanging ones too. */
   close(): Promise<void>;
 }
@@ -138,6 +140,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       now,
       ...(acceptToken === undefined ? {} : { acceptToken }),
     }),
+    people: new People(),
     rateLimits: new RateLimits(options.rateLimit === undefined ? RATE_LIMIT : options.rateLimit, now),
     faults: new Faults(random),
     requests: new RequestLog(),
@@ -154,9 +157,9 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     return isLog ? serveLog(hub, signer, incoming, response) : serveApi(hub, incoming, response);
   });
   logs.serveWith((incoming, response) => serveLog(hub, signer, incoming, response));
-  const { faults, deliveries, requests, rateLimits, credentials } = hub;
+  const { faults, deliveries, requests, rateLimits, credentials, people } = hub;
   const settings = { apiUrl: links.apiUrl, logOrigin, appId, privateKeyPem, webhookSecret };
-  const parts = { world, faults, deliveries, requests, rateLimits, credentials };
+  const parts = { world, faults, deliveries, requests, rateLimits, credentials, people };
   return {
     ...settings,
     ...parts,

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
 import { Hono } from 'hono';
+import type { HttpBindings } from '@hono/node-server';
 import { afterEach, describe, expect, test } from 'vitest';
 import { listenHttp, type HttpListener } from '../../src/receiver/serve.ts';
 import { openRaw } from '../support/harness/receiver-under-test.ts';
@@ -126,4 +129,22 @@ describe('closing', () => {
     await listener.close(10);
     await listener.close(10);
   });
+});
+
+test('a reader that takes nothing of its answer is let go where a listener says so', async () => {
+  let gone: Promise<unknown> = Promise.resolve();
+  const app = new Hono<{ Bindings: HttpBindings }>().get('/', (c) => {
+    gone = once(c.env.outgoing, 'close');
+    // More than the kernel takes for a reader.
+    return c.body('x'.repeat(64 * 1024 * 1024));
+  });
+  const listener = await listenHttp({ app, host: '127.0.0.1', port: 0, idleMs: 300 });
+  listeners.push(listener);
+  const socket = createConnection(listener.port, '127.0.0.1').on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.pause();
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await once(socket, 'readable');
+  await gone;
+  socket.destroy();
 });

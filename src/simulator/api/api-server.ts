@@ -7,11 +7,12 @@ import type { Caller } from './credentials.ts';
 import type { FaultEffect, FaultSubject } from '../faults.ts';
 import type { ApiRequest, Hub, Route } from '../hub.ts';
 import { repositoryRoutes } from './repository-routes.ts';
+import { userRoutes } from './user-routes.ts';
 
 /** Far above any body that the simulated endpoints take. */
 const BODY_LIMIT_BYTES = 1_048_576;
 
-const MATCHERS = [...appRoutes, ...repositoryRoutes].map((route) => ({
+const MATCHERS = [...appRoutes, ...userRoutes, ...repositoryRoutes].map((route) => ({
   route,
   pattern: new RegExp(`^${route.path.replaceAll(/:(\w+)/g, '(?<$1>[^/]+)')}/?$`),
 }));
@@ -29,7 +30,7 @@ function matchRoute(method: string, path: string): { route: Route; params: Recor
   return null;
 }
 
-async function requestJson(incoming: IncomingMessage): Promise<unknown> {
+async function requestBody(incoming: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming) {
@@ -39,6 +40,8 @@ async function requestJson(incoming: IncomingMessage): Promise<unknown> {
     chunks.push(piece);
   }
   if (bytes === 0) return null;
+  if (incoming.headers['content-type'] === 'application/x-www-form-urlencoded')
+    return Object.fromEntries(new URLSearchParams(Buffer.concat(chunks).toString('utf8')));
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch {
@@ -164,10 +167,13 @@ export async function serveApi(hub: Hub, incoming: IncomingMessage, response: Se
   response.once('close', hub.requests.begin());
   const url = new URL(incoming.url ?? '/', hub.links.webUrl);
   const method = incoming.method ?? 'GET';
-  const inside = url.pathname.startsWith(`${hub.apiPrefix}/`);
-  const path = url.pathname.slice(hub.apiPrefix.length);
+  const isLogin = url.pathname.startsWith('/login/oauth/');
+  const inside = isLogin || url.pathname.startsWith(`${hub.apiPrefix}/`);
+  const path = isLogin ? url.pathname : url.pathname.slice(hub.apiPrefix.length);
   const matched = inside ? matchRoute(method, path) : null;
-  const caller = hub.credentials.identify(incoming.headers.authorization);
+  const { authorization } = incoming.headers;
+  const person = hub.people.holderOf(authorization);
+  const caller: Caller = person === null ? hub.credentials.identify(authorization) : { kind: 'user', person };
   const exchange = { hub, incoming, response, path: url.pathname, caller };
   if (matched === null) {
     incoming.resume();
@@ -180,7 +186,7 @@ export async function serveApi(hub: Hub, incoming: IncomingMessage, response: Se
     return;
   }
   const { route, params } = matched;
-  const body = method === 'POST' || method === 'PATCH' ? await requestJson(incoming) : null;
+  const body = method === 'POST' || method === 'PATCH' ? await requestBody(incoming) : null;
   const request: ApiRequest = { method, path, query: url.searchParams, params, body, caller, hub };
   const subject = faultSubject(request, route);
   const { delayMs, effect } = hub.faults.take(subject);

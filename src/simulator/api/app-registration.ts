@@ -3,6 +3,9 @@ import type { ApiRequest, Hub, Route } from '../hub.ts';
 import { errorAnswer, jsonAnswer, type Answer } from './answer.ts';
 import { accountObject } from './rest-objects.ts';
 
+/** What the App proves itself with where people log in. */
+export const CLIENT_SECRET = 'a client secret of the simulated GitHub';
+
 /** Codes that were exchanged: each is good once. */
 const EXCHANGED = new WeakMap<Hub, Set<string>>();
 
@@ -17,7 +20,7 @@ function convertManifest({ hub, params }: ApiRequest): Answer {
     slug: 'everlog-simulated',
     name: 'Everlog (simulated)',
     client_id: hub.credentials.clientId,
-    client_secret: 'a client secret of the simulated GitHub',
+    client_secret: CLIENT_SECRET,
     webhook_secret: null,
     pem: hub.privateKeyPem,
     html_url: `${hub.links.webUrl}/apps/everlog-simulated`,

@@ -113,6 +113,7 @@ function showAccountInstallation({ hub, params }: ApiRequest): Answer {
 export function mayRead(request: ApiRequest, repository: Repository): boolean {
   const { caller } = request;
   if (caller.kind === 'token') return true;
+  if (caller.kind === 'user') return caller.person.sees.has(repository.id);
   if (caller.kind !== 'installation' || caller.grant.installationId !== repository.installationId)
     return false;
   return caller.grant.repositoryIds?.includes(repository.id) ?? true;

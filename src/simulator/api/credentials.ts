@@ -1,6 +1,7 @@
 import { createHmac, createPublicKey, randomBytes, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import type { Person } from '../people.ts';
 
 /** What a token may do; `repositoryIds` null means every repository of the installation. */
 export interface Grant {
@@ -16,6 +17,7 @@ export type Caller =
   | { kind: 'app' }
   | { kind: 'installation'; grant: Grant }
   | { kind: 'token' }
+  | { kind: 'user'; person: Person }
   | { kind: 'refused'; status: 401; message: string };
 
 const JWT_LIFETIME_LIMIT_S = 600;
