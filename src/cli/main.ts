@@ -40,5 +40,10 @@ function reported(error: unknown): number {
   return EXIT.failed;
 }
 
+// Ctrl-C ends a command, unless it has an order of its own to end in, or a pager that the key is for.
+process.on('SIGINT', () => {
+  if (process.listenerCount('SIGINT') === 1) process.exit(EXIT.interrupted);
+});
+
 // A command may leave connections that are still closing; the answer is out, so it does not wait for them.
 void main(process.argv).then((code) => process.exit(code));

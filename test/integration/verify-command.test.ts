@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DATA_FOLDER } from '../../src/queue/embedded/queue-folder.ts';
 import { folderPut, makeLedger, type LedgerMaker } from '../support/oracles/ledger-maker.ts';
-import { s3Settings } from '../support/harness/everlog-under-test.ts';
+import { s3Settings, until } from '../support/harness/everlog-under-test.ts';
 import { spawnEverlog, temporaryFolder } from '../support/processes/processes.ts';
 import { s3Client } from '../support/servers/s3-connection.ts';
 import { startS3Fake } from '../support/servers/s3-fake/s3-fake.ts';
@@ -212,7 +212,7 @@ describe('what cannot be', () => {
   });
 });
 
-test('interrupted, it ends with 130 and leaves nothing behind', async () => {
+test('interrupted, commands end with 130 and leave nothing behind', async () => {
   const bucket = 'interrupted';
   await fake.createBucket(bucket);
   const client = s3Client(fake);
@@ -227,10 +227,16 @@ test('interrupted, it ends with 130 and leaves nothing behind', async () => {
   const temporary = temporaryFolder();
   const child = spawnEverlog(['verify'], { ...s3Settings(fake, bucket, 'archive'), TMPDIR: temporary });
   await child.waitForLine(({ text }) => text.includes('everlog verify: 1 digest,'), LINE_TIMEOUT_MS);
-  const { code } = await child.kill('SIGINT');
-  fake.faults.clear();
-  expect(code).toBe(130);
+  expect(await child.kill('SIGINT')).toEqual({ code: 130, signal: null });
   expect(readdirSync(temporary)).toEqual([]);
+
+  const asked = (): number => fake.requests['GET'] ?? 0;
+  const before = asked();
+  fake.faults.add({ method: 'GET', effect: { kind: 'hang' } });
+  const ls = spawnEverlog(['ls', '--json'], s3Settings(fake, bucket, 'archive'));
+  await until('it has asked for what does not come', () => asked() > before, LINE_TIMEOUT_MS);
+  expect(await ls.kill('SIGINT')).toEqual({ code: 130, signal: null });
+  fake.faults.clear();
 });
 
 test('recorded, it leaves a custody object that says what came of it', async () => {

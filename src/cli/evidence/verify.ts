@@ -94,32 +94,22 @@ interface Work {
 
 async function verified(session: ReadingSession, terminal: Terminal, work: Work): Promise<Summary> {
   const { store, anchor, strays, terms, json } = work;
-  // Nothing is left to be undone: temporary files have no names.
-  const interrupt = (): void => {
-    session.progress.clear();
-    process.exit(EXIT.interrupted);
-  };
-  process.once('SIGINT', interrupt);
-  try {
-    const summary = await verifyLedger({
-      ...terms,
-      store,
-      anchor,
-      strays,
-      temporaryFolder: tmpdir(),
-      now: () => new Date(),
-      random: Math.random,
-      onPlan: (plan) => session.say(`everlog verify: ${planText(plan)}`),
-      onResult: async (result) => {
-        session.progress.clear();
-        await session.out.write(resultLine(result, json, terminal));
-      },
-      onProgress: (meter) => session.progress.show(() => progressText(meter)),
-    });
-    session.progress.clear();
-    await session.out.write(json ? summaryLine(summary) : summaryText(summary, terms.isBundle, terminal));
-    return summary;
-  } finally {
-    process.off('SIGINT', interrupt);
-  }
+  const summary = await verifyLedger({
+    ...terms,
+    store,
+    anchor,
+    strays,
+    temporaryFolder: tmpdir(),
+    now: () => new Date(),
+    random: Math.random,
+    onPlan: (plan) => session.say(`everlog verify: ${planText(plan)}`),
+    onResult: async (result) => {
+      session.progress.clear();
+      await session.out.write(resultLine(result, json, terminal));
+    },
+    onProgress: (meter) => session.progress.show(() => progressText(meter)),
+  });
+  session.progress.clear();
+  await session.out.write(json ? summaryLine(summary) : summaryText(summary, terms.isBundle, terminal));
+  return summary;
 }

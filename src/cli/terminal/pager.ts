@@ -25,9 +25,6 @@ export async function withPager(
 ): Promise<number> {
   if (settings === null || !isProgramInstalled(settings)) return run(real);
   const pager = new PagerStreams(settings, real.stderr);
-  // Ctrl-C is the pager's: it stops a search there, and must not leave the terminal without its settings.
-  const ignore = (): void => undefined;
-  process.on('SIGINT', ignore);
   try {
     const exit = await run({ stdout: pager.stdout, stderr: pager.stderr });
     await pager.end(exit !== 0);
@@ -35,10 +32,11 @@ export async function withPager(
   } catch (error) {
     await pager.end(true);
     throw error;
-  } finally {
-    process.off('SIGINT', ignore);
   }
 }
+
+/** Once the pager is there Ctrl-C is its own: it stops a search in it, and must not leave the terminal without its settings. */
+function ignoreInterrupt(): void {}
 
 class PagerStreams {
   readonly #settings: Pager;
@@ -77,6 +75,7 @@ class PagerStreams {
     const wasShown = this.#child !== null;
     this.#child?.stdin.end();
     await this.#closed;
+    process.off('SIGINT', ignoreInterrupt);
     if (wasShown && !isFailure) return;
     for (const bytes of this.#said)
       await new Promise<void>((resolve) => this.#real.write(bytes, () => resolve()));
@@ -92,6 +91,7 @@ class PagerStreams {
       child.on('close', () => resolve());
       child.on('error', () => resolve());
     });
+    process.on('SIGINT', ignoreInterrupt);
     this.#child = child;
     for (const bytes of this.#said) child.stdin.write(bytes);
     return child.stdin;

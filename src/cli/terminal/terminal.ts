@@ -61,18 +61,23 @@ export function openProgress(stderr: OutputStream, terminal: Terminal, now: () =
   let nextMs = now().getTime() + QUIET_MS;
   let isShown = false;
   const done = (): void => undefined;
+  const clear = (): void => {
+    if (!isShown) return;
+    isShown = false;
+    process.off('exit', clear);
+    stderr.write(CLEAR_LINE, done);
+  };
   return {
     show(text) {
       if (!terminal.isTTY) return;
       const nowMs = now().getTime();
       if (nowMs < nextMs) return;
       nextMs = nowMs + REFRESH_MS;
+      // A command that is interrupted leaves no half line to the shell.
+      if (!isShown) process.once('exit', clear);
       isShown = true;
       stderr.write(`${CLEAR_LINE}${inertText(text()).slice(0, Math.max(1, terminal.columns - 1))}`, done);
     },
-    clear() {
-      if (isShown) stderr.write(CLEAR_LINE, done);
-      isShown = false;
-    },
+    clear,
   };
 }

@@ -59,6 +59,23 @@ test('a command without text needs no pager', async () => {
   });
 });
 
+test('Ctrl-C ends the command until the pager is there, and is the pager’s from then on', async () => {
+  const heard: number[] = [];
+  const listening = (): void => void heard.push(process.listenerCount('SIGINT'));
+  listening();
+  const run = async ({ stdout, stderr }: Paged): Promise<number> => {
+    await openOutput(stderr).write('looking\n');
+    listening();
+    await openOutput(stdout).write('text\n');
+    listening();
+    return 0;
+  };
+  await paged((file) => `cat > '${file}'`, run);
+  listening();
+  const [before = 0] = heard;
+  expect(heard).toEqual([before, before, before + 1, before]);
+});
+
 test('without the program all is printed as ever', async () => {
   expect(await paged(() => 'no-such-pager -R', printing(0))).toEqual({
     exit: 0,
