@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { access, constants, lstat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { readWhole, type ObjectHead, type ObjectStore } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
 import type { Config } from '../config.ts';
-import { EverlogError, giveUp } from '../errors.ts';
+import { codeOf, EverlogError, giveUp, messageOf } from '../errors.ts';
 import { check, judgeSkew, skipped, type Checked, type CheckResult } from './check.ts';
 
 /** Objects of earlier runs whose lock has ended by now are removed, so many at a time. */
@@ -23,6 +25,8 @@ interface Probe {
 
 /** Whether the archive answers, keeps what it is given, and refuses what it must, by trying. */
 export async function examineArchive(config: Config, store: ObjectStore): Promise<readonly Checked[]> {
+  if (config.archive.kind === 'folder' && (await isMissing(config.archive.folder)))
+    return [await examineUnmade(resolve(config.archive.folder))];
   const reachable = await check('archive', 'reachable', OTHER_FIX, async () => {
     await store.ping();
     return { status: 'ok', detail: store.location };
@@ -50,6 +54,28 @@ export async function examineArchive(config: Config, store: ObjectStore): Promis
   ];
   await tidyUp(store);
   return results;
+}
+
+/** A folder that the first service makes is not made by looking: an empty archive would pass for one that has lost everything. */
+function examineUnmade(folder: string): Promise<Checked> {
+  const fix = 'give Everlog the right to make it, or correct EVERLOG_ARCHIVE_URL';
+  return check('archive', 'reachable', fix, async () => {
+    let above = dirname(folder);
+    while (await isMissing(above)) above = dirname(above);
+    try {
+      await access(above, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw giveUp('store_refused', `${folder} cannot be made: ${messageOf(error)}`, error);
+    }
+    return { status: 'skipped', detail: `none yet: the first \`everlog up\` makes it at ${folder}` };
+  });
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => false,
+    (error: unknown) => codeOf(error) === 'ENOENT',
+  );
 }
 
 async function writeProbe(config: Config, store: ObjectStore): Promise<Probe> {

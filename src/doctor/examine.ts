@@ -49,7 +49,7 @@ async function* examineStore(config: Config, areas: ReadonlySet<Area>): AsyncGen
     let answers = true;
     if (areas.has('archive')) {
       for (const result of await examineArchive(config, standing)) {
-        if (result.name === 'reachable') answers = result.status === 'ok';
+        if (result.name === 'reachable') answers = result.status !== 'failed';
         yield result;
       }
     }

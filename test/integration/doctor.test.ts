@@ -1,5 +1,6 @@
 import { PutObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -123,6 +124,21 @@ describe('where all is well', () => {
     expect(of('ledger: anchor')).toMatchObject({ status: 'ok' });
     const left = fake.objects(bucket).map(({ key }) => key);
     expect(left.filter((key) => !key.startsWith('archive/probe/'))).toEqual([]);
+  });
+
+  test('before the first start it makes nothing, and says where things would be', async () => {
+    const cwd = stage.folder();
+    const { code, failed, of } = await doctorIn(cwd, githubSettings(simulator), '--skip', 'github');
+    expect({ code, failed }).toEqual({ code: 0, failed: [] });
+    expect(of('queue: reachable')).toMatchObject({
+      status: 'skipped',
+      detail: expect.stringContaining(join(cwd, 'data/queue')),
+    });
+    expect(of('archive: reachable')).toMatchObject({
+      status: 'skipped',
+      detail: expect.stringContaining(join(cwd, 'data/archive')),
+    });
+    expect(readdirSync(cwd)).toEqual([]);
   });
 
   test('beside a service that owns an embedded queue, that service is asked, and goes on', async () => {
