@@ -5,7 +5,7 @@ import { paceFailures } from '../health/paced-backend.ts';
 import { embeddedBacklog } from '../backlog.ts';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
 import { requireRoom } from './machine-lacks.ts';
-import { tryEmbeddedWork } from './embedded-trial.ts';
+import { openEmbeddedTrial } from './embedded-trial.ts';
 import { TAGS_MAX, type FairOrder } from '../fair-order.ts';
 import { openLocalOrder, WAITING_FLOWS_SQL, waitingFlowsSchema, type WaitingFlow } from './local-order.ts';
 import { openEmbeddedNotes } from '../key-value-notes.ts';
@@ -40,6 +40,7 @@ export async function openEmbeddedStorage(
   const notes = await openEmbeddedNotes(postgres.pool);
   const pending = await openEmbeddedPending(postgres.pool, () => new Date(), pendingMax);
   const orders = new Map<string, FairOrder>();
+  const tryWork = openEmbeddedTrial(postgres.pool);
   return {
     kind: 'embedded',
     durability: 'embedded',
@@ -77,7 +78,7 @@ export async function openEmbeddedStorage(
     },
     async tryWork() {
       await requireRoom(folder);
-      await tryEmbeddedWork(postgres.pool);
+      await tryWork();
     },
     explain: (error) =>
       retryable(

@@ -112,7 +112,7 @@ export function openRedisStorage(options: RedisStorageOptions): QueueStorage & {
       await producer.ping();
     },
     async tryWork() {
-      await tryRedisWork(producer, prefix);
+      await tryRedisWork(producer, prefix, options.now);
       worked();
     },
     explain,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { giveUp, messageOf } from '../../errors.ts';
+import { EverlogError, giveUp, messageOf } from '../../errors.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 import { bytesBody } from '../../store/put-body.ts';
 
@@ -8,6 +8,12 @@ import { bytesBody } from '../../store/put-body.ts';
  * within five minutes. Not for ever, as a process that takes no deliveries because it is not ready would never write again.
  */
 const FAILURE_COUNTS_MS = 10 * 60_000;
+/** How the keys of trials begin; doctor has others. */
+const PROBES = 'probe/ready-';
+/** A trial takes milliseconds: what is as old as that was left by a process that was killed in one. */
+const LEFT_AFTER_MS = 60 * 60_000;
+/** Leftovers removed at a start; the next goes on. */
+const LEFTOVERS_MAX = 1_000;
 const PROBE_TEXT = 'everlog wrote this to see whether it can\n';
 
 export interface WatchedArchive {
@@ -26,6 +32,7 @@ export function watchWrites(
   canBeTried: boolean,
   now: () => number = () => performance.now(),
 ): WatchedArchive {
+  let isTidied = false;
   let failure: { readonly atMs: number; readonly words: string } | null = null;
   const watched: ObjectStore = {
     ...store,
@@ -46,6 +53,8 @@ export function watchWrites(
       await store.ping();
       if (canBeTried) {
         await writeAndRemove(watched);
+        if (!isTidied) await removeLeftovers(watched);
+        isTidied = true;
         return;
       }
       if (failure !== null && now() - failure.atMs < FAILURE_COUNTS_MS)
@@ -55,10 +64,23 @@ export function watchWrites(
 }
 
 async function writeAndRemove(store: ObjectStore): Promise<void> {
-  const key = `probe/ready-${randomUUID()}`;
+  const key = `${PROBES}${randomUUID()}`;
   await store.putIfAbsent(key, bytesBody(Buffer.from(PROBE_TEXT)), {
     contentType: 'text/plain',
     kind: 'other',
   });
   await store.remove(key, null, { bypassGovernance: false });
+}
+
+/** What another user has left may not be removed, which says nothing against the archive. */
+async function removeLeftovers(store: ObjectStore): Promise<void> {
+  const keys: string[] = [];
+  for await (const { key, lastModified } of store.list(PROBES)) {
+    if (Date.now() - lastModified.getTime() > LEFT_AFTER_MS) keys.push(key);
+    if (keys.length >= LEFTOVERS_MAX) break;
+  }
+  for (const key of keys)
+    await store.remove(key, null, { bypassGovernance: false }).catch((error: unknown) => {
+      if (!(error instanceof EverlogError)) throw error;
+    });
 }
