@@ -1,6 +1,6 @@
 import { giveUp } from '../errors.ts';
 import { recordAt, type ReadableRecord, type StandingRecord } from './job-records.ts';
-import { logKey, recordKey, type JobAddress } from './keys.ts';
+import { LOG_KEYS_MAX, logKey, recordKey, type JobAddress } from './keys.ts';
 import type { ObjectStore, PutBody } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
 import { parseRecord, serializeRecord, type JobRecord, type RecordedLog } from './record.ts';
@@ -54,9 +54,7 @@ export type Adoption =
   /** No whole log of the job stands; `tooLargeKey` is of one that unpacks to more than may be archived. */
   | { readonly outcome: 'nothing'; readonly tooLargeKey: string | null };
 
-/** Keys that a job's logs may stand under, the plain one first: so many objects in their place are looked at, and no more. */
-const LOG_KEYS_MAX = 100;
-/** More revisions of one job than this mean that something writes without end. */
+/** Keys tried for the next record of a job: more that are taken mean that something else writes there. */
 const REVISIONS_MAX = 100;
 
 /** Commits what is now known of a recorded job, with the log that it has: the next revision of its record. */
@@ -89,7 +87,7 @@ export async function commitErasure(
     if (there?.outcome === record.outcome) return key;
     prior = { key, address, revision, record: there ?? prior.record };
   }
-  throw new Error(`more than ${REVISIONS_MAX} records of job ${address.jobId}`);
+  throw tooManyRecords(address);
 }
 
 /**
@@ -191,7 +189,14 @@ async function commitRecord(store: ObjectStore, commit: Commit, log: RecordedLog
     // What cannot be read says nothing: ours comes after it.
     prior = { key, address, revision, record: standing ?? prior?.record ?? null };
   }
-  throw new Error(`more than ${REVISIONS_MAX} records of job ${address.jobId}`);
+  throw tooManyRecords(address);
+}
+
+function tooManyRecords(address: JobAddress): Error {
+  return giveUp(
+    'object_corrupt',
+    `${REVISIONS_MAX} objects stand where the next record of job ${address.jobId} belongs, beside ${recordKey(address, 1)}: find out who writes there, and take them away`,
+  );
 }
 
 /** Stores a record under the key of its revision. */

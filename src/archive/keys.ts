@@ -75,6 +75,12 @@ export function logKey(address: JobAddress, dt: string, revision: number): strin
   return `${LOGS_ROOT}${repoPath(address)}dt=${dt}/${name}`;
 }
 
+/**
+ * Keys that a job's logs may stand under on one day, the plain one first. Who stores a log goes no further, so that who looks
+ * for one, or removes them all, need not either.
+ */
+export const LOG_KEYS_MAX = 100;
+
 /** Key of a run attempt's object. */
 export function runKey(address: RunAddress, revision: number): string {
   checked({ ...address, jobId: 1 });

@@ -29,7 +29,7 @@ export interface SealedReport {
   /** Lines of all gaps files, those of findings too. */
   readonly gaps: number;
   readonly findingCount: number;
-  /** The first 1,000. */
+  /** The first 1,000, and before them whatever tells of a ledger that was cut. */
   readonly findings: readonly SealFinding[];
   readonly anchor: FollowUp;
   readonly timeStamps: FollowUp;

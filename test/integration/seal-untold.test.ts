@@ -1,6 +1,7 @@
-import { rmSync } from 'node:fs';
+import { rmSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { recordKey } from '../../src/archive/keys.ts';
 import { retryable } from '../../src/errors.ts';
 import { seal, type SealDeps } from '../../src/ledger/seal/seal.ts';
 import type { SealFinding } from '../../src/ledger/seal-report.ts';
@@ -20,6 +21,14 @@ import {
 
 /** What a seal finds is told by the next one that succeeds, wherever and however often seals end before they could tell. */
 
+const ADDRESS = {
+  host: 'github.com',
+  owner: 'octo-org',
+  repo: 'octo-repo',
+  runId: 9,
+  runAttempt: 1,
+  jobId: 1,
+};
 const NOT_FINAL = { final: false } as const;
 
 /** How a step fails, and whether it takes place all the same, as when only its answer is lost. */
@@ -234,4 +243,56 @@ it('what was found by the seal that closed the ledger, and was then killed, is t
     findings: [{ kind: 'ledger_cut', key: digest, detail: expect.stringContaining('an earlier seal') }],
   });
   expect(await findingsOf(deps)).toEqual([]);
+});
+
+it('all that a replaced digest had sealed is sealed again, though the seal that began with it was killed', async () => {
+  const folder = testFolder();
+  const store = await openFolderStore({ folder });
+  const queue = memoryQueue();
+  const deps = sealerOf(store, queue);
+  await seal(deps, NOT_FINAL);
+  const keys = [await commitJob(store, queue, 1), await commitJob(store, queue, 2)];
+  await seal(deps, NOT_FINAL);
+  const longAgo = new Date(Date.now() - 7 * 24 * 3_600_000);
+  for (const key of keys) utimesSync(join(folder, key), longAgo, longAgo);
+  for (const key of ['ledger/digests/0000000002', 'ledger/checkpoints/0000000002.note'])
+    rmSync(join(folder, key), { recursive: true });
+  const another = memoryQueue();
+  await another.pending.setMark(1);
+  await seal({ ...deps, pending: another.pending, notes: another.notes }, NOT_FINAL);
+  const stop = new AbortController();
+  const stopping: SealDeps = {
+    ...deps,
+    store: {
+      ...deps.store,
+      putIfAbsent: async (key, body, options) => {
+        const stored = await deps.store.putIfAbsent(key, body, options);
+        if (key.endsWith('.note')) stop.abort();
+        return stored;
+      },
+    },
+  };
+  const begun = seal(stopping, { final: false, entriesMax: 1, signal: stop.signal });
+  await expect(begun).rejects.toMatchObject({ code: 'ledger_busy' });
+  expect(await findingsOf(deps)).toMatchObject([{ kind: 'ledger_cut' }]);
+  await demandAllSealed(folderFiles(folder));
+  expect(await findingsOf(deps)).toEqual([]);
+});
+
+it('a cut comes first, however much else is found by the seal that tells of it', async () => {
+  const deps = (await cutLedger())();
+  const putIfAbsent: ObjectStore['putIfAbsent'] = async (key, body, options) => {
+    const stored = await deps.store.putIfAbsent(key, body, options);
+    if (key.startsWith('ledger/checkpoints/')) throw retryable('store_unavailable', 'killed');
+    return stored;
+  };
+  expect(await findingsOf({ ...deps, store: { ...deps.store, putIfAbsent } })).toBe('failed');
+  const missing = Array.from({ length: 1_200 }, (_, index) => recordKey({ ...ADDRESS, jobId: index + 1 }, 1));
+  await deps.pending.add(missing);
+  const report = await seal(deps, NOT_FINAL);
+  expect(report).toMatchObject({ findingCount: 1_201 });
+  const found = report.outcome === 'sealed' ? report.findings : [];
+  expect(found[0]?.kind).toBe('ledger_cut');
+  expect(found).toHaveLength(1_001);
+  expect(Object.keys(await deps.notes.fields('ledger-untold'))).toEqual([]);
 });

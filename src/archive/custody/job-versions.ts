@@ -3,16 +3,13 @@ import { pipeline } from 'node:stream/promises';
 import type { CustodyObject } from './custody-format.ts';
 import { momentOf, parseRecord } from '../record.ts';
 import type { StoredRecord } from '../find/find-records.ts';
-import { isSameJob, type JobAddress, logKey, parseKey, recordKey } from '../keys.ts';
+import { isSameJob, type JobAddress, LOG_KEYS_MAX, logKey, parseKey, recordKey } from '../keys.ts';
 import {
   readWhole,
   type ListedVersion,
   type ObjectHead,
   type ObjectStore,
 } from '../../store/object-store.ts';
-
-/** Logs of one job at most; a writer stops there. */
-const REVISIONS_MAX = 100;
 
 /** One stored version of a record or log of a job; what removes and what holds go by versions, so that nothing is left. */
 export interface JobVersion {
@@ -137,7 +134,7 @@ async function logsOf(
   const found: ListedVersion[] = [];
   const keys = new Set([...named].filter((key) => key.startsWith(logStem(address, dt))));
   const looksMin = keys.size + 1;
-  for (let revision = 1; revision <= REVISIONS_MAX; revision += 1) {
+  for (let revision = 1; revision <= LOG_KEYS_MAX; revision += 1) {
     const key = logKey(address, dt, revision);
     const head = await store.head(key);
     if (head === null && revision > looksMin) break;

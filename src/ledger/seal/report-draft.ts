@@ -29,9 +29,12 @@ export function openReport(keyId: string): ReportDraft {
 
   function note(found: readonly SealFinding[], log: Log): void {
     findingCount += found.length;
-    for (const finding of found.slice(0, FINDINGS_REPORTED_MAX - findings.length)) {
-      findings.push(finding);
+    for (const finding of found) {
       const { kind, key, detail } = finding;
+      // No number of others may hide that the ledger itself was cut.
+      if (kind === 'ledger_cut') findings.unshift(finding);
+      else if (findings.length < FINDINGS_REPORTED_MAX) findings.push(finding);
+      else continue;
       log.error({ finding: kind, key, detail }, 'the store differs from what it should hold');
     }
   }

@@ -105,6 +105,7 @@ async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim)
   const report = openReport(deps.signer.keyId);
   const untold = await openUntoldFindings(deps.notes, deps.onFindings);
   let collecting: MarkedCollecting | null = null;
+  let cut: Cut | null = null;
   let losses = 0;
   for (let count = 0; count < DIGESTS_MAX;) {
     throwIfStopped(options.signal);
@@ -113,14 +114,16 @@ async function appendAll(deps: SealDeps, options: SealOptions, claim: SealClaim)
     const tree = await openDigestTree({ ...append, keys: state.keys }, state.last);
     if (state.last?.digest.final === true) return closed(deps, state.last, report, untold);
     if (collecting === null) {
-      const cut = await findCut(deps, state.last);
+      cut = await findCut(deps, state.last);
       if (cut !== null)
         report.found(await untold.remember(`cut at ${cut.finding.key}`, [cut.finding]), deps.log);
       collecting = await beginCollecting(deps, state, cut);
     }
     const current: MarkedCollecting = collecting;
+    const isReplaced: boolean = cut?.isReplaced === true;
     const appended = await appendDigest(append, state, current, options, async (done) => {
-      await noteSeen(deps.notes, done.standing);
+      // Where another digest stood, the one that is gone says that all has to be looked at: until it has been.
+      if (!isReplaced || done.stoppedAt === null) await noteSeen(deps.notes, done.standing);
       report.add(done, deps.log);
       await settle(deps, { tree, report, untold }, done);
       collecting = await withMark(deps.pending, current, done);

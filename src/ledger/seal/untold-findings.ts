@@ -29,6 +29,7 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
     const finding = findingOf(field, detail);
     if (finding !== null) kept.set(field, finding);
   }
+  const known = new Set(kept.keys());
   const ours = new Set<string>();
   return {
     async remember(where, findings) {
@@ -36,8 +37,12 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
       const first: SealFinding[] = [];
       for (const finding of findings) {
         const field = findingField(finding);
-        if (ours.has(field) || ours.size >= FINDINGS_REPORTED_MAX) continue;
+        if (ours.has(field)) continue;
+        const hasRoom = known.has(field) || known.size < FINDINGS_REPORTED_MAX;
+        // No number of others may hide that the ledger itself was cut.
+        if (!hasRoom && finding.kind !== 'ledger_cut') continue;
         await notes.setField(TABLE, field, finding.detail);
+        known.add(field);
         ours.add(field);
         first.push(finding);
       }
@@ -53,7 +58,7 @@ export async function openUntoldFindings(notes: SealNotes, onFindings: OnFinding
         })),
     async told(log) {
       try {
-        for (const field of new Set([...kept.keys(), ...ours])) await notes.setField(TABLE, field, null);
+        for (const field of known) await notes.setField(TABLE, field, null);
       } catch (error) {
         log.warn({ problem: messageOf(error) }, 'the next seal tells what this one found once more');
       }

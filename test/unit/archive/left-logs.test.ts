@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   adoptLog,
   commitAbsence,
+  commitErasure,
   commitLog,
   draftFrom,
   type Commit,
@@ -187,6 +188,16 @@ describe('what is no log of the job', () => {
     expect(await adoptLog(store, COMMIT, LOG_BYTES_MAX + 1)).toMatchObject({
       committed: { record: { log: { key: key(1), bytes: LOG_BYTES_MAX + 1 } } },
     });
+  });
+
+  test('where records belong is passed over so often and no more, by who archives and who erases', async () => {
+    const full = scratchStore(await makeArchive());
+    for (let revision = 1; revision <= 102; revision += 1)
+      await put(full, recordKey(ADDRESS, revision), GARBAGE);
+    const refused = { code: 'object_corrupt', remedy: { kind: 'give_up' } };
+    await expect(commitLog(full, COMMIT, LOG, LOG_BYTES_MAX)).rejects.toMatchObject(refused);
+    const prior = { key: recordKey(ADDRESS, 1), address: ADDRESS, revision: 1, record: RECORD };
+    await expect(commitErasure(full, prior, draftFrom)).rejects.toMatchObject(refused);
   });
 
   test('is looked at so often and no more', async () => {
