@@ -56,7 +56,7 @@ const BUSY_LOOK_MS = 500;
 export async function openCommandQueue({ mayBegin = false } = {}): Promise<CommandQueue> {
   const config = loadConfig({});
   const remote = config.queue.kind === 'embedded' ? await reachService(config.queue.folder) : null;
-  if (remote !== null) return reached(remote);
+  if (remote !== null) return reached(config, remote);
   if (!mayBegin) requireQueue(config);
   const open = await openQueue(config, openLog('warn', destination({ fd: 2, sync: true })));
   try {
@@ -125,7 +125,7 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   const config = loadConfig({});
   if (config.queue.kind !== 'embedded') return openCommandQueue({ mayBegin: true });
   const remote = await reachService(config.queue.folder);
-  if (remote !== null) return reached(remote);
+  if (remote !== null) return reached(config, remote);
   const quiet: Config = { ...loadConfig({ github: true }), listen: null, adminListen: null };
   const log = openLog('warn', destination({ fd: 2, sync: true }));
   const { startService } = await import('../service/service.ts');
@@ -144,7 +144,13 @@ export async function openWorkingQueue(): Promise<CommandQueue> {
   };
 }
 
-function reached(remote: RemoteControl): CommandQueue {
+async function reached(config: Config, remote: RemoteControl): Promise<CommandQueue> {
+  try {
+    if (config.archiveNamed) await refuseForeignQueueOf(config, remote);
+  } catch (error) {
+    await remote.close();
+    throw error;
+  }
   const state = openLocalRateLimiter(() => new Date());
   return {
     control: remote,

@@ -39,7 +39,7 @@ export async function examineQueue(config: Config): Promise<readonly Checked[]> 
       await service.tryWork();
       return { status: 'ok', detail: 'a job was added, taken and removed' };
     });
-    return [reachable, work, durability];
+    return [reachable, work, await examineOwner(config, service), durability];
   } finally {
     await service.close();
   }
@@ -60,12 +60,7 @@ async function examineOpened(config: Config): Promise<readonly Checked[]> {
         await firstAnswer(() => queue.tryWork(), ANSWER_TIMEOUT_MS);
         return { status: 'ok', detail: 'a job was added, taken and removed' };
       }),
-      await check('queue', 'archive', '', async () => {
-        const owner = await refuseForeignQueueOf(config, queue);
-        const detail =
-          owner === 'own' ? 'the queue is this archive’s' : 'the queue belongs to no archive yet';
-        return { status: 'ok', detail };
-      }),
+      await examineOwner(config, queue),
     ];
     if (storage.kind === 'embedded') return results;
     const judge = async (): Promise<CheckResult> => judgeDurability(storage.durability, storage.weaknesses);
@@ -73,6 +68,24 @@ async function examineOpened(config: Config): Promise<readonly Checked[]> {
   } finally {
     await open.queue.close();
   }
+}
+
+/** Whose the queue is. A receiver's machine need not know of an archive. */
+async function examineOwner(
+  config: Config,
+  queue: Parameters<typeof refuseForeignQueueOf>[1],
+): Promise<Checked> {
+  if (config.queue.kind !== 'embedded' && !config.archiveNamed)
+    return skipped(
+      'queue',
+      'archive',
+      'EVERLOG_ARCHIVE_URL names none here, so whose the queue is was not compared',
+    );
+  return check('queue', 'archive', '', async () => {
+    const owner = await refuseForeignQueueOf(config, queue);
+    const detail = owner === 'own' ? 'the queue is this archive’s' : 'the queue belongs to no archive yet';
+    return { status: 'ok', detail };
+  });
 }
 
 function judgeDurability(durability: QueueDurability, weaknesses: readonly Weakness[]): CheckResult {

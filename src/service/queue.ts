@@ -1,11 +1,12 @@
 import { STALLS_MAX } from '../../workers/run-workers.ts';
 import type { Config } from '../config.ts';
-import { archiveIdentity } from '../config/archive-url.ts';
 import type { Log } from '../logger.ts';
-import { refuseForeignQueue, requireOwnQueue } from '../queue/health/belonging.ts';
+import { refuseForeignQueue, requireOwnQueue, type OwnArchive } from '../queue/health/belonging.ts';
 import { openJobQueue, type JobQueue } from '../queue/job-queue.ts';
 import type { QueueStorage, QueueTelemetry } from '../queue/queue-storage.ts';
+import type { KeyValueNotes } from '../queue/key-value-notes.ts';
 import { openRedisStorage } from '../queue/redis/redis-storage.ts';
+import { ownArchive } from './own-archive.ts';
 
 /** The queue as a process holds it. */
 export interface OpenQueue {
@@ -38,22 +39,26 @@ export async function openQueue(config: Config, log: Log, telemetry?: QueueTelem
 }
 
 /**
- * Marks the queue as the one of the configured archive, unless it bears a mark already.
- * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive
+ * Marks the queue as the one of the archive, unless it bears a mark already.
+ * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive, `queue_unavailable` while that is not known
  */
-export function requireOwnQueueOf(config: Config, queue: JobQueue): Promise<void> {
-  return requireOwnQueue(queue.notes, archiveIdentity(config.archive), queuePlace(config, queue));
+export function requireOwnQueueOf(config: Config, archive: OwnArchive, queue: JobQueue): Promise<void> {
+  return requireOwnQueue(queue.notes, archive, placeOf(config));
 }
 
 /**
- * Looks whether the queue is marked as the one of the configured archive, and marks nothing.
- * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive
+ * Looks whether a queue, held or reached through the service that owns it, is marked as the configured archive's; marks nothing.
+ * @throws EverlogError `queue_foreign` (give up) when it belongs to another archive, `queue_unavailable` while that is not known
  */
-export function refuseForeignQueueOf(config: Config, queue: JobQueue): Promise<'own' | 'unmarked'> {
-  return refuseForeignQueue(queue.notes, archiveIdentity(config.archive), queuePlace(config, queue));
+export function refuseForeignQueueOf(
+  config: Config,
+  { notes }: { readonly notes: Pick<KeyValueNotes, 'fields'> },
+): Promise<'own' | 'unmarked'> {
+  return refuseForeignQueue(notes, ownArchive(config, { reads: true }), placeOf(config));
 }
 
-function queuePlace(config: Config, queue: JobQueue): { location: string; prefix: string | null } {
-  const prefix = config.queue.kind === 'embedded' ? null : config.queuePrefix;
-  return { location: queue.location, prefix };
+function placeOf({ queue, queuePrefix }: Config): { location: string; prefix: string | null } {
+  return queue.kind === 'embedded'
+    ? { location: `embedded:${queue.folder}`, prefix: null }
+    : { location: queue.location, prefix: queuePrefix };
 }

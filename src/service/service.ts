@@ -5,6 +5,7 @@ import { watchWrites, type WatchedArchive } from './health/archive-readiness.ts'
 import { openObservation } from './health/observation.ts';
 import { watchQueue, type QueueWatch } from './health/queue-watch.ts';
 import { triedAtMost } from './health/readiness.ts';
+import { ownArchive } from './own-archive.ts';
 import { openQueue, requireOwnQueueOf, type OpenQueue } from './queue.ts';
 import { openLedgerEnd, type LedgerEnd } from './sealing/closed-ledger.ts';
 import { openSealing, type Sealing } from './sealing/sealing.ts';
@@ -239,10 +240,11 @@ async function sealingOf(
  */
 function queueTrial(config: Config, { check, queue }: OpenQueue, roles: Roles): () => Promise<void> {
   const knowsArchive = roles.queues.length > 0 || config.archiveNamed;
+  const archive = ownArchive(config, { reads: roles.queues.length > 0 });
   return async () => {
     await check();
     await queue.tryWork();
-    if (knowsArchive) await requireOwnQueueOf(config, queue);
+    if (knowsArchive) await requireOwnQueueOf(config, archive, queue);
   };
 }
 

@@ -52,7 +52,7 @@ function create(...keys: readonly string[]): Grant {
   };
 }
 
-/** What a writer stores and reads once to learn what the bucket does with a second object of a name. */
+/** What a writer stores and reads once to learn what the bucket does with a second object of a name, and which archive it is. */
 const PROBE: Grant = {
   sid: 'Probe',
   actions: ['s3:PutObject', 's3:PutObjectRetention', 's3:GetObject'],

@@ -3,7 +3,7 @@ import { archiveIdentity } from '../../config/archive-url.ts';
 import { loadConfig, type Config } from '../../config.ts';
 import { EverlogError } from '../../errors.ts';
 import { inertText } from '../../log/terminal-sanitiser.ts';
-import { openQueue } from '../../service/queue.ts';
+import { openQueue, refuseForeignQueueOf } from '../../service/queue.ts';
 import { openStandingArchive } from '../../service/standing-archive.ts';
 import type { QueueControl } from '../../control/requests.ts';
 import { reachService } from '../../control/socket-client.ts';
@@ -22,6 +22,8 @@ interface StatusReport {
   /** Why it is not known to be an archive; null where it is, or is not this machine's to reach. */
   readonly archive_problem: string | null;
   readonly queue: string;
+  /** Why nothing is told of the queue though it answered: it belongs to another archive, or may. Null where it is told of. */
+  readonly queue_problem: string | null;
   /** Whether the queue answered: with an embedded one, whether the service that owns it runs. */
   readonly reached: boolean;
   readonly queues: Readonly<
@@ -42,19 +44,19 @@ export function registerStatus(program: Command, done: (exit: number) => void): 
     .description('queue, put-off jobs with their reasons, oldest job, last digest and reconcile')
     .option('--json', 'one JSON document')
     .action(async (options: { json?: boolean }) => {
-      const { status, archiveExit } = await gatherStatus();
+      const { status, exit } = await gatherStatus();
       print(options.json === true ? `${JSON.stringify(status)}\n` : statusText(status));
-      done(status.reached ? archiveExit : EXIT.notFound);
+      done(exit);
     });
 }
 
-async function gatherStatus(): Promise<{ readonly status: StatusReport; readonly archiveExit: number }> {
+async function gatherStatus(): Promise<{ readonly status: StatusReport; readonly exit: number }> {
   const config = loadConfig({});
   const [queue, archive] = await Promise.all([readQueue(config), findArchiveProblem(config)]);
   const location = archiveIdentity(config.archive);
   return {
-    status: { archive: location, archive_problem: archive.problem, ...queue },
-    archiveExit: archive.exit,
+    status: { archive: location, archive_problem: archive.problem, ...queue.status },
+    exit: queue.exit === EXIT.ok ? archive.exit : queue.exit,
   };
 }
 
@@ -73,15 +75,21 @@ async function findArchiveProblem(
 }
 
 type QueueStatus = Omit<StatusReport, 'archive' | 'archive_problem'>;
+type Asked = Pick<QueueControl, 'counts' | 'backlog' | 'notes'>;
 
-async function readQueue(config: Config): Promise<QueueStatus> {
+interface QueueAnswer {
+  readonly status: QueueStatus;
+  readonly exit: number;
+}
+
+async function readQueue(config: Config): Promise<QueueAnswer> {
   if (config.queue.kind === 'embedded') {
     const queue = `embedded:${config.queue.folder}`;
     // A queue that nobody owns is not opened: looking must not make a database, nor take the place of a service.
     const remote = await reachService(config.queue.folder);
-    if (remote === null) return unreached(queue);
+    if (remote === null) return { status: untold(queue), exit: EXIT.notFound };
     try {
-      return await queueStatus(queue, remote);
+      return await ownStatus(config, queue, remote);
     } finally {
       await remote.close();
     }
@@ -89,15 +97,28 @@ async function readQueue(config: Config): Promise<QueueStatus> {
   const open = await openQueue(config, openLog('silent', { write: () => undefined }));
   try {
     await open.queue.ping();
-    return await queueStatus(open.queue.location, open.queue);
+    return await ownStatus(config, open.queue.location, open.queue);
   } finally {
     await open.queue.close();
   }
 }
 
-function unreached(queue: string): QueueStatus {
+/** The numbers of another archive's queue would be taken for this one's. */
+async function ownStatus(config: Config, queue: string, asked: Asked): Promise<QueueAnswer> {
+  try {
+    if (config.archiveNamed) await refuseForeignQueueOf(config, asked);
+  } catch (error) {
+    if (!(error instanceof EverlogError)) throw error;
+    const status = { ...untold(queue), reached: true, queue_problem: error.message };
+    return { status, exit: exitCodeOf(error) };
+  }
+  return { status: await queueStatus(queue, asked), exit: EXIT.ok };
+}
+
+function untold(queue: string): QueueStatus {
   return {
     queue,
+    queue_problem: null,
     reached: false,
     queues: null,
     put_off: null,
@@ -108,10 +129,7 @@ function unreached(queue: string): QueueStatus {
   };
 }
 
-async function queueStatus(
-  queue: string,
-  control: Pick<QueueControl, 'counts' | 'backlog' | 'notes'>,
-): Promise<QueueStatus> {
+async function queueStatus(queue: string, control: Asked): Promise<QueueStatus> {
   const [queues, backlog, digest, reconciled] = await Promise.all([
     control.counts(),
     control.backlog(),
@@ -120,6 +138,7 @@ async function queueStatus(
   ]);
   return {
     queue,
+    queue_problem: null,
     reached: true,
     queues,
     put_off: Object.fromEntries(Object.entries(backlog.putOff).filter(([, jobs]) => jobs > 0)),
@@ -134,6 +153,7 @@ function statusText(status: StatusReport): string {
   const terminal = standardTerminal();
   const problem = status.archive_problem === null ? '' : `         ${inertText(status.archive_problem)}\n`;
   const head = `archive  ${inertText(status.archive)}\n${problem}queue    ${inertText(status.queue)}\n`;
+  if (status.queue_problem !== null) return `${head}         ${inertText(status.queue_problem)}\n`;
   if (!status.reached || status.queues === null) {
     return `${head}\nNo service runs that owns this queue, so nothing is known of waiting jobs: start it with everlog up.\n`;
   }
