@@ -36,6 +36,9 @@ export const WEB_LISTEN = { host: '127.0.0.1', port: 3001 } as const;
 /** A shorter secret can be guessed. */
 const SECRET_CHARACTERS_MIN = 32;
 const HEADER = 'X-Forwarded-User';
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]{1,100}$/;
+/** What a trusted proxy proves itself with. */
+const SECRET_HEADER = 'x-everlog-proxy-secret';
 
 /** Reads `EVERLOG_WEB_…`. */
 export function readWeb(variables: Variables, queue: QueueUrl, listen: WebSettings['listen']): WebSettings {
@@ -94,7 +97,14 @@ function proxyAuth(variables: Variables): WebAuth {
       'EVERLOG_WEB_PROXY_CIDRS',
       'is missing: it says from where the proxy connects, such as 10.0.0.7/32',
     );
-  return { kind: 'proxy', cidrs, header: variables.text('EVERLOG_WEB_PROXY_HEADER') ?? HEADER, secret };
+  const header = variables.text('EVERLOG_WEB_PROXY_HEADER') ?? HEADER;
+  // The secret would be everybody's name, and stand in custody.
+  if (!HEADER_NAME.test(header) || header.toLowerCase() === SECRET_HEADER)
+    variables.problem(
+      'EVERLOG_WEB_PROXY_HEADER',
+      'is no header that can name a person: give its name alone, such as X-Forwarded-User',
+    );
+  return { kind: 'proxy', cidrs, header, secret };
 }
 
 function githubAuth(variables: Variables): WebAuth {

@@ -77,13 +77,22 @@ export function proxyAccess({ cidrs, header, secret }: ProxyRules): Access {
       if (isIP(address) === 0 || !trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')) return null;
       const [secrets, names] = [headers.get(SECRET_HEADER) ?? [], headers.get(header.toLowerCase()) ?? []];
       if (secrets.length !== 1 || names.length !== 1 || !isSame(secrets[0] ?? '', secret)) return null;
-      const name = names[0] ?? '';
+      const name = personIn(names[0] ?? '');
       const isName = name !== '' && name.length <= NAME_CHARACTERS_MAX;
       return isName ? { name, knownBy: 'proxy', readsAll: true } : null;
     },
     maySee: async () => true,
     mayRead: async () => true,
   };
+}
+
+/** Headers come as bytes: a name that is UTF-8 is shown, and written down, as its letters. */
+function personIn(header: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(header, 'latin1'));
+  } catch {
+    return header;
+  }
 }
 
 /** Whether two texts are the same, compared by their hashes so that the time taken says nothing of either. */

@@ -1,8 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { recordKey } from '../../../src/archive/keys.ts';
+import { serializeRecord } from '../../../src/archive/record.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import type { View, WebDeps } from '../../../src/web/site.ts';
 import { makeArchive, makeRecord, storeJob, storeRecord } from '../../support/oracles/archived-jobs.ts';
+import { beginLedger } from '../../support/oracles/small-ledger.ts';
 import { webDeps } from '../../support/web/web-under-test.ts';
 
 const JOB = '/octo-org/Octo-Repo/actions/runs/29679449/job/399444496';
@@ -84,6 +90,36 @@ describe('bytes of a log', () => {
     expect([again.status, await again.text()]).toEqual([200, LOG]);
     for (const answer of sent.slice(1)) await answer.body?.cancel();
   });
+});
+
+test('bytes of a record that is not the one that was sealed are given only to who wants them all the same', async () => {
+  const { store, record, ask, views } = await site();
+  const key = recordKey(
+    {
+      host: record.host,
+      owner: 'octo-org',
+      repo: 'octo-repo',
+      runId: record.run_id,
+      runAttempt: 1,
+      jobId: record.job_id,
+    },
+    1,
+  );
+  const ledger = await beginLedger(store, '2020-01-20T17:00:00Z');
+  await ledger.seal('2020-01-20T18:00:00Z', [key]);
+  expect((await ask(`${JOB}/raw`)).status).toBe(200);
+  // Whoever can write to the archive puts another record, and its log, in their place.
+  const forged = { ...record, conclusion: 'success', head_sha: 'f'.repeat(40) };
+  writeFileSync(
+    join(fileURLToPath(store.location.replace(/^file:/, 'file://')), key),
+    serializeRecord(forged),
+  );
+  for (const kind of ['raw', 'download']) {
+    const answer = await ask(`${JOB}/${kind}`);
+    expect([answer.status, (await answer.text()).includes('Not what was archived')]).toEqual([502, true]);
+    expect((await ask(`${JOB}/${kind}?anyway=1`)).status).toBe(200);
+  }
+  expect(views.map(({ kind }) => kind)).toEqual(['raw', 'raw', 'download']);
 });
 
 test('a page of lines that grow when they are made HTML stays one that a browser takes', async () => {
