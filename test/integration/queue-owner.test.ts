@@ -198,6 +198,10 @@ test('commands tell that a queue belongs to another archive, and show none of it
     EVERLOG_QUEUE_URL: redis.url,
     EVERLOG_ARCHIVE_URL: stage.folder(),
     EVERLOG_GITHUB_TOKEN: 'token',
+    EVERLOG_WEB_LISTEN: '127.0.0.1:0',
+    EVERLOG_WEB_AUTH: 'proxy',
+    EVERLOG_WEB_PROXY_CIDRS: '127.0.0.1/32',
+    EVERLOG_WEB_PROXY_SECRET: 'a-secret-between-the-proxy-and-the-page',
   };
   for (const args of [
     ['status'],
@@ -205,6 +209,7 @@ test('commands tell that a queue belongs to another archive, and show none of it
     ['failed', 'ls'],
     ['failed', 'retry', '--all'],
     ['reconcile', '--repo', 'o/r'],
+    ['web'],
   ]) {
     const child = spawnEverlog(args, env, { cwd: stage.folder() });
     stage.defer(() => child.kill('SIGKILL'));

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../config.ts';
 import { WEB_LISTEN, type WebSettings } from '../../config/web-variables.ts';
-import { giveUp, messageOf } from '../../errors.ts';
+import { EverlogError, giveUp, messageOf } from '../../errors.ts';
 import type { Log } from '../../logger.ts';
 import type { JobQueue } from '../../queue/job-queue.ts';
 import { listenHttp, type HttpListener } from '../../receiver/serve.ts';
@@ -14,7 +14,7 @@ import { openConnections } from '../../github/network/connections.ts';
 import { actingUser } from '../actor.ts';
 import { openArchive } from '../archive.ts';
 import { openGitHubUsers } from '../../github/network/users.ts';
-import { openQueue } from '../queue.ts';
+import { openQueue, refuseForeignQueueOf, type OpenQueue } from '../queue.ts';
 import { openIndexFor } from '../indexing.ts';
 import { makeProofBundle } from './proof-bundles.ts';
 import { openViewNotes } from './view-notes.ts';
@@ -93,7 +93,7 @@ function ownNames(hosts: readonly string[] | null): readonly string[] {
 
 /**
  * Starts the page alone, on the archive and, where it is a server, the queue.
- * @throws EverlogError `config_invalid` where it is off or nobody is said to be let in
+ * @throws EverlogError `config_invalid` where it is off or nobody is said to be let in, `queue_foreign` for another archive's queue
  */
 export async function startWeb(config: Config, log: Log): Promise<WebProcess> {
   if (config.web.auth === null) {
@@ -103,7 +103,7 @@ export async function startWeb(config: Config, log: Log): Promise<WebProcess> {
     );
   }
   const store = await openArchive(config, config.archive);
-  const open = config.queue.kind === 'embedded' ? null : await openQueue(config, log);
+  const open = config.queue.kind === 'embedded' ? null : await openOwnQueue(config, log);
   const web = await listenForWeb(config, store, open?.queue ?? null, log, WEB_LISTEN, null);
   if (web === null) {
     throw giveUp(
@@ -121,6 +121,19 @@ export async function startWeb(config: Config, log: Log): Promise<WebProcess> {
       log.info({}, 'the web page has stopped');
     },
   };
+}
+
+/** Of another archive's queue the page would show the numbers, and keep its sessions there. One that does not answer may come back. */
+async function openOwnQueue(config: Config, log: Log): Promise<OpenQueue> {
+  const open = await openQueue(config, log);
+  try {
+    await refuseForeignQueueOf(config, open.queue);
+  } catch (error) {
+    if (error instanceof EverlogError && error.remedy.kind === 'retry') return open;
+    await open.queue.close();
+    throw error;
+  }
+  return open;
 }
 
 function accessOf(config: Config, queue: JobQueue | null): Access {
