@@ -11,6 +11,7 @@ import { lackOf, requireGrowth, requireRoom } from './machine-lacks.ts';
 import { openDatabase } from './open-database.ts';
 import { demandRuined, majorOf, setAside } from './set-aside.ts';
 import { createPglitePool, type PglitePool } from './pglite-pool.ts';
+import { unpackDatabase } from './unpack-database.ts';
 
 /** BullMQ's storage in a folder, inside this process. */
 export interface EmbeddedPostgres {
@@ -171,7 +172,8 @@ async function begin(folder: string, data: string): Promise<PGlite> {
   await writeFile(marker, '');
   await mkdir(data, { mode: 0o700 });
   // Unpacking one takes a second, making one four.
-  const database = await openDatabase(data, await pristineDatabase());
+  await unpackDatabase(await pristineDatabase(), data);
+  const database = await openDatabase(data);
   await rm(marker);
   return database;
 }
