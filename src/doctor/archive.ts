@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { access, constants, lstat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { lstat, mkdtemp, rmdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { readWhole, type ObjectHead, type ObjectStore } from '../store/object-store.ts';
 import { bytesBody } from '../store/put-body.ts';
 import type { Config } from '../config.ts';
@@ -63,7 +63,8 @@ function examineUnmade(folder: string): Promise<Checked> {
     let above = dirname(folder);
     while (await isMissing(above)) above = dirname(above);
     try {
-      await access(above, constants.W_OK | constants.X_OK);
+      // Tried, as rights do not say it all: root may write everywhere, and nobody makes a folder in /proc.
+      await rmdir(await mkdtemp(join(above, '.everlog-probe-')));
     } catch (error) {
       throw giveUp('store_refused', `${folder} cannot be made: ${messageOf(error)}`, error);
     }
