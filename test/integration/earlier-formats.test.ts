@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
 import { z } from 'zod';
+import { VERIFY_SCRIPT } from '../../src/ledger/export/bundle/verify-script.ts';
 import { githubSettings, openStage, until, type Stage } from '../support/harness/everlog-under-test.ts';
 import { spawnEverlog, spawnManaged } from '../support/processes/processes.ts';
 import { startRedis } from '../support/servers/redis-server.ts';
@@ -149,7 +150,7 @@ test.each(['rotated-key', 'revoked-key'])('the next seal goes on with a ledger o
   });
 });
 
-test('a bundle of 0.1 is verified by the command and by its own script', async () => {
+test('a bundle of 0.1 is verified by the command, by its own script and by that of today', async () => {
   const fixture = unpack('bundle');
   const bundle = join(fixture.cwd, 'data/bundle');
   const verified = verdict(await everlog(fixture, 'verify', '--bundle', bundle, '--json'));
@@ -158,6 +159,11 @@ test('a bundle of 0.1 is verified by the command and by its own script', async (
   stage.defer(() => script.kill('SIGKILL'));
   expect(await script.exited).toMatchObject({ code: 0 });
   expect(script.stdout()).toContain('sound: 12 entries, 17 objects, 1 of them removed with evidence');
+  writeFileSync(join(bundle, 'verify.sh'), VERIFY_SCRIPT);
+  const ofToday = spawnManaged('bash', ['verify.sh'], { cwd: bundle });
+  stage.defer(() => ofToday.kill('SIGKILL'));
+  expect(await ofToday.exited).toMatchObject({ code: 0 });
+  expect(ofToday.stdout()).toContain('sound: 12 entries, 17 objects, ERASED 1, EXPIRED 0');
 });
 
 test('a confirmation of 0.1 under the number of the revision before is named for what it is, and no finding', async () => {
