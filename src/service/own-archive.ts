@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ARCHIVE_ID_KEY, archiveIdText, readArchiveId, settleArchiveId } from '../archive/archive-id.ts';
+import { RECORDS_ROOT } from '../archive/keys.ts';
 import type { Config } from '../config.ts';
 import { archiveIdentity } from '../config/archive-url.ts';
 import { EverlogError, messageOf } from '../errors.ts';
@@ -23,18 +24,23 @@ export function ownArchive(
   now: () => number = () => performance.now(),
 ): OwnArchive {
   let id: string | null = null;
+  let hasRecords = false;
   let refused: { readonly atMs: number; readonly why: string } | null = null;
   const know = async (look: (store: ObjectStore) => Promise<string | null>): Promise<KnownId> => {
     if (!reads) return { kind: 'unread', why: null };
     if (refused !== null && now() - refused.atMs < ASK_AGAIN_MS) return { kind: 'unread', why: refused.why };
     try {
-      id ??= await withStore(config, look);
+      id ??= await withStore(config, async (store) => {
+        const found = await look(store);
+        hasRecords = found === null && (await holdsRecords(store));
+        return found;
+      });
     } catch (error) {
       if (!(error instanceof EverlogError)) throw error;
       refused = { atMs: now(), why: messageOf(error) };
       return { kind: 'unread', why: refused.why };
     }
-    return id === null ? { kind: 'none' } : { kind: 'id', id };
+    return id === null ? { kind: 'none', hasRecords } : { kind: 'id', id };
   };
   return {
     address: archiveIdentity(config.archive),
@@ -43,6 +49,11 @@ export function ownArchive(
     settleId: (candidate) => know((store) => settleArchiveId(store, candidate)),
     describe: (lost) => `put ${archiveIdText(lost).trim()} there as ${ARCHIVE_ID_KEY}`,
   };
+}
+
+async function holdsRecords(store: ObjectStore): Promise<boolean> {
+  for await (const _ of store.list(RECORDS_ROOT)) return true;
+  return false;
 }
 
 async function withStore<T>(config: Config, look: (store: ObjectStore) => Promise<T>): Promise<T> {

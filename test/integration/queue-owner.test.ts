@@ -1,5 +1,14 @@
-import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { loadConfig, type Config } from '../../src/config.ts';
@@ -180,6 +189,23 @@ test('an id that was lost is told with what brings it back; one that is none is 
   const elsewhere = join(stage.folder(), 'link');
   symlinkSync(folder, elsewhere);
   await expect(worker(configOf(elsewhere))).rejects.toThrow('does not hold the id of an archive');
+});
+
+test('an archive that lost what is no evidence gets its id back at its address, and nowhere else', async () => {
+  const folder = stage.folder();
+  await worker(configOf(folder));
+  const id = idIn(folder);
+  const record = join(folder, 'v1/records/host=github.com/owner=o/repo=r/1/1/1.json');
+  mkdirSync(dirname(record), { recursive: true });
+  writeFileSync(record, '{}');
+  rmSync(join(folder, 'probe'), { recursive: true });
+  expect(await refuseForeignQueueOf(configOf(folder), queue)).toBe('own');
+  const copy = `${folder}-copy`;
+  cpSync(folder, copy, { recursive: true });
+  await expect(worker(configOf(copy))).rejects.toMatchObject(FOREIGN);
+  expect(existsSync(join(copy, ID_KEY))).toBe(false);
+  await worker(configOf(folder));
+  expect(idIn(folder)).toEqual(id);
 });
 
 test('a receiver marks by its address what nobody has marked, and waits for no archive', async () => {

@@ -21,8 +21,8 @@ interface QueuePlace {
 /** The id of an archive as a process knows it. */
 export type KnownId =
   | { readonly kind: 'id'; readonly id: string }
-  /** It has none yet. */
-  | { readonly kind: 'none' }
+  /** It has none. `hasRecords`: jobs were archived there already, so that it may have lost it. */
+  | { readonly kind: 'none'; readonly hasRecords: boolean }
   /** Nobody looks, for null; else why it could not be read. */
   | { readonly kind: 'unread'; readonly why: string | null };
 
@@ -59,7 +59,7 @@ export async function requireOwnQueue(
   const mark = markIn(await notes.fields(OWNER_TABLE));
   const known = await archive.readId();
   demandOwn(mark, archive, known, place);
-  const id = known.kind === 'none' ? await giveId(notes, archive) : known;
+  const id = known.kind === 'none' ? await giveId(notes, archive, mark) : known;
   if (id.kind === 'id') {
     // First of all: a mark of an address alone stands for a time before ids.
     const owner = await notes.settleField(OWNER_TABLE, ID_FIELD, id.id);
@@ -72,7 +72,12 @@ export async function requireOwnQueue(
     throw foreign({ ...mark, address }, archive, place);
 }
 
-async function giveId(notes: Pick<StoredNotes, 'settleField'>, archive: OwnArchive): Promise<KnownId> {
+async function giveId(
+  notes: Pick<StoredNotes, 'settleField'>,
+  archive: OwnArchive,
+  { id }: Mark,
+): Promise<KnownId> {
+  if (id !== null) return archive.settleId(id);
   const field = `${NEXT_ID}${archive.address}`;
   return archive.settleId(await notes.settleField(OWNER_TABLE, field, archive.newId()));
 }
@@ -88,7 +93,8 @@ export async function refuseForeignQueue(
 ): Promise<'own' | 'unmarked'> {
   const mark = markIn(await notes.fields(OWNER_TABLE));
   const isMarked = mark.id !== null || mark.address !== null;
-  demandOwn(mark, archive, mark.id === null ? { kind: 'none' } : await archive.readId(), place);
+  const known: KnownId = mark.id === null ? { kind: 'unread', why: null } : await archive.readId();
+  demandOwn(mark, archive, known, place);
   return isMarked ? 'own' : 'unmarked';
 }
 
@@ -107,8 +113,10 @@ function demandOwn(mark: Mark, archive: OwnArchive, known: KnownId, place: Queue
     return;
   }
   if (known.kind === 'id' && known.id === mark.id) return;
-  // Who cannot read it goes by the addresses at which others read it.
-  if (known.kind === 'unread' && mark.knownAt.has(archive.address)) return;
+  // Who cannot read it goes by the addresses at which others read it; so does an archive that was emptied of all but its evidence,
+  // or restored without the rest.
+  const mayGoByAddress = known.kind === 'unread' || (known.kind === 'none' && known.hasRecords);
+  if (mayGoByAddress && mark.knownAt.has(archive.address)) return;
   if (known.kind !== 'unread' || known.why === null) throw foreign(mark, archive, place);
   throw curable(
     'queue_unavailable',
