@@ -1,5 +1,4 @@
 import type { JobRecord, RecordedLog } from '../../archive/record.ts';
-import { LineReader, type LineListener, type LogLine } from '../../log/log-lines.ts';
 import { partOf, readLogPart } from '../../log/log-parts.ts';
 import { readLog } from '../../log/log-reader.ts';
 import { failedStepsOf, stepsOf, type JobStep } from '../../log/log-steps.ts';
@@ -9,6 +8,7 @@ import type { Reader } from '../access/access.ts';
 import type { Turns } from '../turns.ts';
 import { repositoryAddress } from './job-facts.ts';
 import { LogLinesHtml, type LineWindow } from './log-lines-html.ts';
+import { Outliner, outlineOf, type Outline } from './log-outline.ts';
 import { sourceLinks } from './source-links.ts';
 
 /** Logs up to this stand whole in the page, so that the browser's own find works. */
@@ -38,14 +38,6 @@ export interface ShownLog {
   readonly isWhole: boolean;
   /** First line of each step that printed something. */
   readonly firstLines: ReadonlyMap<number, number>;
-}
-
-/** Where the steps of a log begin and where its last error stands. */
-interface Outline {
-  readonly firstLines: ReadonlyMap<number, number>;
-  readonly lastError: number | null;
-  /** Step of the line that was asked for; null where none was, or it belongs to none. */
-  readonly wantedStep: number | null;
 }
 
 /** Reads logs for pages: whole ones up to 10,000 lines, windows of 2,000 of larger ones, in bounded memory. */
@@ -116,7 +108,7 @@ export class LogWindows {
   ): Promise<ShownLog> {
     const { reader, signal } = visit;
     const outline = await this.#outline(record, log, steps, visit);
-    const window = windowOf(log, outline, wanted);
+    const window = windowOf(log, outline, wanted, failedStepsOf(record));
     const part = partOf(log, { lines: window, steps: null });
     const page = new LogLinesHtml(steps, part?.firstLine ?? 1, {
       window,
@@ -148,12 +140,7 @@ export class LogWindows {
     const known = this.#outlines.get(name);
     if (known !== undefined) return known;
     const look = async (): Promise<Outline> => {
-      const outliner = new Outliner(steps);
-      for await (const chunk of readLog(this.#store, log)) {
-        signal.throwIfAborted();
-        outliner.push(chunk);
-      }
-      const outline = outliner.end();
+      const outline = await outlineOf(this.#store, log, steps, signal);
       const [oldest] = this.#outlines.keys();
       if (this.#outlines.size >= OUTLINES_KEPT_MAX && oldest !== undefined) this.#outlines.delete(oldest);
       this.#outlines.set(name, outline);
@@ -169,55 +156,16 @@ function textToHtmlOf(record: JobRecord): (text: string) => string {
   return source === null || record.head_sha === null ? escapeHtml : sourceLinks(source, record.head_sha);
 }
 
-function windowOf(log: RecordedLog, outline: Outline, { lines, step }: WantedLines): LineWindow {
-  const stepLine = step === null ? undefined : outline.firstLines.get(step);
-  const target = lines?.from ?? stepLine ?? outline.lastError ?? 1;
+function windowOf(
+  log: RecordedLog,
+  { firstLines, lastError }: Outline,
+  { lines, step }: WantedLines,
+  failed: readonly JobStep[],
+): LineWindow {
+  const stepLine = step === null ? undefined : firstLines.get(step);
+  const failedLine = failed.map(({ number }) => firstLines.get(number)).findLast((it) => it !== undefined);
+  const target = lines?.from ?? stepLine ?? lastError ?? failedLine ?? 1;
   const inside = Math.min(Math.max(1, target), Math.max(1, log.lines));
   const from = Math.floor((inside - 1) / WINDOW_LINES) * WINDOW_LINES + 1;
   return { from, to: from + WINDOW_LINES - 1 };
-}
-
-/** Finds the first line of each step, and the last error. */
-class Outliner implements LineListener {
-  readonly #firstLines = new Map<number, number>();
-  readonly #reader: LineReader;
-  readonly #wantedLine: number | null;
-  #wantedStep: number | null = null;
-  #lastError: number | null = null;
-  #line: LogLine | null = null;
-  #isStart = false;
-
-  constructor(steps: readonly JobStep[], wantedLine: number | null = null) {
-    this.#wantedLine = wantedLine;
-    this.#reader = new LineReader(steps, this);
-  }
-
-  push(chunk: Buffer): void {
-    this.#reader.push(chunk);
-  }
-
-  end(): Outline {
-    this.#reader.end();
-    return { firstLines: this.#firstLines, lastError: this.#lastError, wantedStep: this.#wantedStep };
-  }
-
-  onLine(line: LogLine): void {
-    this.#line = line;
-    this.#isStart = true;
-    if (line.number === this.#wantedLine) this.#wantedStep = line.step?.number ?? null;
-    if (line.step !== null && !this.#firstLines.has(line.step.number)) {
-      this.#firstLines.set(line.step.number, line.number);
-    }
-  }
-
-  onBytes(bytes: Buffer): void {
-    if (!this.#isStart || this.#line === null) return;
-    this.#isStart = false;
-    const at = this.#line.prefixBytes;
-    if (bytes.toString('latin1', at, at + 9) === '##[error]') this.#lastError = this.#line.number;
-  }
-
-  onLineEnd(): void {
-    this.#line = null;
-  }
 }
