@@ -9,6 +9,7 @@ import type { Turns } from '../turns.ts';
 import { repositoryAddress } from './job-facts.ts';
 import { LogLinesHtml, type LineWindow } from './log-lines-html.ts';
 import { Outliner, outlineOf, type Outline } from './log-outline.ts';
+import { SharedWork } from './shared-work.ts';
 import { sourceLinks } from './source-links.ts';
 
 /** Logs up to this stand whole in the page, so that the browser's own find works. */
@@ -46,6 +47,7 @@ export class LogWindows {
   readonly #outlines = new Map<string, Outline>();
   readonly #passes: Turns;
   readonly #wholePages: Turns;
+  readonly #beingMade = new SharedWork<ShownLog>();
 
   /** `passes`: whose turn it is to read a large log through, which takes a core; `wholePages`: to hold a small one in memory. */
   constructor(store: ObjectStore, passes: Turns, wholePages: Turns) {
@@ -66,10 +68,15 @@ export class LogWindows {
   ): Promise<ShownLog> {
     const steps = stepsOf(record);
     const isWhole = log.lines <= WHOLE_LINES_MAX && log.bytes <= WHOLE_BYTES_MAX;
-    const { reader, signal } = visit;
-    return isWhole
-      ? this.#wholePages.take(reader, () => this.#whole(record, log, steps, wanted, signal), signal)
-      : this.#windowed(record, log, steps, wanted, visit);
+    if (!isWhole) return this.#windowed(record, log, steps, wanted, visit);
+    const { host, job_id: jobId, revision } = record;
+    // Of many who follow one link at once, each sees a log whose hash is checked after having asked.
+    return this.#beingMade.join(
+      JSON.stringify([host, jobId, revision, log, wanted]),
+      (signal) =>
+        this.#wholePages.take(visit.reader, () => this.#whole(record, log, steps, wanted, signal), signal),
+      visit.signal,
+    );
   }
 
   async #whole(
