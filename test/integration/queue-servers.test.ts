@@ -3,6 +3,7 @@ import type { Simulator } from '../../src/simulator/simulator.ts';
 import { folderArchive } from '../support/oracles/archive-oracle.ts';
 import {
   githubSettings,
+  holdSchedules,
   metricsOf,
   openStage,
   queueAtRest,
@@ -107,6 +108,8 @@ test(
   'while the server is not there at boot deliveries are answered 503 in time, and 202 once it comes',
   async () => {
     const simulator = await stage.simulator();
+    // Some seconds after its start the worker asks for the refused deliveries once more.
+    holdSchedules(simulator);
     const port = await freePort();
     const folder = stage.folder();
     const env = {
