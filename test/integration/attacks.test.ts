@@ -1,8 +1,9 @@
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ATTACKS, MARK, sealJob, type Attack } from '../support/oracles/attacks.ts';
 import { makeBundle } from '../support/oracles/bundle-maker.ts';
+import { expectDocumented } from '../support/oracles/documented-table.ts';
 import { folderPut, LedgerMaker, makeKey } from '../support/oracles/ledger-maker.ts';
 import {
   makeToolFolder,
@@ -20,8 +21,11 @@ import { removeTemporaryFolder, spawnEverlog, temporaryFolder } from '../support
 
 const HOUR_MS = 3_600_000;
 const ATTACK_TIMEOUT_MS = 60_000;
-const DOCUMENT = 'docs/evidence.md';
-const [BEGIN, END] = ['<!-- attacks: made by test/integration/attacks.test.ts -->', '<!-- /attacks -->'];
+const TABLE = {
+  file: 'docs/evidence.md',
+  begin: '<!-- attacks: made by test/integration/attacks.test.ts -->',
+  end: '<!-- /attacks -->',
+};
 /** Not told in the table: they are so without any attack. */
 const REMARKS = new Set(['UNANCHORED', 'RELOCATED']);
 
@@ -162,25 +166,9 @@ test(
   ATTACK_TIMEOUT_MS,
 );
 
-test(`the table in ${DOCUMENT} says the same`, () => {
-  const text = readFileSync(DOCUMENT, 'utf8');
-  const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  const table = tableOf([
+test(`the table in ${TABLE.file} says the same`, () => {
+  expectDocumented(TABLE, [
     ['', 'attack', 'archive: `verify`', 'bundle: `verify`', 'bundle: `verify.sh`'],
     ...rows.values(),
   ]);
-  const written = `${text.slice(0, start)}${BEGIN}\n\n${table}\n${text.slice(end)}`;
-  if (process.env['EVERLOG_WRITE_DOCS'] === '1') writeFileSync(DOCUMENT, written);
-  expect(readFileSync(DOCUMENT, 'utf8')).toBe(written);
 });
-
-/** As prettier writes tables. */
-function tableOf(cells: readonly (readonly string[])[]): string {
-  const widths = (cells[0] ?? []).map((_, column) =>
-    Math.max(3, ...cells.map((row) => (row[column] ?? '').length)),
-  );
-  const lineOf = (row: readonly string[]): string =>
-    `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |\n`;
-  const [head = [], ...body] = cells;
-  return lineOf(head) + lineOf(widths.map((width) => '-'.repeat(width))) + body.map(lineOf).join('');
-}

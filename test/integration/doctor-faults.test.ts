@@ -1,5 +1,4 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -7,6 +6,7 @@ import { AREAS, examineAll, type Checked } from '../../src/doctor/examine.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import { githubSettings, openStage, s3Settings } from '../support/harness/everlog-under-test.ts';
 import { newKeyPem } from '../support/harness/sealing-under-test.ts';
+import { expectDocumented } from '../support/oracles/documented-table.ts';
 import { spawnEverlog } from '../support/processes/processes.ts';
 import { startRedis } from '../support/servers/redis-server.ts';
 import { startS3Fake, type S3Fake, type S3FakeOptions } from '../support/servers/s3-fake/s3-fake.ts';
@@ -16,9 +16,11 @@ import { startS3Fake, type S3Fake, type S3FakeOptions } from '../support/servers
  * nothing else. The table in `docs/maintenance.md` is what this says: run with `EVERLOG_WRITE_DOCS=1` to write it anew.
  */
 
-const DOCUMENT = join(import.meta.dirname, '../../docs/maintenance.md');
-const BEGIN = '<!-- faults: made by test/integration/doctor-faults.test.ts -->';
-const END = '<!-- /faults -->';
+const TABLE = {
+  file: 'docs/maintenance.md',
+  begin: '<!-- faults: made by test/integration/doctor-faults.test.ts -->',
+  end: '<!-- /faults -->',
+};
 const HOUR_MS = 3_600_000;
 /** Children that seal, on a busy machine. */
 const FAULT_TIMEOUT_MS = 60_000;
@@ -404,14 +406,9 @@ test.each(FAULTS)(
   FAULT_TIMEOUT_MS,
 );
 
-test(`the table in ${DOCUMENT.slice(-19)} says the same`, () => {
+test(`the table in ${TABLE.file} says the same`, () => {
   expect(rows.length).toBeGreaterThanOrEqual(25);
-  const text = readFileSync(DOCUMENT, 'utf8');
-  const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  const table = tableOf([['what is wrong', 'reported', 'what mends it'], ...rows]);
-  const written = `${text.slice(0, start)}${BEGIN}\n\n${table}\n${text.slice(end)}`;
-  if (process.env['EVERLOG_WRITE_DOCS'] === '1') writeFileSync(DOCUMENT, written);
-  expect(readFileSync(DOCUMENT, 'utf8')).toBe(written);
+  expectDocumented(TABLE, [['what is wrong', 'reported', 'what mends it'], ...rows]);
 });
 
 /** As it may stand in a cell of a table; what differs from run to run is left out. */
@@ -420,15 +417,4 @@ function asCell(text: string): string {
     .replaceAll('|', String.raw`\|`)
     .replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, 'the address')
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'PREFIX');
-}
-
-/** As prettier writes tables. */
-function tableOf(cells: readonly (readonly string[])[]): string {
-  const widths = (cells[0] ?? []).map((_, column) =>
-    Math.max(3, ...cells.map((row) => (row[column] ?? '').length)),
-  );
-  const lineOf = (row: readonly string[]): string =>
-    `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |\n`;
-  const [head = [], ...body] = cells;
-  return lineOf(head) + lineOf(widths.map((width) => '-'.repeat(width))) + body.map(lineOf).join('');
 }

@@ -17,7 +17,7 @@ interface Scene {
   readonly runId: number;
 }
 
-/** Two jobs of one run, one of them under a former name of the repository, and a job of another repository; in two digests. */
+/** Two jobs of one run, and a job of another; in two digests. */
 async function makeScene(): Promise<Scene> {
   const folder = temporaryFolder();
   const put = folderPut(folder);

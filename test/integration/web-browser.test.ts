@@ -5,7 +5,13 @@ import { memorySessions } from '../../src/web/access/sessions.ts';
 import { GitHubLogin } from '../../src/web/access/github-login.ts';
 import { openWebUnderTest, type WebUnderTest } from '../support/web/web-under-test.ts';
 import { hostileTexts } from '../support/web/hostile-texts.ts';
-import { makeAbsence, makeRecord, storeJob, storeRecord } from '../support/oracles/archived-jobs.ts';
+import {
+  addressOf,
+  makeAbsence,
+  makeRecord,
+  storeJob,
+  storeRecord,
+} from '../support/oracles/archived-jobs.ts';
 import { recordKey } from '../../src/archive/keys.ts';
 import { beginLedger } from '../support/oracles/small-ledger.ts';
 import { startBrowser } from '../support/web/browser.ts';
@@ -68,9 +74,7 @@ async function fill({ store }: WebUnderTest): Promise<void> {
   ];
   await storeRecord(store, absent);
   const ledger = await beginLedger(store, '2020-01-20T17:00:00Z');
-  const keys = [small, large, absent].map(({ host, owner, repo, run_id, run_attempt, job_id }) =>
-    recordKey({ host, owner, repo, runId: run_id, runAttempt: run_attempt ?? 1, jobId: job_id }, 1),
-  );
+  const keys = [small, large, absent].map((record) => recordKey(addressOf(record), 1));
   await ledger.seal('2020-01-20T18:00:00Z', keys);
   const late = { job_id: 399_444_499, job_name: 'late', recorded_at: '2020-01-20T18:30:00Z' };
   await storeJob(store, makeRecord(late), 'one line\n');

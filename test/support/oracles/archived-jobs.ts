@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { onTestFinished } from 'vitest';
 import { openFolderStore } from '../../../src/store/folder/folder-object-store.ts';
-import { idToNameKey, logKey, nameToIdKey, recordKey } from '../../../src/archive/keys.ts';
+import { idToNameKey, logKey, nameToIdKey, recordKey, type JobAddress } from '../../../src/archive/keys.ts';
 import type { ObjectStore } from '../../../src/store/object-store.ts';
 import { bytesBody } from '../../../src/store/put-body.ts';
 import { JsonText } from '../../../src/json-text.ts';
@@ -158,9 +158,17 @@ export async function put(store: ObjectStore, key: string, bytes: Uint8Array): P
   await store.putIfAbsent(key, bytesBody(bytes), { contentType: 'application/octet-stream', kind: 'other' });
 }
 
-function addressOf(record: JobRecord) {
+/** Which job in which attempt a record is of, with names in lower case as keys have them. */
+export function addressOf(record: JobRecord): JobAddress {
   const { host, owner, repo, run_id, run_attempt, job_id } = record;
-  return { host, owner, repo, runId: run_id, runAttempt: run_attempt ?? 1, jobId: job_id };
+  return {
+    host,
+    owner: owner.toLowerCase(),
+    repo: repo.toLowerCase(),
+    runId: run_id,
+    runAttempt: run_attempt ?? 1,
+    jobId: job_id,
+  };
 }
 
 function sha256Of(bytes: Uint8Array): string {

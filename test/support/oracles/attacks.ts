@@ -99,6 +99,22 @@ const PLANTED: readonly Attack[] = [
   },
 ];
 
+const THIEF: Attack = {
+  about: 'keys',
+  name: 'the thief of a revoked key dates a successor back, and seals',
+  archive: 4,
+  bundle: 4,
+  digests: 4,
+  seal: async (maker) => {
+    const first = maker.key;
+    await maker.addKey(makeKey());
+    await sealJob(maker);
+    await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
+    await sealJob(maker);
+    await sealJob(maker, await successorSince(maker, first, 2 * HOUR_MS));
+  },
+};
+
 const KEYS: readonly Attack[] = [
   {
     about: 'keys',
@@ -143,36 +159,11 @@ const KEYS: readonly Attack[] = [
       await sealJob(maker);
     },
   },
+  THIEF,
   {
-    about: 'keys',
-    name: 'the thief of a revoked key dates a successor back, and seals',
-    archive: 4,
-    bundle: 4,
-    digests: 4,
-    seal: async (maker) => {
-      const first = maker.key;
-      await maker.addKey(makeKey());
-      await sealJob(maker);
-      await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
-      await sealJob(maker);
-      await sealJob(maker, await successorSince(maker, first, 2 * HOUR_MS));
-    },
-  },
-  {
-    about: 'keys',
+    ...THIEF,
     name: 'the same, and a line in a signature of the revoker says that it follows the thief’s',
-    archive: 4,
-    bundle: 4,
-    digests: 4,
     sealsKeys: false,
-    seal: async (maker) => {
-      const first = maker.key;
-      await maker.addKey(makeKey());
-      await sealJob(maker);
-      await maker.revoke(first, maker.nowMs - HOUR_MS / 2);
-      await sealJob(maker);
-      await sealJob(maker, await successorSince(maker, first, 2 * HOUR_MS));
-    },
     tamper: (folder, { key, digests }) => {
       const thief = String(Object(JSON.parse(String(digests.at(-1)?.bytes)))['key_id']);
       editJson(join(folder, `ledger/keys/${key.id}.json`), (it) => ({

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { parseKey, recordKey } from '../../../src/archive/keys.ts';
 import { readWhole, type ObjectStore } from '../../../src/store/object-store.ts';
 import type { JobRecord } from '../../../src/archive/record.ts';
-import { put } from './archived-jobs.ts';
+import { addressOf, put } from './archived-jobs.ts';
 
 /** A ledger written by hand from the contract alone, without the product's writers: for tests of what reads ledgers. */
 
@@ -198,9 +198,5 @@ function sha256(bytes: Uint8Array): string {
 
 /** The key under which a record stands. */
 export function recordKeyOf(record: JobRecord): string {
-  const { host, owner, repo, run_id, run_attempt, job_id, revision } = record;
-  return recordKey(
-    { host, owner, repo, runId: run_id, runAttempt: run_attempt ?? 1, jobId: job_id },
-    revision,
-  );
+  return recordKey(addressOf(record), record.revision);
 }

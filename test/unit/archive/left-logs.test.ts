@@ -17,6 +17,7 @@ import { bytesBody } from '../../../src/store/put-body.ts';
 import {
   makeAbsence,
   makeArchive,
+  addressOf,
   makeRecord,
   put,
   storeRecord,
@@ -26,14 +27,7 @@ import { scratchStore } from '../../support/oracles/scratch-store.ts';
 /** What a crash leaves of a commit is taken up where it stands, whatever stands before it, and nothing else is. */
 
 const RECORD = makeRecord();
-const ADDRESS = {
-  host: RECORD.host,
-  owner: 'octo-org',
-  repo: 'octo-repo',
-  runId: RECORD.run_id,
-  runAttempt: 1,
-  jobId: RECORD.job_id,
-};
+const ADDRESS = addressOf(RECORD);
 const DT = '2020-01-20';
 const COMMIT: Commit = { address: ADDRESS, dt: DT, draft: draftFrom(RECORD), prior: null };
 const LOG_BYTES_MAX = 1_000;

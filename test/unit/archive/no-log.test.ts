@@ -5,19 +5,12 @@ import { adoptLog, commitLog, draftFrom, type Commit, type ReadyLog } from '../.
 import { logKey, recordKey } from '../../../src/archive/keys.ts';
 import { readWhole, type ObjectStore } from '../../../src/store/object-store.ts';
 import { bytesBody } from '../../../src/store/put-body.ts';
-import { makeArchive, makeRecord, put } from '../../support/oracles/archived-jobs.ts';
+import { addressOf, makeArchive, makeRecord, put } from '../../support/oracles/archived-jobs.ts';
 
 /** What stands in a log's place and is none costs the job neither its log nor its tries. */
 
 const RECORD = makeRecord();
-const ADDRESS = {
-  host: RECORD.host,
-  owner: 'octo-org',
-  repo: 'octo-repo',
-  runId: RECORD.run_id,
-  runAttempt: 1,
-  jobId: RECORD.job_id,
-};
+const ADDRESS = addressOf(RECORD);
 const COMMIT: Commit = { address: ADDRESS, dt: '2020-01-20', draft: draftFrom(RECORD), prior: null };
 const LOG_BYTES_MAX = 1_000_000;
 const TEXT = Buffer.from('one\ntwo\n');

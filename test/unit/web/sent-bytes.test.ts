@@ -7,7 +7,13 @@ import { recordKey } from '../../../src/archive/keys.ts';
 import { serializeRecord } from '../../../src/archive/record.ts';
 import { createWeb } from '../../../src/web/app.ts';
 import type { View, WebDeps } from '../../../src/web/site.ts';
-import { makeArchive, makeRecord, storeJob, storeRecord } from '../../support/oracles/archived-jobs.ts';
+import {
+  addressOf,
+  makeArchive,
+  makeRecord,
+  storeJob,
+  storeRecord,
+} from '../../support/oracles/archived-jobs.ts';
 import { beginLedger } from '../../support/oracles/small-ledger.ts';
 import { webDeps } from '../../support/web/web-under-test.ts';
 
@@ -94,17 +100,7 @@ describe('bytes of a log', () => {
 
 test('bytes of a record that is not the one that was sealed are given only to who wants them all the same', async () => {
   const { store, record, ask, views } = await site();
-  const key = recordKey(
-    {
-      host: record.host,
-      owner: 'octo-org',
-      repo: 'octo-repo',
-      runId: record.run_id,
-      runAttempt: 1,
-      jobId: record.job_id,
-    },
-    1,
-  );
+  const key = recordKey(addressOf(record), 1);
   const ledger = await beginLedger(store, '2020-01-20T17:00:00Z');
   await ledger.seal('2020-01-20T18:00:00Z', [key]);
   expect((await ask(`${JOB}/raw`)).status).toBe(200);
